@@ -1,0 +1,6 @@
+//! mqttx: publish, subscribe, request, broker and benchmark for MQTT 3.1, 3.1.1 and 5.0.
+//!
+//! The map, in reading order; arrows point down (`ARCHITECTURE.md` tells why):
+//!
+//! - [`mqtt`]: the standard. Bytes to packets and back, topics, handshakes. Pure.
+pub mod mqtt;

@@ -1,0 +1,1 @@
+//! Every test that needs the whole: one binary, a file a command or kind.
