@@ -1,0 +1,244 @@
+//! Topic Names and Topic Filters (section 4.7), Shared Subscriptions (section 4.8.2).
+//!
+//! A [`TopicName`] or [`TopicFilter`] that exists is right. Who may use it is left to the broker.
+
+use std::fmt;
+
+use crate::mqtt::limits::STRING_MAX;
+
+/// What a Shared Subscription begins with.
+const SHARE_PREFIX: &str = "$share/";
+
+/// Checks the form of a Topic Name.
+#[inline]
+pub fn check_name(name: &str) -> Result<(), &'static str> {
+    // [MQTT-4.7.3-1]
+    if name.is_empty() {
+        return Err("an empty Topic Name");
+    }
+    // [MQTT-4.7.3-3]
+    if name.len() > STRING_MAX {
+        return Err("a Topic Name longer than 65535 bytes");
+    }
+    if has_nul_or_wildcard(name) {
+        return Err("U+0000 or a wildcard in a Topic Name");
+    }
+    Ok(())
+}
+
+/// One pass without a branch per byte: a topic is nearly always right.
+#[inline]
+pub(crate) fn has_nul_or_wildcard(name: &str) -> bool {
+    // [MQTT-4.7.1-1] [MQTT-4.7.3-2]
+    name.bytes().fold(false, |found, byte| {
+        found | (byte == 0) | (byte == b'+') | (byte == b'#')
+    })
+}
+
+/// Checks the form of a Topic Filter, Shared Subscriptions included.
+pub fn check_filter(filter: &str) -> Result<(), &'static str> {
+    if filter.len() > STRING_MAX {
+        return Err("a Topic Filter longer than 65535 bytes");
+    }
+    let filter = match filter.strip_prefix(SHARE_PREFIX) {
+        None => filter,
+        Some(shared) => {
+            // [MQTT-4.8.2-2]
+            let Some((share, filter)) = shared.split_once('/') else {
+                return Err("a Shared Subscription without a Topic Filter");
+            };
+            // [MQTT-4.8.2-1]
+            if share.is_empty() {
+                return Err("an empty Share Name");
+            }
+            if has_nul_or_wildcard(share) {
+                return Err("U+0000 or a wildcard in a Share Name");
+            }
+            filter
+        }
+    };
+    if filter.is_empty() {
+        return Err("an empty Topic Filter");
+    }
+    let bytes = filter.as_bytes();
+    for (at, byte) in bytes.iter().enumerate() {
+        let begins_level = at == 0 || bytes[at - 1] == b'/';
+        let is_last = at + 1 == bytes.len();
+        match byte {
+            // [MQTT-4.7.1-2]
+            b'#' if !begins_level || !is_last => {
+                return Err("# that is not the last level alone");
+            }
+            b'+' if !begins_level || !(is_last || bytes[at + 1] == b'/') => {
+                return Err("+ that is not alone in its level");
+            }
+            0 => return Err("U+0000 in a Topic Filter"),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The Share Name and the Topic Filter of a Shared Subscription.
+pub fn split_share(filter: &str) -> Option<(&str, &str)> {
+    filter.strip_prefix(SHARE_PREFIX)?.split_once('/')
+}
+
+/// Whether a Topic Filter (the one inside, for a Shared Subscription) matches a Topic Name.
+pub fn matches(filter: &str, topic: &str) -> bool {
+    // [MQTT-4.7.2-1]
+    if topic.starts_with('$') && filter.starts_with(['+', '#']) {
+        return false;
+    }
+    let mut levels = topic.split('/');
+    for level in filter.split('/') {
+        match level {
+            // Also the parent: `a/#` matches `a`.
+            "#" => return true,
+            "+" if levels.next().is_some() => {}
+            _ if level != "+" && levels.next() == Some(level) => {}
+            _ => return false,
+        }
+    }
+    levels.next().is_none()
+}
+
+/// A Topic Name of the right form.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct TopicName(Box<str>);
+
+impl TopicName {
+    pub fn new(name: impl Into<Box<str>>) -> Result<Self, &'static str> {
+        let name = name.into();
+        check_name(&name)?;
+        Ok(Self(name))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TopicName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A Topic Filter of the right form, perhaps that of a Shared Subscription.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct TopicFilter(Box<str>);
+
+impl TopicFilter {
+    pub fn new(filter: impl Into<Box<str>>) -> Result<Self, &'static str> {
+        let filter = filter.into();
+        check_filter(&filter)?;
+        Ok(Self(filter))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TopicFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        fn check(name: &str, expected: bool) {
+            assert_eq!(check_name(name).is_ok(), expected, "{name:?}");
+        }
+        check("a", true);
+        check("/", true);
+        check("//a/ b/\u{e9}", true);
+        check("$SYS/x", true);
+        check("", false);
+        check("a/+", false);
+        check("a#", false);
+        check("a\0b", false);
+        check(&"a".repeat(65_535), true);
+        check(&"a".repeat(65_536), false);
+    }
+
+    #[test]
+    fn filters() {
+        fn check(filter: &str, expected: bool) {
+            assert_eq!(check_filter(filter).is_ok(), expected, "{filter:?}");
+        }
+        for filter in [
+            "a", "#", "+", "/", "/+", "+/+", "a/+/b", "a/#", "+/#", "/#", "$SYS/#",
+        ] {
+            check(filter, true);
+        }
+        for filter in [
+            "", "a#", "a/b#", "#/a", "a/#/b", "a+", "+a", "a/+b/c", "##", "++", "a\0",
+        ] {
+            check(filter, false);
+        }
+        check("$share/g/a", true);
+        check("$share/g//", true);
+        check("$share/g/#", true);
+        check("$share/g/a/+/b", true);
+        check("$share", true);
+        check("$shared/x#", false);
+        check("$share/", false);
+        check("$share/g", false);
+        check("$share/g/", false);
+        check("$share//a", false);
+        check("$share/g+/a", false);
+        check("$share/#/a", false);
+        check("$share/g/a#", false);
+        check(&"a".repeat(65_536), false);
+    }
+
+    #[test]
+    fn a_share_is_split_from_its_filter() {
+        assert_eq!(split_share("$share/g/a/b"), Some(("g", "a/b")));
+        assert_eq!(split_share("$share/g//b"), Some(("g", "/b")));
+        assert_eq!(split_share("$share/g"), None);
+        assert_eq!(split_share("a/b"), None);
+    }
+
+    #[test]
+    fn matching() {
+        fn check(filter: &str, topic: &str, expected: bool) {
+            assert_eq!(matches(filter, topic), expected, "{filter} {topic}");
+        }
+        check("a/b", "a/b", true);
+        check("a/b", "a/b/", false);
+        check("a/b", "a", false);
+        check("a", "A", false);
+        check("a/#", "a", true);
+        check("a/#", "a/", true);
+        check("a/#", "a/b/c", true);
+        check("a/#", "ab", false);
+        check("#", "a/b", true);
+        check("#", "/", true);
+        check("+", "a", true);
+        check("+", "/a", false);
+        check("+/+", "/a", true);
+        check("/+", "/a", true);
+        check("a/+", "a", false);
+        check("a/+", "a/", true);
+        check("a/+/c", "a/b/c", true);
+        check("a/+/c", "a/b/d", false);
+        check("+/#", "a", true);
+        check("a/+/#", "a", false);
+        check("#", "$SYS/a", false);
+        check("+/a", "$SYS/a", false);
+        check("+", "$SYS", false);
+        check("$SYS/#", "$SYS/a", true);
+        check("$SYS/+", "$SYS/a", true);
+        check("a/+", "a/$b", true);
+        check("\u{e9}/+", "\u{e9}/x", true);
+        check("+/x", "\u{e9}/x", true);
+    }
+}
