@@ -1,0 +1,13 @@
+//! What each command was asked for, as clap hands it over: one group of options a file.
+//!
+//! Values were judged by the lexer, so the parsers here only turn words into types. Doc comments are
+//! the help and the man pages.
+
+pub mod connection;
+pub mod message;
+pub mod output;
+pub mod publish;
+pub mod request;
+pub mod subscribe;
+pub mod tls;
+pub mod will;

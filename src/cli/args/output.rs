@@ -1,0 +1,37 @@
+//! How messages are printed.
+
+use clap::Args;
+
+use crate::cli::format;
+use crate::cli::format::Template;
+
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Output")]
+pub struct Output {
+    /// Print the topic before each payload
+    #[arg(short, long)]
+    pub verbose: bool,
+
+    /// Format of each message: %t topic, %p payload, %x hex, %j JSON, @Y-@m-@d times, \n newline …
+    #[arg(short = 'F', long, value_name = "FORMAT", value_parser = Template::parse)]
+    pub output_format: Option<Template>,
+
+    /// No newline after each message
+    #[arg(short = 'N', long)]
+    pub no_newline: bool,
+
+    /// Indent the JSON of %j and %J
+    #[arg(long)]
+    pub pretty: bool,
+}
+
+impl Output {
+    pub fn render(&self) -> format::Output {
+        format::Output {
+            verbose: self.verbose,
+            no_newline: self.no_newline,
+            pretty: self.pretty,
+            template: self.output_format.clone(),
+        }
+    }
+}

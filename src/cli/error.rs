@@ -1,0 +1,125 @@
+//! The one kind of error a person sees, and the exit status it leaves.
+//!
+//! `kind` is what code branches on; the table below gives each its exit status. The same error is
+//! told twice: in mosquitto's words when called by a mosquitto name, else as one line of our own
+//! with a `try:` line where a sure remedy is known.
+
+use std::ffi::OsStr;
+
+use crate::cli::Caller;
+use crate::cli::Manner;
+use crate::cli::words::Verdict;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The command line is wrong; mosquitto then names its help.
+    Usage,
+    /// Anything that stopped the command and has no kind of its own.
+    Failed,
+    /// The broker spoke no MQTT we can follow.
+    Protocol,
+    /// CONNECT was refused with this Reason Code (version 3: this return code).
+    Refused(u8),
+    /// The connection ended before the work was done.
+    Lost,
+    Timeout,
+    /// A v5 broker refused a message or a subscription with this Reason Code.
+    Reason(u8),
+    /// Our own bug.
+    Bug,
+}
+
+/// Exit statuses and what they tell, for help and man pages; [`Kind::exit_status`] speaks of them.
+pub const EXIT_STATUSES: &[(&str, &str)] = &[
+    ("0", "done; for pub, every message written (QoS 0) or acknowledged (QoS 1 and 2)"),
+    ("1", "a wrong option or value, an unknown host, nothing listens there, anything else"),
+    ("1-5", "CONNECT refused by a version 3 broker: its return code"),
+    ("2", "the broker does not keep to the protocol"),
+    ("7", "the connection was lost before the work was done"),
+    ("27", "timed out (-W)"),
+    ("70", "a bug in mqttx itself"),
+    ("128-162", "refused by a version 5 broker: its Reason Code (135 not authorized, 151 quota)"),
+];
+
+impl Kind {
+    pub fn exit_status(self) -> u8 {
+        match self {
+            Self::Usage | Self::Failed => 1,
+            Self::Protocol => 2,
+            Self::Lost => 7,
+            Self::Timeout => 27,
+            Self::Bug => 70,
+            Self::Refused(code) | Self::Reason(code) => code,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    pub kind: Kind,
+    /// A sentence in mosquitto's words, without `Error: `.
+    pub message: String,
+    /// One more empty line after it, as mosquitto does for most values.
+    blank: bool,
+    /// What surely helps, for our own form.
+    pub hint: Option<String>,
+}
+
+impl Error {
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), blank: false, hint: None }
+    }
+
+    pub(crate) fn usage(verdict: Verdict) -> Self {
+        Self { kind: Kind::Usage, message: verdict.sentence, blank: verdict.blank, hint: None }
+    }
+
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// A word that MQTT people type out of habit and that needs one more word to help them.
+    pub(crate) fn culprit(self, word: &OsStr) -> Self {
+        if word == "-v5" || word == "--v5" { self.hint("-V 5") } else { self }
+    }
+
+    /// The text for stderr, last newline included.
+    pub fn render(&self, caller: Caller) -> String {
+        match caller.manner {
+            Manner::Mosquitto => self.in_their_words(caller),
+            Manner::Mqttx => self.in_our_words(caller),
+        }
+    }
+
+    fn in_their_words(&self, caller: Caller) -> String {
+        let mut out = format!("Error: {}\n", self.message);
+        if self.blank {
+            out.push('\n');
+        }
+        if self.kind == Kind::Usage {
+            out.push_str(&format!("\nUse '{} --help' to see usage.\n", caller.name()));
+        }
+        out
+    }
+
+    fn in_our_words(&self, caller: Caller) -> String {
+        let sentence = self.message.trim_end_matches('.');
+        let mut letters = sentence.chars();
+        let mut told = String::with_capacity(sentence.len());
+        if let Some(first) = letters.next() {
+            // "QoS" and "TLS" keep their capitals, "Invalid" does not.
+            let second = letters.clone().next();
+            match second {
+                Some(second) if second.is_lowercase() => told.extend(first.to_lowercase()),
+                _ => told.push(first),
+            }
+        }
+        told.push_str(letters.as_str());
+        let mut out = format!("{}: {told}\n", caller.name());
+        if let Some(hint) = &self.hint {
+            out.push_str(&format!("  try: {hint}\n"));
+        }
+        out
+    }
+}

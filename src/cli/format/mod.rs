@@ -1,0 +1,110 @@
+//! A message, as text: what `sub` and `rr` print, byte for byte as mosquitto's clients do.
+//!
+//! Without `-F` it is the payload, with `-v` topic and payload. `template.rs` reads and renders `-F`,
+//! `json.rs` writes the objects of `%j` and `%J`, `time.rs` speaks strftime, `trace.rs` words the lines of
+//! `-d`. Nothing here prints, and the clock arrives as a value.
+
+mod json;
+mod template;
+mod time;
+pub mod trace;
+
+pub use template::Template;
+pub use time::Moment;
+
+use crate::mqtt::property::Properties;
+
+/// A message as it arrived, borrowed from the connection's buffer.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    pub topic: &'a str,
+    pub payload: &'a [u8],
+    pub qos: u8,
+    pub retain: bool,
+    /// Zero for QoS 0, which has none.
+    pub packet_id: u16,
+    pub properties: Properties<'a>,
+}
+
+/// How messages are printed.
+#[derive(Clone, Debug, Default)]
+pub struct Output {
+    pub verbose: bool,
+    pub no_newline: bool,
+    pub pretty: bool,
+    pub template: Option<Template>,
+}
+
+impl Output {
+    /// Whether [`Output::write`] wants to know the time.
+    pub fn needs_time(&self) -> bool {
+        self.template.as_ref().is_some_and(Template::needs_time)
+    }
+
+    /// Appends the text of one message; what is returned belongs on stderr.
+    pub fn write(
+        &self,
+        arrival: &Arrival<'_>,
+        moment: Option<&Moment>,
+        out: &mut Vec<u8>,
+    ) -> Option<String> {
+        if let Some(template) = &self.template {
+            let complaint = template.render(arrival, moment, self.pretty, out);
+            if !self.no_newline {
+                out.push(b'\n');
+            }
+            return complaint;
+        }
+        match (self.verbose, arrival.payload.is_empty()) {
+            (false, true) => return None,
+            (false, false) => out.extend_from_slice(arrival.payload),
+            // Without its newline mosquitto leaves out even the topic of an empty message.
+            (true, true) if self.no_newline => return None,
+            (true, true) => {
+                out.extend_from_slice(arrival.topic.as_bytes());
+                out.extend_from_slice(b" (null)");
+            }
+            (true, false) => {
+                out.extend_from_slice(arrival.topic.as_bytes());
+                out.push(b' ');
+                out.extend_from_slice(arrival.payload);
+            }
+        }
+        if !self.no_newline {
+            out.push(b'\n');
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(output: &Output, payload: &[u8]) -> String {
+        let arrival = Arrival {
+            topic: "a/b",
+            payload,
+            qos: 0,
+            retain: false,
+            packet_id: 0,
+            properties: Properties::EMPTY,
+        };
+        let mut out = Vec::new();
+        assert_eq!(output.write(&arrival, None, &mut out), None);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn without_a_template() {
+        let plain = Output::default();
+        assert_eq!(text(&plain, b"hello"), "hello\n");
+        assert_eq!(text(&plain, b""), "");
+        let verbose = Output { verbose: true, ..Output::default() };
+        assert_eq!(text(&verbose, b"hello"), "a/b hello\n");
+        assert_eq!(text(&verbose, b""), "a/b (null)\n");
+        let bare = Output { verbose: true, no_newline: true, ..Output::default() };
+        assert_eq!(text(&bare, b"hello"), "a/b hello");
+        assert_eq!(text(&bare, b""), "");
+    }
+}

@@ -1,0 +1,316 @@
+//! Words of a command line and lines of an options file, turned into words clap reads.
+//!
+//! mosquitto's grammar is not clap's: options are exact words, `-D` takes three or four words that
+//! may begin with a dash, every value is judged where it stands (so the leftmost mistake is the one
+//! told), and `-L` means five options at once. The lexer knows this from the rows in `words.rs` and
+//! puts `--name=value` words, already judged, for clap. Under the name `mqttx` it also takes
+//! `--name=value` and our own long names, and refuses numbers that are not numbers.
+
+use std::ffi::{OsStr, OsString};
+
+use crate::cli::Caller;
+use crate::cli::Manner;
+use crate::cli::error::Error;
+use crate::cli::number;
+use crate::cli::property;
+use crate::cli::words::{Group, ROWS, Row, Take, Verdict};
+
+/// What a line of words asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Lexed {
+    Words(Vec<OsString>),
+    Help,
+    Version,
+}
+
+/// The clean words so far, and what must be remembered between options.
+pub(crate) struct Clean {
+    pub(crate) caller: Caller,
+    words: Vec<OsString>,
+    payload_taken: bool,
+    id: bool,
+    id_prefix: bool,
+}
+
+impl Clean {
+    pub(crate) fn put(&mut self, name: &str, value: impl AsRef<OsStr>) {
+        let value = value.as_ref();
+        let mut word = OsString::with_capacity(3 + name.len() + value.len());
+        word.push("--");
+        word.push(name);
+        word.push("=");
+        word.push(value);
+        self.words.push(word);
+    }
+
+    pub(crate) fn flag(&mut self, name: &str) {
+        self.words.push(format!("--{name}").into());
+    }
+}
+
+/// The file `-o` names, found wherever it stands, since it is read before all other options.
+pub fn options_file(words: &[OsString]) -> Result<Option<&OsStr>, Error> {
+    let mut found = None;
+    for (at, word) in words.iter().enumerate() {
+        if word != "-o" {
+            continue;
+        }
+        if found.is_some() {
+            return Err(Error::usage(Verdict::spaced("Duplicate -o argument given.")));
+        }
+        let Some(next) = words.get(at + 1) else {
+            return Err(Error::usage(Verdict::spaced(
+                "-o argument given but no options file specified.",
+            )));
+        };
+        found = Some(next.as_os_str());
+    }
+    Ok(found)
+}
+
+/// Reads the options file first, then the command line over it.
+pub(crate) fn lex(caller: Caller, words: &[OsString], file: &[u8]) -> Result<Lexed, Error> {
+    let mut clean = Clean {
+        caller,
+        words: Vec::with_capacity(words.len() + 4),
+        payload_taken: false,
+        id: false,
+        id_prefix: false,
+    };
+    for line in file.split(|&byte| byte == b'\n') {
+        let pair = file_line(line);
+        if let Some(early) = walk(&mut clean, &pair)? {
+            return Ok(early);
+        }
+    }
+    match walk(&mut clean, words)? {
+        Some(early) => Ok(early),
+        None => Ok(Lexed::Words(clean.words)),
+    }
+}
+
+/// One line of an options file: the first run of spaces separates the option from its value, which
+/// is the rest of the line, unquoted.
+fn file_line(line: &[u8]) -> Vec<OsString> {
+    let end = line.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |at| at + 1);
+    let line = &line[..end];
+    if line.first() == Some(&b'#') {
+        return Vec::new();
+    }
+    let start = line.iter().position(|&byte| byte != b' ').unwrap_or(line.len());
+    let line = &line[start..];
+    if line.is_empty() {
+        return Vec::new();
+    }
+    match line.iter().position(|&byte| byte == b' ') {
+        Some(space) if space + 1 < line.len() => {
+            vec![os_string(&line[..space]), os_string(&line[space + 1..])]
+        }
+        Some(space) => vec![os_string(&line[..space])],
+        None => vec![os_string(line)],
+    }
+}
+
+#[cfg(unix)]
+fn os_string(bytes: &[u8]) -> OsString {
+    use std::os::unix::ffi::OsStrExt;
+    OsStr::from_bytes(bytes).to_owned()
+}
+
+#[cfg(not(unix))]
+fn os_string(bytes: &[u8]) -> OsString {
+    String::from_utf8_lossy(bytes).into_owned().into()
+}
+
+fn walk(clean: &mut Clean, words: &[OsString]) -> Result<Option<Lexed>, Error> {
+    let mut at = 0;
+    while let Some(word) = words.get(at) {
+        let (row, joined) = find(clean.caller, word)?;
+        guard(clean, row)?;
+        match row.take {
+            Take::Help => return Ok(Some(Lexed::Help)),
+            Take::Version => return Ok(Some(Lexed::Version)),
+            Take::Flag => clean.flag(row.name()),
+            Take::Means(means) => means(clean),
+            Take::Property => {
+                at += property_words(clean, joined, &words[at + 1..])?;
+            }
+            _ => {
+                let value = match &joined {
+                    Some(value) => value.as_os_str(),
+                    None => {
+                        at += 1;
+                        words.get(at).ok_or_else(|| Error::usage(row.missing()))?
+                    }
+                };
+                take(clean, row, value).map_err(Error::usage)?;
+            }
+        }
+        mark(clean, row);
+        at += 1;
+    }
+    Ok(None)
+}
+
+/// The row a word names; for `--name=value`, the value too.
+fn find(caller: Caller, word: &OsStr) -> Result<(&'static Row, Option<OsString>), Error> {
+    let bytes = word.as_encoded_bytes();
+    let ours = caller.manner == Manner::Mqttx;
+    if let Some(row) = ROWS.iter().find(|row| spelled(row, bytes, ours) && takes(row, caller)) {
+        return Ok((row, None));
+    }
+    if ours
+        && bytes.starts_with(b"--")
+        && let Some(equals) = bytes.iter().position(|&byte| byte == b'=')
+    {
+        let row = ROWS.iter().find(|row| row.long.as_bytes() == &bytes[..equals]);
+        if let Some(row) = row.filter(|row| takes(row, caller)) {
+            if !row.takes_value() {
+                return Err(Error::usage(Verdict::spaced(format!("{} takes no value.", row.long))));
+            }
+            return Ok((row, Some(os_string(&bytes[equals + 1..]))));
+        }
+    }
+    Err(unknown(caller, word))
+}
+
+fn spelled(row: &Row, bytes: &[u8], ours: bool) -> bool {
+    (!row.short.is_empty() && row.short.as_bytes() == bytes)
+        || ((row.long_is_theirs || ours) && row.long.as_bytes() == bytes)
+}
+
+fn takes(row: &Row, caller: Caller) -> bool {
+    row.programs & caller.program.bit() != 0
+}
+
+fn unknown(caller: Caller, word: &OsStr) -> Error {
+    let shown = word.to_string_lossy();
+    let mut error =
+        Error::usage(Verdict::tight(format!("Unknown option '{shown}'."))).culprit(word);
+    if caller.manner == Manner::Mosquitto {
+        return error;
+    }
+    if !shown.starts_with('-') {
+        error.hint = Some(format!("options start with a dash; for help: {} --help", caller.name()));
+        return error;
+    }
+    let name = shown.split('=').next().unwrap_or_default();
+    let nearest = ROWS
+        .iter()
+        .filter(|row| takes(row, caller))
+        .map(|row| (distance(name, row.long), row.long))
+        .min()
+        .filter(|&(far, _)| far <= 2);
+    error.hint = nearest.map(|(_, long)| long.to_owned());
+    error
+}
+
+/// Edits between two words: enough to guess what was meant, never used to accept it.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.chars().enumerate() {
+        let mut corner = i;
+        row[0] = i + 1;
+        for (j, &b) in other.iter().enumerate() {
+            let change = corner + usize::from(a != b);
+            corner = row[j + 1];
+            row[j + 1] = change.min(row[j] + 1).min(corner + 1);
+        }
+    }
+    row[other.len()]
+}
+
+/// Conflicts are told before a missing value is.
+fn guard(clean: &Clean, row: &Row) -> Result<(), Error> {
+    let sentence = match row.group {
+        Group::Payload if clean.payload_taken => "Only one type of message can be sent at once.",
+        Group::Id if clean.id_prefix => "-i and -I argument cannot be used together.",
+        Group::IdPrefix if clean.id => "-i and -I argument cannot be used together.",
+        _ => return Ok(()),
+    };
+    Err(Error::usage(Verdict::spaced(sentence)))
+}
+
+fn mark(clean: &mut Clean, row: &Row) {
+    match row.group {
+        Group::None => {}
+        Group::Payload => clean.payload_taken = true,
+        Group::Id => clean.id = true,
+        Group::IdPrefix => clean.id_prefix = true,
+    }
+}
+
+fn take(clean: &mut Clean, row: &Row, value: &OsStr) -> Result<(), Verdict> {
+    match row.take {
+        Take::Bytes => clean.put(row.name(), value),
+        Take::Text => clean.put(row.name(), utf8(row, value)?),
+        Take::Whole(least, most, wrong) => {
+            let text = utf8(row, value)?;
+            let number = match clean.caller.manner {
+                Manner::Mosquitto => i64::from(number::leading_i32(text)),
+                Manner::Mqttx => text.parse().map_err(|_| not_a_number(row, text))?,
+            };
+            if !(least..=most).contains(&number) {
+                return Err(wrong(number));
+            }
+            clean.put(row.name(), number.to_string());
+        }
+        Take::Judge(judge) => judge(clean, utf8(row, value)?)?,
+        Take::OptionsFile => {}
+        Take::Flag | Take::Means(_) | Take::Property | Take::Help | Take::Version => {
+            unreachable!("these take no single value");
+        }
+    }
+    Ok(())
+}
+
+fn not_a_number(row: &Row, text: &str) -> Verdict {
+    Verdict::spaced(format!("{} needs a whole number, not '{text}'.", row.shown()))
+}
+
+fn utf8<'a>(row: &Row, value: &'a OsStr) -> Result<&'a str, Verdict> {
+    value
+        .to_str()
+        .ok_or_else(|| Verdict::spaced(format!("Malformed UTF-8 in {} argument.", row.shown())))
+}
+
+/// Joins the words of `-D` with U+0000, which no argument can hold, into one word for clap.
+fn property_words(
+    clean: &mut Clean,
+    joined: Option<OsString>,
+    rest: &[OsString],
+) -> Result<usize, Error> {
+    let mut words: Vec<&str> = Vec::with_capacity(4);
+    let first = joined.as_deref().map(|word| vec![word]).unwrap_or_default();
+    let mut source = first.into_iter().chain(rest.iter().map(OsString::as_os_str));
+    let mut due = 3;
+    while words.len() < due {
+        let word = source.next().ok_or_else(|| {
+            Error::usage(Verdict::spaced(
+                "--property argument given but not enough arguments specified.",
+            ))
+        });
+        // A command or name that is wrong is told before a later word is missed, but three words
+        // must be there at all.
+        let word = match word {
+            Ok(word) => word,
+            Err(error) if words.len() < 3 => return Err(error),
+            Err(error) => {
+                property::judge_names(words[0], words[1]).map_err(Error::usage)?;
+                return Err(error);
+            }
+        };
+        let word = word.to_str().ok_or_else(|| {
+            Error::usage(Verdict::spaced("Malformed UTF-8 in --property argument."))
+        })?;
+        words.push(word);
+        if words.len() == 2 && words[1] == "user-property" {
+            due = 4;
+        }
+    }
+    property::judge(&words).map_err(Error::usage)?;
+    clean.put("property", words.join("\0"));
+    clean.put("protocol-version", "mqttv5");
+    Ok(words.len() - usize::from(joined.is_some()))
+}

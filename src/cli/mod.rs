@@ -1,0 +1,186 @@
+//! Words in, text out: the command line of mqttx.
+//!
+//! Nothing here prints, reads a file or asks a clock. Words arrive as values and leave as [`Request`]s;
+//! messages arrive as values and leave as text. `words.rs` is the table of options, `lexer.rs` walks
+//! it, `args/` is the clap tree behind it, `usage.rs` writes help, `error.rs` words what went wrong.
+//!
+//! ```text
+//! argv ── caller ──▶ lexer (words.rs, judge.rs) ──▶ clap (args/) ──▶ relations ──▶ Request
+//! ```
+
+pub(crate) mod address;
+pub mod args;
+pub mod error;
+pub mod format;
+pub(crate) mod judge;
+pub(crate) mod lexer;
+pub(crate) mod number;
+pub mod property;
+mod relations;
+pub mod usage;
+pub(crate) mod words;
+
+use std::ffi::OsString;
+
+use clap::{Args as _, FromArgMatches as _};
+
+use crate::cli::error::Error;
+use crate::cli::lexer::Lexed;
+
+pub use lexer::options_file;
+
+/// The programs that speak mosquitto's grammar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    Publish,
+    Subscribe,
+    Request,
+}
+
+/// Whose words are spoken: ours, or those of the program we were linked as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    Mqttx,
+    Mosquitto,
+}
+
+/// Under which name the program was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    pub program: Program,
+    pub manner: Manner,
+}
+
+impl Program {
+    pub const ALL: [Self; 3] = [Self::Publish, Self::Subscribe, Self::Request];
+
+    pub(crate) fn bit(self) -> u8 {
+        match self {
+            Self::Publish => words::P,
+            Self::Subscribe => words::S,
+            Self::Request => words::R,
+        }
+    }
+
+    /// The name below `mqttx`.
+    pub fn subcommand(self) -> &'static str {
+        match self {
+            Self::Publish => "pub",
+            Self::Subscribe => "sub",
+            Self::Request => "rr",
+        }
+    }
+
+    /// The name of the link that speaks mosquitto's words.
+    pub fn link(self) -> &'static str {
+        match self {
+            Self::Publish => "mosquitto_pub",
+            Self::Subscribe => "mosquitto_sub",
+            Self::Request => "mosquitto_rr",
+        }
+    }
+}
+
+impl Caller {
+    pub fn name(self) -> String {
+        match self.manner {
+            Manner::Mqttx => format!("mqttx {}", self.program.subcommand()),
+            Manner::Mosquitto => self.program.link().to_owned(),
+        }
+    }
+}
+
+/// What a command line asks for.
+#[derive(Clone, Debug)]
+pub enum Request {
+    Publish(Box<args::publish::Publish>),
+    Subscribe(Box<args::subscribe::Subscribe>),
+    Request(Box<args::request::Request>),
+    /// Text for stdout.
+    Help(String),
+    Version(String),
+}
+
+/// Reads the words after the program's name; `file` is the text of its options file, or empty.
+pub fn parse(caller: Caller, words: &[OsString], file: &[u8]) -> Result<Request, Error> {
+    let words = match lexer::lex(caller, words, file)? {
+        Lexed::Words(words) => words,
+        Lexed::Help => return Ok(Request::Help(usage::help(caller))),
+        Lexed::Version => return Ok(Request::Version(usage::version(caller))),
+    };
+    let request = match caller.program {
+        Program::Publish => {
+            let publish = typed::<args::publish::Publish>(caller, words);
+            relations::publish(caller, &publish)?;
+            Request::Publish(Box::new(publish))
+        }
+        Program::Subscribe => {
+            let subscribe = typed::<args::subscribe::Subscribe>(caller, words);
+            relations::subscribe(&subscribe)?;
+            Request::Subscribe(Box::new(subscribe))
+        }
+        Program::Request => {
+            let request = typed::<args::request::Request>(caller, words);
+            relations::request(&request)?;
+            Request::Request(Box::new(request))
+        }
+    };
+    Ok(request)
+}
+
+/// Lets clap turn clean words into types. The lexer has judged them, so a refusal is our own bug.
+fn typed<A: clap::Args>(caller: Caller, words: Vec<OsString>) -> A {
+    let command = A::augment_args(usage::base(caller.program));
+    let matches = command
+        .try_get_matches_from(words)
+        .unwrap_or_else(|error| panic!("clap refuses what the lexer let through: {error}"));
+    A::from_arg_matches(&matches).expect("clap has just matched these very arguments")
+}
+
+/// The clap tree of one program, complete with the words only the lexer reads: for help, man pages
+/// and completions.
+pub fn tree(program: Program) -> clap::Command {
+    let base = usage::base(program);
+    let command = match program {
+        Program::Publish => args::publish::Publish::augment_args(base),
+        Program::Subscribe => args::subscribe::Subscribe::augment_args(base),
+        Program::Request => args::request::Request::augment_args(base),
+    };
+    usage::dress(program, command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::words::ROWS;
+
+    /// The rows of the lexer and the options clap knows are the same, each with as many words.
+    #[test]
+    fn rows_and_clap_agree() {
+        for program in Program::ALL {
+            let command = tree(program);
+            for row in ROWS.iter().filter(|row| row.programs & program.bit() != 0) {
+                let arg = command
+                    .get_arguments()
+                    .find(|arg| arg.get_long() == Some(row.name()))
+                    .unwrap_or_else(|| panic!("clap lacks {} of {program:?}", row.long));
+                let short = arg.get_short().map(|c| format!("-{c}")).unwrap_or_default();
+                assert_eq!(short, row.short, "{} of {program:?}", row.long);
+                assert_eq!(
+                    arg.get_action().takes_values(),
+                    row.takes_value(),
+                    "{} of {program:?}",
+                    row.long
+                );
+            }
+            for arg in command.get_arguments() {
+                let long = arg.get_long().expect("every option has a long name");
+                assert!(
+                    ROWS.iter().any(|r| r.name() == long && r.programs & program.bit() != 0),
+                    "no row for --{long} of {program:?}"
+                );
+            }
+            command.debug_assert();
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! `-D command name value`: a version 5 property, typed by a person.
+//!
+//! Names, types and the packets that may carry a property come from the standard's table
+//! (`mqtt/property.rs`); which packets a client can be told to decorate, and the sentences, are here.
+
+use crate::cli::number;
+use crate::cli::words::Verdict;
+use crate::mqtt::PacketType;
+use crate::mqtt::property::{Kind, Place, PropertiesBuf, PropertyId, Value};
+
+/// The packet a property goes into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    Connect,
+    Publish,
+    Subscribe,
+    Unsubscribe,
+    Disconnect,
+    Will,
+}
+
+/// One `-D`, judged and typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Property {
+    pub target: Target,
+    id: PropertyId,
+    value: Typed,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Typed {
+    Byte(u8),
+    Two(u16),
+    Four(u32),
+    Variable(u32),
+    String(String),
+    Pair(String, String),
+    Binary(Vec<u8>),
+}
+
+impl Property {
+    /// Reads what the lexer joined.
+    pub(crate) fn unpack(joined: &str) -> Result<Self, String> {
+        let words: Vec<&str> = joined.split('\0').collect();
+        judge(&words).map_err(|verdict| verdict.sentence)
+    }
+
+    pub fn is_topic_alias(&self) -> bool {
+        self.target == Target::Publish && self.id == PropertyId::TopicAlias
+    }
+
+    fn value(&self) -> Value<'_> {
+        match &self.value {
+            Typed::Byte(number) => Value::Byte(*number),
+            Typed::Two(number) => Value::Two(*number),
+            Typed::Four(number) => Value::Four(*number),
+            Typed::Variable(number) => Value::Variable(*number),
+            Typed::String(text) => Value::String(text),
+            Typed::Pair(name, text) => Value::Pair(name, text),
+            Typed::Binary(bytes) => Value::Binary(bytes),
+        }
+    }
+}
+
+/// The properties meant for one packet, in the order typed.
+pub fn collect(properties: &[Property], target: Target) -> PropertiesBuf {
+    let mut out = PropertiesBuf::new();
+    for property in properties.iter().filter(|property| property.target == target) {
+        out.push(property.id, property.value());
+    }
+    out
+}
+
+/// The first packet, in mosquitto's order of checking, that would carry a property twice which may
+/// stand only once.
+pub fn duplicate(properties: &[Property]) -> Option<&'static str> {
+    const CHECKED: [(Target, &str); 6] = [
+        (Target::Connect, "CONNECT"),
+        (Target::Publish, "PUBLISH"),
+        (Target::Subscribe, "SUBSCRIBE"),
+        (Target::Unsubscribe, "UNSUBSCRIBE"),
+        (Target::Disconnect, "DISCONNECT"),
+        (Target::Will, "Will"),
+    ];
+    CHECKED.iter().find(|(target, _)| twice(properties, *target)).map(|(_, name)| *name)
+}
+
+fn twice(properties: &[Property], target: Target) -> bool {
+    let mut seen = Vec::new();
+    properties.iter().filter(|property| property.target == target).any(|property| {
+        let again = property.id != PropertyId::UserProperty && seen.contains(&property.id);
+        seen.push(property.id);
+        again
+    })
+}
+
+/// The words a person may type for a packet, and what the standard says about properties there.
+fn command(word: &str) -> Option<(Place, Option<Target>)> {
+    let packet = Place::Packet;
+    let word = word.to_ascii_lowercase();
+    Some(match word.as_str() {
+        "connect" => (packet(PacketType::Connect), Some(Target::Connect)),
+        "connack" => (packet(PacketType::Connack), None),
+        "publish" => (packet(PacketType::Publish), Some(Target::Publish)),
+        "puback" => (packet(PacketType::Puback), None),
+        "pubrec" => (packet(PacketType::Pubrec), None),
+        "pubrel" => (packet(PacketType::Pubrel), None),
+        "pubcomp" => (packet(PacketType::Pubcomp), None),
+        "subscribe" => (packet(PacketType::Subscribe), Some(Target::Subscribe)),
+        "suback" => (packet(PacketType::Suback), None),
+        "unsubscribe" => (packet(PacketType::Unsubscribe), Some(Target::Unsubscribe)),
+        "unsuback" => (packet(PacketType::Unsuback), None),
+        "disconnect" => (packet(PacketType::Disconnect), Some(Target::Disconnect)),
+        "auth" => (packet(PacketType::Auth), None),
+        "will" => (Place::Will, Some(Target::Will)),
+        _ => return None,
+    })
+}
+
+/// Judges packet and name, as far as that goes without a value.
+pub(crate) fn judge_names(
+    packet: &str,
+    name: &str,
+) -> Result<(Option<Target>, PropertyId), Verdict> {
+    let (place, target) = command(packet).ok_or_else(|| {
+        Verdict::spaced(format!("Invalid command {packet} given in --property argument."))
+    })?;
+    let id = PropertyId::from_name(name).ok_or_else(|| {
+        Verdict::spaced(format!("Invalid property name {name} given in --property argument."))
+    })?;
+    if !id.allowed_in(place) {
+        return Err(Verdict::spaced(format!(
+            "{name} property not allowed for {packet} in --property argument."
+        )));
+    }
+    Ok((target, id))
+}
+
+/// Judges the words of one `-D`: three, or four for a user property.
+pub(crate) fn judge(words: &[&str]) -> Result<Property, Verdict> {
+    let [packet, name, text, rest @ ..] = words else {
+        return Err(Verdict::spaced(
+            "--property argument given but not enough arguments specified.",
+        ));
+    };
+    let (target, id) = judge_names(packet, name)?;
+    // A publisher may not send a Subscription Identifier. [MQTT-3.3.4-6]
+    let forbidden = target == Some(Target::Publish) && id == PropertyId::SubscriptionIdentifier;
+    let Some(target) = target.filter(|_| !forbidden) else {
+        return Err(Verdict::spaced(format!(
+            "{name} property not supported for {packet} in --property argument."
+        )));
+    };
+    let value = match id.kind() {
+        Kind::Byte => Typed::Byte(short(name, text)?),
+        Kind::Two => Typed::Two(short(name, text)?),
+        Kind::Four => Typed::Four(long(name, text)?),
+        Kind::Variable => Typed::Variable(long(name, text)?),
+        Kind::String => Typed::String(fits(name, text)?),
+        Kind::Binary => Typed::Binary(fits(name, text)?.into_bytes()),
+        Kind::Pair => {
+            let value = rest.first().copied().unwrap_or_default();
+            Typed::Pair(fits(name, text)?, fits(name, value)?)
+        }
+    };
+    Ok(Property { target, id, value })
+}
+
+/// One and two byte numbers are read leniently, as `atol` does.
+fn short<T: TryFrom<i64>>(name: &str, text: &str) -> Result<T, Verdict> {
+    let number = number::leading_i64(text);
+    T::try_from(number).map_err(|_| out_of_range(name, number))
+}
+
+fn long(name: &str, text: &str) -> Result<u32, Verdict> {
+    let number = number::whole_i64(text)
+        .ok_or_else(|| Verdict::spaced(format!("Property value '{text}' not a number.")))?;
+    u32::try_from(number).map_err(|_| out_of_range(name, number))
+}
+
+fn out_of_range(name: &str, number: i64) -> Verdict {
+    Verdict::spaced(format!("Property value ({number}) out of range for property {name}."))
+}
+
+fn fits(name: &str, text: &str) -> Result<String, Verdict> {
+    if text.len() > usize::from(u16::MAX) {
+        return Err(Verdict::spaced(format!("Property value too long for property {name}.")));
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sentence(words: &[&str]) -> String {
+        judge(words).unwrap_err().sentence
+    }
+
+    #[test]
+    fn typed_properties() {
+        let property = judge(&["publish", "message-expiry-interval", "0x10"]).unwrap();
+        assert_eq!(property.value, Typed::Four(16));
+        let property = judge(&["will", "user-property", "-k", "v"]).unwrap();
+        assert_eq!(property.value, Typed::Pair("-k".into(), "v".into()));
+        assert_eq!(property.target, Target::Will);
+        let property = judge(&["connect", "receive-maximum", "12x"]).unwrap();
+        assert_eq!(property.value, Typed::Two(12));
+    }
+
+    #[test]
+    fn wrong_properties() {
+        assert_eq!(
+            sentence(&["x", "content-type", "y"]),
+            "Invalid command x given in --property argument."
+        );
+        assert_eq!(
+            sentence(&["publish", "x", "y"]),
+            "Invalid property name x given in --property argument."
+        );
+        assert_eq!(
+            sentence(&["connect", "content-type", "y"]),
+            "content-type property not allowed for connect in --property argument."
+        );
+        assert_eq!(
+            sentence(&["puback", "reason-string", "y"]),
+            "reason-string property not supported for puback in --property argument."
+        );
+        assert_eq!(
+            sentence(&["publish", "subscription-identifier", "1"]),
+            "subscription-identifier property not supported for publish in --property argument."
+        );
+        assert_eq!(
+            sentence(&["connect", "receive-maximum", "65536"]),
+            "Property value (65536) out of range for property receive-maximum."
+        );
+        assert_eq!(
+            sentence(&["publish", "message-expiry-interval", "soon"]),
+            "Property value 'soon' not a number."
+        );
+        assert_eq!(
+            sentence(&["connect", "user-property"]),
+            "--property argument given but not enough arguments specified."
+        );
+    }
+
+    #[test]
+    fn a_property_that_may_stand_once_stands_twice() {
+        let alias = judge(&["publish", "topic-alias", "1"]).unwrap();
+        let user = judge(&["publish", "user-property", "k", "v"]).unwrap();
+        assert_eq!(duplicate(&[alias.clone(), user.clone(), user.clone()]), None);
+        assert_eq!(duplicate(&[alias.clone(), user, alias]), Some("PUBLISH"));
+    }
+}

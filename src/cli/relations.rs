@@ -1,0 +1,108 @@
+//! What options must hold against each other, checked once all are known.
+//!
+//! The order of the checks is mosquitto's, since of several mistakes the first is told.
+
+use crate::cli::Caller;
+use crate::cli::Manner;
+use crate::cli::args::connection::Connection;
+use crate::cli::args::publish::Publish;
+use crate::cli::args::request::Request;
+use crate::cli::args::subscribe::Subscribe;
+use crate::cli::args::tls::Tls;
+use crate::cli::args::will::Will;
+use crate::cli::error::{Error, Kind};
+use crate::cli::property;
+use crate::cli::words::Verdict;
+use crate::mqtt::Version;
+
+pub(crate) fn publish(caller: Caller, args: &Publish) -> Result<(), Error> {
+    shared(&args.connection, &args.tls, &args.will, Version::V311)?;
+    let complete = args.source().is_some() && (args.topic.is_some() || alias(args));
+    if caller.manner == Manner::Mqttx && !complete {
+        return Err(incomplete_publish());
+    }
+    Ok(())
+}
+
+/// Told by the command, not the parser, under a mosquitto name: usage on stdout goes with it.
+pub fn incomplete_publish() -> Error {
+    Error::new(Kind::Failed, "Both topic and message must be supplied.")
+        .hint("mqttx pub -t some/topic -m 'some payload'")
+}
+
+fn alias(args: &Publish) -> bool {
+    args.connection.property.iter().any(property::Property::is_topic_alias)
+}
+
+pub(crate) fn subscribe(args: &Subscribe) -> Result<(), Error> {
+    shared(&args.connection, &args.tls, &args.will, Version::V311)?;
+    if args.topic.is_empty() && args.unsubscribe.is_empty() {
+        return Err(usage(
+            "You must specify a topic to subscribe to (-t) or unsubscribe from (-U).",
+        )
+        .hint("mqttx sub -t 'some/topic/#'"));
+    }
+    if args.retained.no_retained && args.retained_only {
+        return Err(Error::new(
+            Kind::Failed,
+            "Combining '-R' and '--retained-only' makes no sense.",
+        )
+        .after_empty_line());
+    }
+    Ok(())
+}
+
+pub(crate) fn request(args: &Request) -> Result<(), Error> {
+    shared(&args.connection, &args.tls, &args.will, Version::V5)?;
+    let complete =
+        args.topic.is_some() && args.message.source().is_some() && args.response_topic.is_some();
+    if !complete {
+        return Err(usage("All of topic, message, and response topic must be supplied.")
+            .hint("mqttx rr -t service -e service/reply -m 'some request'"));
+    }
+    Ok(())
+}
+
+fn shared(
+    connection: &Connection,
+    tls: &Tls,
+    will: &Will,
+    version: Version,
+) -> Result<(), Error> {
+    if let Some(sentence) = will.conflict().or_else(|| tls.conflict()) {
+        return Err(usage(sentence));
+    }
+    let named = connection.id.is_some() && connection.id_prefix.is_none();
+    let kept = connection.disable_clean_session;
+    match connection.protocol_version.unwrap_or(version) {
+        Version::V5 => {
+            let unset = if kept { Some(u32::MAX) } else { None };
+            if connection.session_expiry.or(unset) == Some(u32::MAX) && !named {
+                return Err(usage(
+                    "You must provide a client id if you are using an infinite session expiry interval.",
+                )
+                .hint("-i some-id"));
+            }
+        }
+        Version::V31 | Version::V311 => {
+            if kept && !named {
+                return Err(usage(
+                    "You must provide a client id if you are using the -c option.",
+                )
+                .hint("-i some-id"));
+            }
+        }
+    }
+    if let Some(packet) = property::duplicate(&connection.property) {
+        return Err(Error::new(
+            Kind::Usage,
+            format!("Error in {packet} properties: Duplicate property in property list"),
+        )
+        .without_prefix());
+    }
+    Ok(())
+}
+
+fn usage(sentence: &str) -> Error {
+    Error::usage(Verdict::tight(sentence))
+}

@@ -1,0 +1,230 @@
+//! The table of words `pub`, `sub` and `rr` know: one row an option.
+//!
+//! A row says how an option is spelled, which programs take it, how many words follow and how its
+//! value is judged. The lexer (`lexer.rs`) walks these rows, help and completions come from the clap
+//! tree in `args/`, and a test holds the two against each other. Names that mosquitto's clients do not
+//! know are marked with `.own()` and are understood under the name `mqttx` only.
+
+use crate::cli::judge;
+use crate::cli::lexer::Clean;
+
+/// The programs that take an option, as a set of bits.
+pub(crate) const P: u8 = 1;
+pub(crate) const S: u8 = 2;
+pub(crate) const R: u8 = 4;
+const PS_R: u8 = P | S | R;
+const SR: u8 = S | R;
+const PR: u8 = P | R;
+
+/// One option.
+pub(crate) struct Row {
+    /// Spelling with one dash, or empty.
+    pub(crate) short: &'static str,
+    /// Spelling with two dashes; also the name under which clap knows it.
+    pub(crate) long: &'static str,
+    /// False when mosquitto's clients have no such long spelling.
+    pub(crate) long_is_theirs: bool,
+    pub(crate) programs: u8,
+    /// What the sentence about a missing value calls the value: "no {noun} specified".
+    pub(crate) noun: &'static str,
+    /// The sentence names the option by its long spelling although it has a short one.
+    pub(crate) named_long: bool,
+    pub(crate) group: Group,
+    pub(crate) take: Take,
+}
+
+/// Options of which only one may stand on a line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Group {
+    None,
+    /// `-f -l -m -n -s`: one source of the payload.
+    Payload,
+    /// `-i` against `-I`.
+    Id,
+    IdPrefix,
+}
+
+/// What becomes of the words after an option.
+pub(crate) enum Take {
+    /// Nothing follows.
+    Flag,
+    /// One word, handed on as it is; must be UTF-8.
+    Text,
+    /// One word, any bytes.
+    Bytes,
+    /// One whole number between two bounds, else a sentence.
+    Whole(i64, i64, fn(i64) -> Verdict),
+    /// One word with rules of its own; puts clean words itself.
+    Judge(fn(&mut Clean, &str) -> Result<(), Verdict>),
+    /// Nothing follows, yet more than its own name is meant.
+    Means(fn(&mut Clean)),
+    /// `-D command name value`, or four words for a user property.
+    Property,
+    /// `-o FILE`: read before anything else, skipped here.
+    OptionsFile,
+    Help,
+    Version,
+}
+
+/// A sentence about a wrong value. mosquitto ends most of them with one more empty line.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) sentence: String,
+    pub(crate) blank: bool,
+}
+
+impl Verdict {
+    pub(crate) fn spaced(sentence: impl Into<String>) -> Self {
+        Self { sentence: sentence.into(), blank: true }
+    }
+    pub(crate) fn tight(sentence: impl Into<String>) -> Self {
+        Self { sentence: sentence.into(), blank: false }
+    }
+}
+
+const fn row(short: &'static str, long: &'static str, programs: u8, take: Take) -> Row {
+    Row {
+        short,
+        long,
+        long_is_theirs: true,
+        programs,
+        noun: "",
+        named_long: false,
+        group: Group::None,
+        take,
+    }
+}
+
+const fn flag(short: &'static str, long: &'static str, programs: u8) -> Row {
+    row(short, long, programs, Take::Flag)
+}
+
+const fn text(short: &'static str, long: &'static str, programs: u8, noun: &'static str) -> Row {
+    row(short, long, programs, Take::Text).noun(noun)
+}
+
+impl Row {
+    const fn noun(mut self, noun: &'static str) -> Self {
+        self.noun = noun;
+        self
+    }
+    const fn own(mut self) -> Self {
+        self.long_is_theirs = false;
+        self
+    }
+    const fn named_long(mut self) -> Self {
+        self.named_long = true;
+        self
+    }
+    const fn group(mut self, group: Group) -> Self {
+        self.group = group;
+        self
+    }
+
+    /// The name sentences use.
+    pub(crate) fn shown(&self) -> &'static str {
+        if self.short.is_empty() || self.named_long { self.long } else { self.short }
+    }
+
+    /// The name clap uses: the long spelling without its dashes.
+    pub(crate) fn name(&self) -> &'static str {
+        self.long.trim_start_matches('-')
+    }
+
+    pub(crate) fn takes_value(&self) -> bool {
+        !matches!(self.take, Take::Flag | Take::Means(_) | Take::Help | Take::Version)
+    }
+
+    /// The sentence for an option that ends the line where a value was due.
+    pub(crate) fn missing(&self) -> Verdict {
+        let name = self.shown();
+        Verdict::spaced(match self.short {
+            "-M" => format!("{name} argument given but max_inflight not specified."),
+            _ => format!("{name} argument given but no {} specified.", self.noun),
+        })
+    }
+}
+
+/// Every option, in the order of the letters.
+pub(crate) static ROWS: &[Row] = &[
+    text("-A", "--bind-address", PS_R, "address").own(),
+    flag("-c", "--disable-clean-session", PS_R),
+    row("-C", "--count", S, Take::Whole(1, i32::MAX as i64, judge::count)).noun("count").own(),
+    row("", "--cafile", PS_R, Take::Bytes).noun("file"),
+    row("", "--capath", PS_R, Take::Bytes).noun("directory"),
+    row("", "--cert", PS_R, Take::Bytes).noun("file"),
+    text("", "--ciphers", PS_R, "ciphers"),
+    flag("-d", "--debug", PS_R),
+    row("-D", "--property", PS_R, Take::Property),
+    row("-e", "--response-topic", R, Take::Judge(judge::response_topic))
+        .noun("response topic")
+        .own(),
+    flag("-E", "--exit-after-subscribe", S).own(),
+    row("-f", "--file", PR, Take::Bytes).noun("file").group(Group::Payload),
+    row("-F", "--output-format", SR, Take::Judge(judge::format)).noun("format").own(),
+    text("-h", "--host", PS_R, "host"),
+    row("", "--help", PS_R, Take::Help),
+    text("-i", "--id", PS_R, "id").group(Group::Id),
+    text("-I", "--id-prefix", PS_R, "id prefix").group(Group::IdPrefix),
+    flag("", "--insecure", PS_R),
+    row("-k", "--keepalive", PS_R, Take::Whole(5, 65_535, judge::keep_alive)).noun("keepalive"),
+    row("", "--key", PS_R, Take::Bytes).noun("file"),
+    row("", "--keyform", PS_R, Take::Judge(judge::key_form)).noun("keyform"),
+    row("-l", "--stdin-line", P, Take::Flag).group(Group::Payload),
+    row("-L", "--url", PS_R, Take::Judge(judge::url)).noun("URL"),
+    flag("", "--latency", R),
+    row("-m", "--message", PR, Take::Bytes).noun("message").group(Group::Payload),
+    row("-M", "--max-inflight", PS_R, Take::Whole(1, i32::MAX as i64, judge::max_inflight)).own(),
+    flag("", "--message-rate", S),
+    row("-n", "--null-message", PR, Take::Flag).group(Group::Payload),
+    flag("-N", "--no-newline", SR).own(),
+    flag("", "--nodelay", PS_R),
+    flag("", "--no-tls", PS_R),
+    row("-o", "--options-file", PS_R, Take::OptionsFile).noun("options file").own(),
+    row("-p", "--port", PS_R, Take::Whole(0, 65_535, judge::port)).noun("port"),
+    row("-P", "--pw", PS_R, Take::Bytes).noun("password"),
+    flag("", "--pretty", SR),
+    row("", "--proxy", PS_R, Take::Judge(judge::proxy)).noun("proxy url"),
+    text("", "--psk", PS_R, "key"),
+    text("", "--psk-identity", PS_R, "identity"),
+    row("-q", "--qos", PS_R, Take::Whole(0, 2, judge::qos)).noun("QoS"),
+    flag("", "--quiet", PS_R),
+    flag("-r", "--retain", P),
+    row("-R", "--no-retained", SR, Take::Means(judge::no_retained)).own(),
+    row("", "--random-filter", S, Take::Judge(judge::random_filter)).noun("chance"),
+    flag("", "--remove-retained", S),
+    row("", "--repeat", P, Take::Whole(1, i32::MAX as i64, judge::repeat)).noun("count"),
+    row("", "--repeat-delay", P, Take::Judge(judge::repeat_delay)).noun("time"),
+    flag("", "--retain-as-published", SR),
+    row("", "--retain-handling", SR, Take::Judge(judge::retain_handling)).noun("option"),
+    flag("", "--retained-only", S),
+    row("-s", "--stdin-file", PR, Take::Flag).group(Group::Payload),
+    row("-t", "--topic", PS_R, Take::Judge(judge::topic)).noun("topic"),
+    row("-T", "--filter-out", S, Take::Judge(judge::filter_out)).noun("topic filter"),
+    text("", "--tls-alpn", PS_R, "protocol"),
+    text("", "--tls-engine", PS_R, "engine_id"),
+    text("", "--tls-engine-kpass-sha1", PS_R, "kpass sha1"),
+    row("", "--tls-keylog", PS_R, Take::Bytes).noun("file"),
+    flag("", "--tls-use-os-certs", PS_R),
+    row("", "--tls-version", PS_R, Take::Judge(judge::tls_version)).noun("version"),
+    row("-u", "--username", PS_R, Take::Text).noun("username"),
+    row("-U", "--unsubscribe", S, Take::Judge(judge::unsubscribe)).noun("unsubscribe topic"),
+    row("", "--unix", PS_R, Take::Bytes).noun("socket path"),
+    flag("-v", "--verbose", SR),
+    row("-V", "--protocol-version", PS_R, Take::Judge(judge::protocol_version))
+        .noun("version")
+        .named_long(),
+    row("", "--version", PS_R, Take::Version),
+    flag("-w", "--watch", S),
+    row("-W", "--timeout", SR, Take::Whole(1, i32::MAX as i64, judge::timeout))
+        .noun("timeout")
+        .own(),
+    row("", "--will-payload", PS_R, Take::Bytes).noun("will payload"),
+    row("", "--will-qos", PS_R, Take::Whole(0, 2, judge::will_qos)).noun("will QoS"),
+    flag("", "--will-retain", PS_R),
+    row("", "--will-topic", PS_R, Take::Judge(judge::will_topic)).noun("will topic"),
+    flag("", "--ws", PS_R),
+    row("-x", "--session-expiry", PS_R, Take::Judge(judge::session_expiry))
+        .noun("session expiry interval")
+        .own(),
+];
