@@ -3,4 +3,6 @@
 //! The map, in reading order; arrows point down (`ARCHITECTURE.md` tells why):
 //!
 //! - [`mqtt`]: the standard. Bytes to packets and back, topics, handshakes. Pure.
+//! - [`cli`]: words in, text out. Options, help, formats, errors. Pure.
+pub mod cli;
 pub mod mqtt;

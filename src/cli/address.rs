@@ -17,10 +17,30 @@ pub(crate) struct Scheme {
 
 /// mosquitto's port of plain WebSockets is 1883 here, as the listener it talks to serves both.
 const SCHEMES: [Scheme; 4] = [
-    Scheme { prefix: "mqtt://", port: 1883, tls: false, websocket: false },
-    Scheme { prefix: "mqtts://", port: 8883, tls: true, websocket: false },
-    Scheme { prefix: "ws://", port: 1883, tls: false, websocket: true },
-    Scheme { prefix: "wss://", port: 8883, tls: true, websocket: true },
+    Scheme {
+        prefix: "mqtt://",
+        port: 1883,
+        tls: false,
+        websocket: false,
+    },
+    Scheme {
+        prefix: "mqtts://",
+        port: 8883,
+        tls: true,
+        websocket: false,
+    },
+    Scheme {
+        prefix: "ws://",
+        port: 1883,
+        tls: false,
+        websocket: true,
+    },
+    Scheme {
+        prefix: "wss://",
+        port: 8883,
+        tls: true,
+        websocket: true,
+    },
 ];
 
 /// The parts of a `-L` URL; only the topic is certain to be there.
@@ -42,9 +62,9 @@ pub(crate) fn split_url(text: &str) -> Result<Url<'_>, Verdict> {
                 .is_some_and(|start| start.eq_ignore_ascii_case(scheme.prefix))
         })
         .ok_or_else(|| Verdict::spaced("Unsupported URL scheme."))?;
-    let (authority, topic) = text[scheme.prefix.len()..].split_once('/').ok_or_else(|| {
-        Verdict::tight("Invalid URL for -L argument specified - topic missing.")
-    })?;
+    let (authority, topic) = text[scheme.prefix.len()..]
+        .split_once('/')
+        .ok_or_else(|| Verdict::tight("Invalid URL for -L argument specified - topic missing."))?;
     let (credentials, place) = match authority.split_once('@') {
         Some((credentials, place)) => (Some(credentials), place),
         None => (None, authority),
@@ -58,7 +78,14 @@ pub(crate) fn split_url(text: &str) -> Result<Url<'_>, Verdict> {
         Some((host, port)) => (host, Some(port)),
         None => (place, None),
     };
-    Ok(Url { scheme, user_name, password, host, port, topic })
+    Ok(Url {
+        scheme,
+        user_name,
+        password,
+        host,
+        port,
+        topic,
+    })
 }
 
 /// A SOCKS5 proxy that resolves the broker's name itself.
@@ -73,7 +100,9 @@ pub struct Proxy {
 impl Proxy {
     pub(crate) fn parse(text: &str) -> Result<Self, Verdict> {
         let Some(rest) = text.strip_prefix("socks5h://") else {
-            return Err(Verdict::tight(format!("Unsupported proxy protocol: {text}")));
+            return Err(Verdict::tight(format!(
+                "Unsupported proxy protocol: {text}"
+            )));
         };
         let (credentials, place) = match rest.split_once('@') {
             Some((credentials, place)) => (Some(credentials), place),
@@ -97,7 +126,12 @@ impl Proxy {
                     .ok_or_else(|| Verdict::tight(format!("Invalid proxy port {number}")))?
             }
         };
-        Ok(Self { host: host.to_owned(), port, user_name, password })
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+            user_name,
+            password,
+        })
     }
 }
 
@@ -115,8 +149,9 @@ fn split_credentials(text: &str) -> Result<(Option<String>, Option<String>), Ver
 
 fn split_place(place: &str) -> Result<(&str, Option<&str>), Verdict> {
     if let Some(rest) = place.strip_prefix('[') {
-        let (host, rest) =
-            rest.split_once(']').ok_or_else(|| Verdict::tight("Invalid proxy."))?;
+        let (host, rest) = rest
+            .split_once(']')
+            .ok_or_else(|| Verdict::tight("Invalid proxy."))?;
         return Ok((host, rest.strip_prefix(':').filter(|port| !port.is_empty())));
     }
     match place.split_once(':') {
@@ -154,7 +189,10 @@ mod tests {
         assert_eq!(url.scheme.port, 8883);
         assert!(url.scheme.tls);
         assert_eq!((url.user_name, url.password), (Some("me"), Some("se:cret")));
-        assert_eq!((url.host, url.port, url.topic), ("host", Some("8884"), "a/b"));
+        assert_eq!(
+            (url.host, url.port, url.topic),
+            ("host", Some("8884"), "a/b")
+        );
 
         let url = split_url("ws://host/t").unwrap();
         assert_eq!((url.host, url.port, url.user_name), ("host", None, None));

@@ -31,14 +31,26 @@ pub enum Kind {
 
 /// Exit statuses and what they tell, for help and man pages; [`Kind::exit_status`] speaks of them.
 pub const EXIT_STATUSES: &[(&str, &str)] = &[
-    ("0", "done; for pub, every message written (QoS 0) or acknowledged (QoS 1 and 2)"),
-    ("1", "a wrong option or value, an unknown host, nothing listens there, anything else"),
-    ("1-5", "CONNECT refused by a version 3 broker: its return code"),
+    (
+        "0",
+        "done; for pub, every message written (QoS 0) or acknowledged (QoS 1 and 2)",
+    ),
+    (
+        "1",
+        "a wrong option or value, an unknown host, nothing listens there, anything else",
+    ),
+    (
+        "1-5",
+        "CONNECT refused by a version 3 broker: its return code",
+    ),
     ("2", "the broker does not keep to the protocol"),
     ("7", "the connection was lost before the work was done"),
     ("27", "timed out (-W)"),
     ("70", "a bug in mqttx itself"),
-    ("128-162", "refused by a version 5 broker: its Reason Code (135 not authorized, 151 quota)"),
+    (
+        "128-162",
+        "refused by a version 5 broker: its Reason Code (135 not authorized, 151 quota)",
+    ),
 ];
 
 impl Kind {
@@ -61,17 +73,42 @@ pub struct Error {
     pub message: String,
     /// One more empty line after it, as mosquitto does for most values.
     blank: bool,
+    /// An empty line before it.
+    empty_line_before: bool,
+    /// The sentence brings its own `Error`.
+    prefixed: bool,
     /// What surely helps, for our own form.
     pub hint: Option<String>,
 }
 
 impl Error {
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), blank: false, hint: None }
+        Self {
+            kind,
+            message: message.into(),
+            blank: false,
+            empty_line_before: false,
+            prefixed: false,
+            hint: None,
+        }
     }
 
     pub(crate) fn usage(verdict: Verdict) -> Self {
-        Self { kind: Kind::Usage, message: verdict.sentence, blank: verdict.blank, hint: None }
+        Self {
+            blank: verdict.blank,
+            ..Self::new(Kind::Usage, verdict.sentence)
+        }
+    }
+
+    pub(crate) fn after_empty_line(mut self) -> Self {
+        self.empty_line_before = true;
+        self
+    }
+
+    /// The sentence is told as it is, without `Error: ` before it.
+    pub fn without_prefix(mut self) -> Self {
+        self.prefixed = true;
+        self
     }
 
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -81,7 +118,11 @@ impl Error {
 
     /// A word that MQTT people type out of habit and that needs one more word to help them.
     pub(crate) fn culprit(self, word: &OsStr) -> Self {
-        if word == "-v5" || word == "--v5" { self.hint("-V 5") } else { self }
+        if word == "-v5" || word == "--v5" {
+            self.hint("-V 5")
+        } else {
+            self
+        }
     }
 
     /// The text for stderr, last newline included.
@@ -93,7 +134,15 @@ impl Error {
     }
 
     fn in_their_words(&self, caller: Caller) -> String {
-        let mut out = format!("Error: {}\n", self.message);
+        let mut out = String::new();
+        if self.empty_line_before {
+            out.push('\n');
+        }
+        if !self.prefixed {
+            out.push_str("Error: ");
+        }
+        out.push_str(&self.message);
+        out.push('\n');
         if self.blank {
             out.push('\n');
         }

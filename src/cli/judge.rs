@@ -51,7 +51,9 @@ pub(crate) fn no_retained(clean: &mut Clean) {
 
 pub(crate) fn retain_handling(clean: &mut Clean, value: &str) -> Result<(), Verdict> {
     if !matches!(value, "always" | "new" | "never") {
-        return Err(Verdict::spaced(format!("Unknown value '{value}' for --retain-handling.")));
+        return Err(Verdict::spaced(format!(
+            "Unknown value '{value}' for --retain-handling."
+        )));
     }
     clean.put("retain-handling", value);
     Ok(())
@@ -60,7 +62,9 @@ pub(crate) fn retain_handling(clean: &mut Clean, value: &str) -> Result<(), Verd
 pub(crate) fn random_filter(clean: &mut Clean, value: &str) -> Result<(), Verdict> {
     let per_mille = (10.0 * fraction(clean, "--random-filter", value)?) as i32;
     if !(1..=1000).contains(&per_mille) {
-        return Err(Verdict::spaced("--random-filter chance must be between 0.1-100.0"));
+        return Err(Verdict::spaced(
+            "--random-filter chance must be between 0.1-100.0",
+        ));
     }
     clean.put("random-filter", per_mille.to_string());
     Ok(())
@@ -179,7 +183,9 @@ pub(crate) fn unsubscribe(clean: &mut Clean, value: &str) -> Result<(), Verdict>
 
 fn name(value: &str, what: &str) -> Result<(), Verdict> {
     topic::check_name(value).map_err(|_| {
-        Verdict::tight(format!("Invalid {what} topic '{value}', does it contain '+' or '#'?"))
+        Verdict::tight(format!(
+            "Invalid {what} topic '{value}', does it contain '+' or '#'?"
+        ))
     })
 }
 
@@ -196,7 +202,9 @@ fn filter(value: &str, what: &str) -> Result<(), Verdict> {
 fn readable(clean: &Clean, value: &str, named: &str) -> Result<(), Verdict> {
     let strict = clean.caller.manner == Manner::Mosquitto;
     if strict && value.chars().any(|c| c.is_control() || is_non_character(c)) {
-        return Err(Verdict::spaced(format!("Malformed UTF-8 in {named} argument.")));
+        return Err(Verdict::spaced(format!(
+            "Malformed UTF-8 in {named} argument."
+        )));
     }
     Ok(())
 }

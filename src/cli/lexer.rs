@@ -56,7 +56,9 @@ pub fn options_file(words: &[OsString]) -> Result<Option<&OsStr>, Error> {
             continue;
         }
         if found.is_some() {
-            return Err(Error::usage(Verdict::spaced("Duplicate -o argument given.")));
+            return Err(Error::usage(Verdict::spaced(
+                "Duplicate -o argument given.",
+            )));
         }
         let Some(next) = words.get(at + 1) else {
             return Err(Error::usage(Verdict::spaced(
@@ -92,12 +94,18 @@ pub(crate) fn lex(caller: Caller, words: &[OsString], file: &[u8]) -> Result<Lex
 /// One line of an options file: the first run of spaces separates the option from its value, which
 /// is the rest of the line, unquoted.
 fn file_line(line: &[u8]) -> Vec<OsString> {
-    let end = line.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |at| at + 1);
+    let end = line
+        .iter()
+        .rposition(|byte| !matches!(byte, b'\r' | b'\n'))
+        .map_or(0, |at| at + 1);
     let line = &line[..end];
     if line.first() == Some(&b'#') {
         return Vec::new();
     }
-    let start = line.iter().position(|&byte| byte != b' ').unwrap_or(line.len());
+    let start = line
+        .iter()
+        .position(|&byte| byte != b' ')
+        .unwrap_or(line.len());
     let line = &line[start..];
     if line.is_empty() {
         return Vec::new();
@@ -156,17 +164,25 @@ fn walk(clean: &mut Clean, words: &[OsString]) -> Result<Option<Lexed>, Error> {
 fn find(caller: Caller, word: &OsStr) -> Result<(&'static Row, Option<OsString>), Error> {
     let bytes = word.as_encoded_bytes();
     let ours = caller.manner == Manner::Mqttx;
-    if let Some(row) = ROWS.iter().find(|row| spelled(row, bytes, ours) && takes(row, caller)) {
+    if let Some(row) = ROWS
+        .iter()
+        .find(|row| spelled(row, bytes, ours) && takes(row, caller))
+    {
         return Ok((row, None));
     }
     if ours
         && bytes.starts_with(b"--")
         && let Some(equals) = bytes.iter().position(|&byte| byte == b'=')
     {
-        let row = ROWS.iter().find(|row| row.long.as_bytes() == &bytes[..equals]);
+        let row = ROWS
+            .iter()
+            .find(|row| row.long.as_bytes() == &bytes[..equals]);
         if let Some(row) = row.filter(|row| takes(row, caller)) {
             if !row.takes_value() {
-                return Err(Error::usage(Verdict::spaced(format!("{} takes no value.", row.long))));
+                return Err(Error::usage(Verdict::spaced(format!(
+                    "{} takes no value.",
+                    row.long
+                ))));
             }
             return Ok((row, Some(os_string(&bytes[equals + 1..]))));
         }
@@ -191,7 +207,10 @@ fn unknown(caller: Caller, word: &OsStr) -> Error {
         return error;
     }
     if !shown.starts_with('-') {
-        error.hint = Some(format!("options start with a dash; for help: {} --help", caller.name()));
+        error.hint = Some(format!(
+            "options start with a dash; for help: {} --help",
+            caller.name()
+        ));
         return error;
     }
     let name = shown.split('=').next().unwrap_or_default();
@@ -266,7 +285,10 @@ fn take(clean: &mut Clean, row: &Row, value: &OsStr) -> Result<(), Verdict> {
 }
 
 fn not_a_number(row: &Row, text: &str) -> Verdict {
-    Verdict::spaced(format!("{} needs a whole number, not '{text}'.", row.shown()))
+    Verdict::spaced(format!(
+        "{} needs a whole number, not '{text}'.",
+        row.shown()
+    ))
 }
 
 fn utf8<'a>(row: &Row, value: &'a OsStr) -> Result<&'a str, Verdict> {
@@ -283,7 +305,9 @@ fn property_words(
 ) -> Result<usize, Error> {
     let mut words: Vec<&str> = Vec::with_capacity(4);
     let first = joined.as_deref().map(|word| vec![word]).unwrap_or_default();
-    let mut source = first.into_iter().chain(rest.iter().map(OsString::as_os_str));
+    let mut source = first
+        .into_iter()
+        .chain(rest.iter().map(OsString::as_os_str));
     let mut due = 3;
     while words.len() < due {
         let word = source.next().ok_or_else(|| {

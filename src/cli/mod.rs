@@ -16,13 +16,13 @@ pub(crate) mod judge;
 pub(crate) mod lexer;
 pub(crate) mod number;
 pub mod property;
-mod relations;
+pub mod relations;
 pub mod usage;
 pub(crate) mod words;
 
 use std::ffi::OsString;
 
-use clap::{Args as _, FromArgMatches as _};
+use clap::Args as _;
 
 use crate::cli::error::Error;
 use crate::cli::lexer::Lexed;
@@ -176,7 +176,8 @@ mod tests {
             for arg in command.get_arguments() {
                 let long = arg.get_long().expect("every option has a long name");
                 assert!(
-                    ROWS.iter().any(|r| r.name() == long && r.programs & program.bit() != 0),
+                    ROWS.iter()
+                        .any(|r| r.name() == long && r.programs & program.bit() != 0),
                     "no row for --{long} of {program:?}"
                 );
             }

@@ -14,9 +14,15 @@ pub(crate) fn leading_i64(text: &str) -> i64 {
     let (negative, digits) = sign(text);
     let mut value: i64 = 0;
     for digit in digits.bytes().take_while(u8::is_ascii_digit) {
-        value = value.saturating_mul(10).saturating_add(i64::from(digit - b'0'));
+        value = value
+            .saturating_mul(10)
+            .saturating_add(i64::from(digit - b'0'));
     }
-    if negative { value.saturating_neg() } else { value }
+    if negative {
+        value.saturating_neg()
+    } else {
+        value
+    }
 }
 
 /// As `strtoll` with base 0, the whole text or nothing: decimal, `0x` hexadecimal, `0` octal.
@@ -36,7 +42,11 @@ pub(crate) fn whole_i64(text: &str) -> Option<i64> {
         let digit = i64::from(digit.to_digit(base)?);
         value = value.saturating_mul(i64::from(base)).saturating_add(digit);
     }
-    Some(if negative { value.saturating_neg() } else { value })
+    Some(if negative {
+        value.saturating_neg()
+    } else {
+        value
+    })
 }
 
 /// As `atof`, for decimal numbers.
@@ -45,7 +55,10 @@ pub(crate) fn leading_f64(text: &str) -> f64 {
     let bytes = text.as_bytes();
     let mut end = usize::from(matches!(bytes.first(), Some(b'+' | b'-')));
     let digits = |from: usize| {
-        bytes[from..].iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(bytes.len() - from)
+        bytes[from..]
+            .iter()
+            .position(|byte| !byte.is_ascii_digit())
+            .unwrap_or(bytes.len() - from)
     };
     end += digits(end);
     if bytes.get(end) == Some(&b'.') {
@@ -53,7 +66,9 @@ pub(crate) fn leading_f64(text: &str) -> f64 {
     }
     if matches!(bytes.get(end), Some(b'e' | b'E')) {
         let sign = usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
-        let exponent = bytes.get(end + 1 + sign..).map_or(0, |_| digits(end + 1 + sign));
+        let exponent = bytes
+            .get(end + 1 + sign..)
+            .map_or(0, |_| digits(end + 1 + sign));
         if exponent > 0 {
             end += 1 + sign + exponent;
         }

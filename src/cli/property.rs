@@ -5,8 +5,7 @@
 
 use crate::cli::number;
 use crate::cli::words::Verdict;
-use crate::mqtt::PacketType;
-use crate::mqtt::property::{Kind, Place, PropertiesBuf, PropertyId, Value};
+use crate::mqtt::property::{Place, PropertiesBuf, PropertyId, Value, ValueType};
 
 /// The packet a property goes into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +64,10 @@ impl Property {
 /// The properties meant for one packet, in the order typed.
 pub fn collect(properties: &[Property], target: Target) -> PropertiesBuf {
     let mut out = PropertiesBuf::new();
-    for property in properties.iter().filter(|property| property.target == target) {
+    for property in properties
+        .iter()
+        .filter(|property| property.target == target)
+    {
         out.push(property.id, property.value());
     }
     out
@@ -82,36 +84,41 @@ pub fn duplicate(properties: &[Property]) -> Option<&'static str> {
         (Target::Disconnect, "DISCONNECT"),
         (Target::Will, "Will"),
     ];
-    CHECKED.iter().find(|(target, _)| twice(properties, *target)).map(|(_, name)| *name)
+    CHECKED
+        .iter()
+        .find(|(target, _)| twice(properties, *target))
+        .map(|(_, name)| *name)
 }
 
 fn twice(properties: &[Property], target: Target) -> bool {
     let mut seen = Vec::new();
-    properties.iter().filter(|property| property.target == target).any(|property| {
-        let again = property.id != PropertyId::UserProperty && seen.contains(&property.id);
-        seen.push(property.id);
-        again
-    })
+    properties
+        .iter()
+        .filter(|property| property.target == target)
+        .any(|property| {
+            let again = property.id != PropertyId::UserProperty && seen.contains(&property.id);
+            seen.push(property.id);
+            again
+        })
 }
 
 /// The words a person may type for a packet, and what the standard says about properties there.
 fn command(word: &str) -> Option<(Place, Option<Target>)> {
-    let packet = Place::Packet;
     let word = word.to_ascii_lowercase();
     Some(match word.as_str() {
-        "connect" => (packet(PacketType::Connect), Some(Target::Connect)),
-        "connack" => (packet(PacketType::Connack), None),
-        "publish" => (packet(PacketType::Publish), Some(Target::Publish)),
-        "puback" => (packet(PacketType::Puback), None),
-        "pubrec" => (packet(PacketType::Pubrec), None),
-        "pubrel" => (packet(PacketType::Pubrel), None),
-        "pubcomp" => (packet(PacketType::Pubcomp), None),
-        "subscribe" => (packet(PacketType::Subscribe), Some(Target::Subscribe)),
-        "suback" => (packet(PacketType::Suback), None),
-        "unsubscribe" => (packet(PacketType::Unsubscribe), Some(Target::Unsubscribe)),
-        "unsuback" => (packet(PacketType::Unsuback), None),
-        "disconnect" => (packet(PacketType::Disconnect), Some(Target::Disconnect)),
-        "auth" => (packet(PacketType::Auth), None),
+        "connect" => (Place::Connect, Some(Target::Connect)),
+        "connack" => (Place::Connack, None),
+        "publish" => (Place::Publish, Some(Target::Publish)),
+        "puback" => (Place::Puback, None),
+        "pubrec" => (Place::Pubrec, None),
+        "pubrel" => (Place::Pubrel, None),
+        "pubcomp" => (Place::Pubcomp, None),
+        "subscribe" => (Place::Subscribe, Some(Target::Subscribe)),
+        "suback" => (Place::Suback, None),
+        "unsubscribe" => (Place::Unsubscribe, Some(Target::Unsubscribe)),
+        "unsuback" => (Place::Unsuback, None),
+        "disconnect" => (Place::Disconnect, Some(Target::Disconnect)),
+        "auth" => (Place::Auth, None),
         "will" => (Place::Will, Some(Target::Will)),
         _ => return None,
     })
@@ -123,12 +130,16 @@ pub(crate) fn judge_names(
     name: &str,
 ) -> Result<(Option<Target>, PropertyId), Verdict> {
     let (place, target) = command(packet).ok_or_else(|| {
-        Verdict::spaced(format!("Invalid command {packet} given in --property argument."))
+        Verdict::spaced(format!(
+            "Invalid command {packet} given in --property argument."
+        ))
     })?;
     let id = PropertyId::from_name(name).ok_or_else(|| {
-        Verdict::spaced(format!("Invalid property name {name} given in --property argument."))
+        Verdict::spaced(format!(
+            "Invalid property name {name} given in --property argument."
+        ))
     })?;
-    if !id.allowed_in(place) {
+    if !id.row().allowed_in(place) {
         return Err(Verdict::spaced(format!(
             "{name} property not allowed for {packet} in --property argument."
         )));
@@ -151,14 +162,14 @@ pub(crate) fn judge(words: &[&str]) -> Result<Property, Verdict> {
             "{name} property not supported for {packet} in --property argument."
         )));
     };
-    let value = match id.kind() {
-        Kind::Byte => Typed::Byte(short(name, text)?),
-        Kind::Two => Typed::Two(short(name, text)?),
-        Kind::Four => Typed::Four(long(name, text)?),
-        Kind::Variable => Typed::Variable(long(name, text)?),
-        Kind::String => Typed::String(fits(name, text)?),
-        Kind::Binary => Typed::Binary(fits(name, text)?.into_bytes()),
-        Kind::Pair => {
+    let value = match id.row().value_type {
+        ValueType::Byte => Typed::Byte(short(name, text)?),
+        ValueType::Two => Typed::Two(short(name, text)?),
+        ValueType::Four => Typed::Four(long(name, text)?),
+        ValueType::Variable => Typed::Variable(long(name, text)?),
+        ValueType::String => Typed::String(fits(name, text)?),
+        ValueType::Binary => Typed::Binary(fits(name, text)?.into_bytes()),
+        ValueType::Pair => {
             let value = rest.first().copied().unwrap_or_default();
             Typed::Pair(fits(name, text)?, fits(name, value)?)
         }
@@ -179,12 +190,16 @@ fn long(name: &str, text: &str) -> Result<u32, Verdict> {
 }
 
 fn out_of_range(name: &str, number: i64) -> Verdict {
-    Verdict::spaced(format!("Property value ({number}) out of range for property {name}."))
+    Verdict::spaced(format!(
+        "Property value ({number}) out of range for property {name}."
+    ))
 }
 
 fn fits(name: &str, text: &str) -> Result<String, Verdict> {
     if text.len() > usize::from(u16::MAX) {
-        return Err(Verdict::spaced(format!("Property value too long for property {name}.")));
+        return Err(Verdict::spaced(format!(
+            "Property value too long for property {name}."
+        )));
     }
     Ok(text.to_owned())
 }
@@ -248,7 +263,10 @@ mod tests {
     fn a_property_that_may_stand_once_stands_twice() {
         let alias = judge(&["publish", "topic-alias", "1"]).unwrap();
         let user = judge(&["publish", "user-property", "k", "v"]).unwrap();
-        assert_eq!(duplicate(&[alias.clone(), user.clone(), user.clone()]), None);
+        assert_eq!(
+            duplicate(&[alias.clone(), user.clone(), user.clone()]),
+            None
+        );
         assert_eq!(duplicate(&[alias.clone(), user, alias]), Some("PUBLISH"));
     }
 }

@@ -31,7 +31,10 @@ pub fn incomplete_publish() -> Error {
 }
 
 fn alias(args: &Publish) -> bool {
-    args.connection.property.iter().any(property::Property::is_topic_alias)
+    args.connection
+        .property
+        .iter()
+        .any(property::Property::is_topic_alias)
 }
 
 pub(crate) fn subscribe(args: &Subscribe) -> Result<(), Error> {
@@ -57,18 +60,15 @@ pub(crate) fn request(args: &Request) -> Result<(), Error> {
     let complete =
         args.topic.is_some() && args.message.source().is_some() && args.response_topic.is_some();
     if !complete {
-        return Err(usage("All of topic, message, and response topic must be supplied.")
-            .hint("mqttx rr -t service -e service/reply -m 'some request'"));
+        return Err(
+            usage("All of topic, message, and response topic must be supplied.")
+                .hint("mqttx rr -t service -e service/reply -m 'some request'"),
+        );
     }
     Ok(())
 }
 
-fn shared(
-    connection: &Connection,
-    tls: &Tls,
-    will: &Will,
-    version: Version,
-) -> Result<(), Error> {
+fn shared(connection: &Connection, tls: &Tls, will: &Will, version: Version) -> Result<(), Error> {
     if let Some(sentence) = will.conflict().or_else(|| tls.conflict()) {
         return Err(usage(sentence));
     }
@@ -86,10 +86,10 @@ fn shared(
         }
         Version::V31 | Version::V311 => {
             if kept && !named {
-                return Err(usage(
-                    "You must provide a client id if you are using the -c option.",
-                )
-                .hint("-i some-id"));
+                return Err(
+                    usage("You must provide a client id if you are using the -c option.")
+                        .hint("-i some-id"),
+                );
             }
         }
     }

@@ -75,10 +75,16 @@ pub(crate) struct Verdict {
 
 impl Verdict {
     pub(crate) fn spaced(sentence: impl Into<String>) -> Self {
-        Self { sentence: sentence.into(), blank: true }
+        Self {
+            sentence: sentence.into(),
+            blank: true,
+        }
     }
     pub(crate) fn tight(sentence: impl Into<String>) -> Self {
-        Self { sentence: sentence.into(), blank: false }
+        Self {
+            sentence: sentence.into(),
+            blank: false,
+        }
     }
 }
 
@@ -123,7 +129,11 @@ impl Row {
 
     /// The name sentences use.
     pub(crate) fn shown(&self) -> &'static str {
-        if self.short.is_empty() || self.named_long { self.long } else { self.short }
+        if self.short.is_empty() || self.named_long {
+            self.long
+        } else {
+            self.short
+        }
     }
 
     /// The name clap uses: the long spelling without its dashes.
@@ -132,7 +142,10 @@ impl Row {
     }
 
     pub(crate) fn takes_value(&self) -> bool {
-        !matches!(self.take, Take::Flag | Take::Means(_) | Take::Help | Take::Version)
+        !matches!(
+            self.take,
+            Take::Flag | Take::Means(_) | Take::Help | Take::Version
+        )
     }
 
     /// The sentence for an option that ends the line where a value was due.
@@ -149,38 +162,70 @@ impl Row {
 pub(crate) static ROWS: &[Row] = &[
     text("-A", "--bind-address", PS_R, "address").own(),
     flag("-c", "--disable-clean-session", PS_R),
-    row("-C", "--count", S, Take::Whole(1, i32::MAX as i64, judge::count)).noun("count").own(),
+    row(
+        "-C",
+        "--count",
+        S,
+        Take::Whole(1, i32::MAX as i64, judge::count),
+    )
+    .noun("count")
+    .own(),
     row("", "--cafile", PS_R, Take::Bytes).noun("file"),
     row("", "--capath", PS_R, Take::Bytes).noun("directory"),
     row("", "--cert", PS_R, Take::Bytes).noun("file"),
     text("", "--ciphers", PS_R, "ciphers"),
     flag("-d", "--debug", PS_R),
     row("-D", "--property", PS_R, Take::Property),
-    row("-e", "--response-topic", R, Take::Judge(judge::response_topic))
-        .noun("response topic")
-        .own(),
+    row(
+        "-e",
+        "--response-topic",
+        R,
+        Take::Judge(judge::response_topic),
+    )
+    .noun("response topic")
+    .own(),
     flag("-E", "--exit-after-subscribe", S).own(),
-    row("-f", "--file", PR, Take::Bytes).noun("file").group(Group::Payload),
-    row("-F", "--output-format", SR, Take::Judge(judge::format)).noun("format").own(),
+    row("-f", "--file", PR, Take::Bytes)
+        .noun("file")
+        .group(Group::Payload),
+    row("-F", "--output-format", SR, Take::Judge(judge::format))
+        .noun("format")
+        .own(),
     text("-h", "--host", PS_R, "host"),
     row("", "--help", PS_R, Take::Help),
     text("-i", "--id", PS_R, "id").group(Group::Id),
     text("-I", "--id-prefix", PS_R, "id prefix").group(Group::IdPrefix),
     flag("", "--insecure", PS_R),
-    row("-k", "--keepalive", PS_R, Take::Whole(5, 65_535, judge::keep_alive)).noun("keepalive"),
+    row(
+        "-k",
+        "--keepalive",
+        PS_R,
+        Take::Whole(5, 65_535, judge::keep_alive),
+    )
+    .noun("keepalive"),
     row("", "--key", PS_R, Take::Bytes).noun("file"),
     row("", "--keyform", PS_R, Take::Judge(judge::key_form)).noun("keyform"),
     row("-l", "--stdin-line", P, Take::Flag).group(Group::Payload),
     row("-L", "--url", PS_R, Take::Judge(judge::url)).noun("URL"),
     flag("", "--latency", R),
-    row("-m", "--message", PR, Take::Bytes).noun("message").group(Group::Payload),
-    row("-M", "--max-inflight", PS_R, Take::Whole(1, i32::MAX as i64, judge::max_inflight)).own(),
+    row("-m", "--message", PR, Take::Bytes)
+        .noun("message")
+        .group(Group::Payload),
+    row(
+        "-M",
+        "--max-inflight",
+        PS_R,
+        Take::Whole(1, i32::MAX as i64, judge::max_inflight),
+    )
+    .own(),
     flag("", "--message-rate", S),
     row("-n", "--null-message", PR, Take::Flag).group(Group::Payload),
     flag("-N", "--no-newline", SR).own(),
     flag("", "--nodelay", PS_R),
     flag("", "--no-tls", PS_R),
-    row("-o", "--options-file", PS_R, Take::OptionsFile).noun("options file").own(),
+    row("-o", "--options-file", PS_R, Take::OptionsFile)
+        .noun("options file")
+        .own(),
     row("-p", "--port", PS_R, Take::Whole(0, 65_535, judge::port)).noun("port"),
     row("-P", "--pw", PS_R, Take::Bytes).noun("password"),
     flag("", "--pretty", SR),
@@ -193,10 +238,22 @@ pub(crate) static ROWS: &[Row] = &[
     row("-R", "--no-retained", SR, Take::Means(judge::no_retained)).own(),
     row("", "--random-filter", S, Take::Judge(judge::random_filter)).noun("chance"),
     flag("", "--remove-retained", S),
-    row("", "--repeat", P, Take::Whole(1, i32::MAX as i64, judge::repeat)).noun("count"),
+    row(
+        "",
+        "--repeat",
+        P,
+        Take::Whole(1, i32::MAX as i64, judge::repeat),
+    )
+    .noun("count"),
     row("", "--repeat-delay", P, Take::Judge(judge::repeat_delay)).noun("time"),
     flag("", "--retain-as-published", SR),
-    row("", "--retain-handling", SR, Take::Judge(judge::retain_handling)).noun("option"),
+    row(
+        "",
+        "--retain-handling",
+        SR,
+        Take::Judge(judge::retain_handling),
+    )
+    .noun("option"),
     flag("", "--retained-only", S),
     row("-s", "--stdin-file", PR, Take::Flag).group(Group::Payload),
     row("-t", "--topic", PS_R, Take::Judge(judge::topic)).noun("topic"),
@@ -211,20 +268,35 @@ pub(crate) static ROWS: &[Row] = &[
     row("-U", "--unsubscribe", S, Take::Judge(judge::unsubscribe)).noun("unsubscribe topic"),
     row("", "--unix", PS_R, Take::Bytes).noun("socket path"),
     flag("-v", "--verbose", SR),
-    row("-V", "--protocol-version", PS_R, Take::Judge(judge::protocol_version))
-        .noun("version")
-        .named_long(),
+    row(
+        "-V",
+        "--protocol-version",
+        PS_R,
+        Take::Judge(judge::protocol_version),
+    )
+    .noun("version")
+    .named_long(),
     row("", "--version", PS_R, Take::Version),
     flag("-w", "--watch", S),
-    row("-W", "--timeout", SR, Take::Whole(1, i32::MAX as i64, judge::timeout))
-        .noun("timeout")
-        .own(),
+    row(
+        "-W",
+        "--timeout",
+        SR,
+        Take::Whole(1, i32::MAX as i64, judge::timeout),
+    )
+    .noun("timeout")
+    .own(),
     row("", "--will-payload", PS_R, Take::Bytes).noun("will payload"),
     row("", "--will-qos", PS_R, Take::Whole(0, 2, judge::will_qos)).noun("will QoS"),
     flag("", "--will-retain", PS_R),
     row("", "--will-topic", PS_R, Take::Judge(judge::will_topic)).noun("will topic"),
     flag("", "--ws", PS_R),
-    row("-x", "--session-expiry", PS_R, Take::Judge(judge::session_expiry))
-        .noun("session expiry interval")
-        .own(),
+    row(
+        "-x",
+        "--session-expiry",
+        PS_R,
+        Take::Judge(judge::session_expiry),
+    )
+    .noun("session expiry interval")
+    .own(),
 ];

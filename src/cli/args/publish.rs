@@ -23,7 +23,13 @@ pub struct Publish {
     pub stdin_line: bool,
 
     /// QoS of the messages
-    #[arg(short, long, value_name = "0|1|2", default_value_t = 0, help_heading = "Message")]
+    #[arg(
+        short,
+        long,
+        value_name = "0|1|2",
+        default_value_t = 0,
+        help_heading = "Message"
+    )]
     pub qos: u8,
 
     /// Let the broker retain the message
@@ -31,7 +37,12 @@ pub struct Publish {
     pub retain: bool,
 
     /// Publish this many times (with -m, -f, -n, -s)
-    #[arg(long, value_name = "COUNT", default_value_t = 1, help_heading = "Message")]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 1,
+        help_heading = "Message"
+    )]
     pub repeat: u32,
 
     /// Seconds to wait between repeated messages
@@ -50,7 +61,11 @@ pub struct Publish {
 
 impl Publish {
     pub fn source(&self) -> Option<Source> {
-        if self.stdin_line { Some(Source::Lines) } else { self.message.source() }
+        if self.stdin_line {
+            Some(Source::Lines)
+        } else {
+            self.message.source()
+        }
     }
 }
 

@@ -23,14 +23,25 @@ pub struct Request {
     pub message: Message,
 
     /// QoS of request and subscription
-    #[arg(short, long, value_name = "0|1|2", default_value_t = 0, help_heading = "Message")]
+    #[arg(
+        short,
+        long,
+        value_name = "0|1|2",
+        default_value_t = 0,
+        help_heading = "Message"
+    )]
     pub qos: u8,
 
     #[command(flatten)]
     pub retained: Retained,
 
     /// Give up after this many seconds, with exit status 27
-    #[arg(short = 'W', long, value_name = "SECONDS", help_heading = "When to end")]
+    #[arg(
+        short = 'W',
+        long,
+        value_name = "SECONDS",
+        help_heading = "When to end"
+    )]
     pub timeout: Option<u32>,
 
     #[command(flatten)]

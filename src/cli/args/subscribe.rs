@@ -14,15 +14,31 @@ pub struct Subscribe {
     pub topic: Vec<String>,
 
     /// QoS to ask for
-    #[arg(short, long, value_name = "0|1|2", default_value_t = 0, help_heading = "Subscription")]
+    #[arg(
+        short,
+        long,
+        value_name = "0|1|2",
+        default_value_t = 0,
+        help_heading = "Subscription"
+    )]
     pub qos: u8,
 
     /// Leave out messages whose topic matches this filter; repeatable
-    #[arg(short = 'T', long, value_name = "FILTER", help_heading = "Subscription")]
+    #[arg(
+        short = 'T',
+        long,
+        value_name = "FILTER",
+        help_heading = "Subscription"
+    )]
     pub filter_out: Vec<String>,
 
     /// Unsubscribe from this filter; repeatable
-    #[arg(short = 'U', long, value_name = "FILTER", help_heading = "Subscription")]
+    #[arg(
+        short = 'U',
+        long,
+        value_name = "FILTER",
+        help_heading = "Subscription"
+    )]
     pub unsubscribe: Vec<String>,
 
     #[command(flatten)]
@@ -41,7 +57,12 @@ pub struct Subscribe {
     pub count: Option<u32>,
 
     /// End after this many seconds, with exit status 27
-    #[arg(short = 'W', long, value_name = "SECONDS", help_heading = "When to end")]
+    #[arg(
+        short = 'W',
+        long,
+        value_name = "SECONDS",
+        help_heading = "When to end"
+    )]
     pub timeout: Option<u32>,
 
     /// End as soon as the subscriptions are acknowledged

@@ -32,6 +32,7 @@ impl Will {
         if self.will_payload.is_some() {
             return Some("Will payload given, but no will topic given.");
         }
-        self.will_retain.then_some("Will retain given, but no will topic given.")
+        self.will_retain
+            .then_some("Will retain given, but no will topic given.")
     }
 }

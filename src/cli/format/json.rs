@@ -25,7 +25,12 @@ pub(crate) struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     pub(crate) fn new(out: &'a mut Vec<u8>, pretty: bool) -> Self {
-        Self { out, pretty, depth: 0, first: true }
+        Self {
+            out,
+            pretty,
+            depth: 0,
+            first: true,
+        }
     }
 
     fn open_object(&mut self) {
@@ -75,7 +80,8 @@ impl<'a> Writer<'a> {
 
     fn item(&mut self) {
         if !self.first {
-            self.out.extend_from_slice(if self.pretty { b", " } else { b"," });
+            self.out
+                .extend_from_slice(if self.pretty { b", " } else { b"," });
         }
         self.first = false;
     }
@@ -96,7 +102,9 @@ impl<'a> Writer<'a> {
                 b'\n' => self.out.extend_from_slice(b"\\n"),
                 b'\r' => self.out.extend_from_slice(b"\\r"),
                 b'\t' => self.out.extend_from_slice(b"\\t"),
-                0..0x20 => self.out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+                0..0x20 => self
+                    .out
+                    .extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
                 _ => self.out.push(byte),
             }
         }
@@ -198,7 +206,9 @@ fn user_properties(arrival: &Arrival<'_>, writer: &mut Writer<'_>) {
 
 /// Reads `payload` as one JSON value and writes it; false when it is none.
 fn transcribe(payload: &[u8], writer: &mut Writer<'_>) -> bool {
-    let mut reader = Reader { bytes: payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload) };
+    let mut reader = Reader {
+        bytes: payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload),
+    };
     reader.value(writer, 0).is_some() && {
         reader.blanks();
         reader.bytes.is_empty()
@@ -243,7 +253,9 @@ impl Reader<'_> {
                 Some(())
             }
             _ => {
-                let word = ["null", "true", "false"].into_iter().find(|w| self.eat(w.as_bytes()))?;
+                let word = ["null", "true", "false"]
+                    .into_iter()
+                    .find(|w| self.eat(w.as_bytes()))?;
                 writer.word(word);
                 Some(())
             }
@@ -334,13 +346,17 @@ impl Reader<'_> {
             return char::from_u32(high);
         }
         self.eat(b"\\u").then_some(())?;
-        let low = self.four_digits().filter(|low| (0xDC00..0xE000).contains(low))?;
+        let low = self
+            .four_digits()
+            .filter(|low| (0xDC00..0xE000).contains(low))?;
         char::from_u32(0x1_0000 + ((high & 0x3FF) << 10 | (low & 0x3FF)))
     }
 
     fn four_digits(&mut self) -> Option<u32> {
         let digits = self.bytes.get(..4)?;
-        let text = std::str::from_utf8(digits).ok().filter(|t| !t.starts_with('+'))?;
+        let text = std::str::from_utf8(digits)
+            .ok()
+            .filter(|t| !t.starts_with('+'))?;
         let value = u32::from_str_radix(text, 16).ok()?;
         self.bytes = &self.bytes[4..];
         Some(value)
@@ -355,9 +371,9 @@ impl Reader<'_> {
             .position(|byte| !matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'e' | b'E' | b'.'))
             .unwrap_or(self.bytes.len().min(NUMBER_LEN_MAX));
         let text = std::str::from_utf8(&self.bytes[..end]).ok()?;
-        let used = (1..=text.len()).rev().find(|&used| {
-            text.is_char_boundary(used) && text[..used].parse::<f64>().is_ok()
-        })?;
+        let used = (1..=text.len())
+            .rev()
+            .find(|&used| text.is_char_boundary(used) && text[..used].parse::<f64>().is_ok())?;
         let number = text[..used].parse::<f64>().ok()?;
         self.bytes = &self.bytes[used..];
         Some(shortest(number))
@@ -373,7 +389,11 @@ fn shortest(number: f64) -> String {
         return format!("{}", number as i32);
     }
     let fifteen = general(number, 15);
-    if fifteen.parse() == Ok(number) { fifteen } else { general(number, 17) }
+    if fifteen.parse() == Ok(number) {
+        fifteen
+    } else {
+        general(number, 17)
+    }
 }
 
 /// As `%.{digits}g`: the shorter of plain and scientific form, without trailing zeros.
@@ -392,7 +412,11 @@ fn general(number: f64, digits: usize) -> String {
 }
 
 fn without_zeros(text: &str) -> &str {
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        text
+    }
 }
 
 #[cfg(test)]
@@ -408,7 +432,10 @@ mod tests {
     #[test]
     fn a_payload_is_written_again_without_blanks() {
         for (payload, expected) in [
-            (" { \"a\" : [ 1 , 2.50 , { } , [ ] ] , \"a\":null } ", r#"{"a":[1,2.5,{},[]],"a":null}"#),
+            (
+                " { \"a\" : [ 1 , 2.50 , { } , [ ] ] , \"a\":null } ",
+                r#"{"a":[1,2.5,{},[]],"a":null}"#,
+            ),
             (r#""\u00e9\ud83d\ude00\/\n""#, "\"é😀/\\n\""),
             ("1e3", "1000"),
             ("12345678901", "12345678901"),
@@ -421,15 +448,29 @@ mod tests {
             ("1e999", "null"),
             ("true", "true"),
         ] {
-            assert_eq!(again(payload, false).as_deref(), Some(expected), "{payload}");
+            assert_eq!(
+                again(payload, false).as_deref(),
+                Some(expected),
+                "{payload}"
+            );
         }
     }
 
     #[test]
     fn what_is_no_json() {
-        for payload in
-            ["hello", "{", "[1,]", "{\"a\":}", "1 2", "\"a", "\"\\ud800\"", "nul", "+1", "\"\\x\"", ""]
-        {
+        for payload in [
+            "hello",
+            "{",
+            "[1,]",
+            "{\"a\":}",
+            "1 2",
+            "\"a",
+            "\"\\ud800\"",
+            "nul",
+            "+1",
+            "\"\\x\"",
+            "",
+        ] {
             assert_eq!(again(payload, false), None, "{payload}");
         }
         let deep = "[".repeat(DEPTH_MAX + 1) + &"]".repeat(DEPTH_MAX + 1);

@@ -100,10 +100,17 @@ mod tests {
         let plain = Output::default();
         assert_eq!(text(&plain, b"hello"), "hello\n");
         assert_eq!(text(&plain, b""), "");
-        let verbose = Output { verbose: true, ..Output::default() };
+        let verbose = Output {
+            verbose: true,
+            ..Output::default()
+        };
         assert_eq!(text(&verbose, b"hello"), "a/b hello\n");
         assert_eq!(text(&verbose, b""), "a/b (null)\n");
-        let bare = Output { verbose: true, no_newline: true, ..Output::default() };
+        let bare = Output {
+            verbose: true,
+            no_newline: true,
+            ..Output::default()
+        };
         assert_eq!(text(&bare, b"hello"), "a/b hello");
         assert_eq!(text(&bare, b""), "");
     }

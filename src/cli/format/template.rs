@@ -84,7 +84,10 @@ impl Template {
 
     pub fn needs_time(&self) -> bool {
         self.pieces.iter().any(|piece| {
-            matches!(piece, Piece::Time(_) | Piece::Field(b'I' | b'U' | b'j' | b'J', _))
+            matches!(
+                piece,
+                Piece::Time(_) | Piece::Field(b'I' | b'U' | b'j' | b'J', _)
+            )
         })
     }
 
@@ -128,7 +131,9 @@ fn flush(literal: &mut Vec<u8>, pieces: &mut Vec<Piece>) {
 }
 
 fn character(text: &str, at: usize) -> char {
-    text.get(at..).and_then(|rest| rest.chars().next()).unwrap_or(char::REPLACEMENT_CHARACTER)
+    text.get(at..)
+        .and_then(|rest| rest.chars().next())
+        .unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
 fn escaped(letter: u8) -> Option<u8> {
@@ -169,7 +174,10 @@ fn field(text: &str, at: &mut usize) -> Result<(u8, Field), String> {
     }
     let letter = due(*at)?;
     if !b"%ACDEFIJPRSUXdfjlmpqrtx".contains(&letter) {
-        return Err(format!("Invalid format specifier '{}'.", character(text, *at)));
+        return Err(format!(
+            "Invalid format specifier '{}'.",
+            character(text, *at)
+        ));
     }
     *at += 1;
     Ok((letter, field))
@@ -178,7 +186,9 @@ fn field(text: &str, at: &mut usize) -> Result<(u8, Field), String> {
 fn digits(bytes: &[u8], at: &mut usize) -> usize {
     let mut value: usize = 0;
     while let Some(digit) = bytes.get(*at).filter(|byte| byte.is_ascii_digit()) {
-        value = value.saturating_mul(10).saturating_add(usize::from(digit - b'0'));
+        value = value
+            .saturating_mul(10)
+            .saturating_add(usize::from(digit - b'0'));
         *at += 1;
     }
     value.min(WIDTH_MAX)
@@ -213,7 +223,12 @@ impl Field {
                 self.maybe(seconds.map(|seconds| i64::from(seconds as i32)), out);
             }
             b'F' => {
-                self.maybe(properties.byte(PropertyId::PayloadFormatIndicator).map(i64::from), out);
+                self.maybe(
+                    properties
+                        .byte(PropertyId::PayloadFormatIndicator)
+                        .map(i64::from),
+                    out,
+                );
             }
             b'S' => self.maybe(properties.subscription_ids().next().map(i64::from), out),
             b'C' => match properties.text(PropertyId::ContentType) {
@@ -399,10 +414,14 @@ mod tests {
     #[test]
     fn fields() {
         check("%t|%p|%q|%r|%l|%m|%%", b"hello", "a/b|hello|1|1|5|7|%");
-        check("%8p|%-8p|%08p|%3p", b"hello", "   hello|hello   |000hello|hel");
+        check(
+            "%8p|%-8p|%08p|%3p",
+            b"hello",
+            "   hello|hello   |000hello|hel",
+        );
         check("%5t|%-5t|%.1t|%5.1t|%05t", b"", "  a/b|a/b  |a|    a|  a/b");
         check("%4l|%-4l|%04l|", b"hello", "   5|5   |0005|");
-        check("%3A|%03A|%3C|%R|%D|%P|%S|", b"", "   |000|   ||||");
+        check("%3A|%03A|%3C|%R|%D|%P|%S|", b"", "   |000|   |||||");
     }
 
     #[test]
@@ -417,23 +436,43 @@ mod tests {
     #[test]
     fn floating_point() {
         check("%f", &1.5f32.to_ne_bytes(), "1.500000");
-        check("%.2d|%8.1d|%-8.1d|%08.1d", &(-2.25f64).to_ne_bytes(), "-2.25|    -2.2|-2.2    |-00002.2");
+        check(
+            "%.2d|%8.1d|%-8.1d|%08.1d",
+            &(-2.25f64).to_ne_bytes(),
+            "-2.25|    -2.2|-2.2    |-00002.2",
+        );
         check("%5f", &f32::INFINITY.to_ne_bytes(), "  inf");
     }
 
     #[test]
     fn times_and_escapes() {
         check("@Y-@m-@d @@ @N", b"", "2024-12-31 @ 005000001");
-        check("%I %U", b"", "2024-12-31T23:59:59+0000 1735689599.005000001");
+        check(
+            "%I %U",
+            b"",
+            "2024-12-31T23:59:59+0000 1735689599.005000001",
+        );
         check("\\a\\e\\n\\r\\t\\v\\\\\\0", b"", "\x07\x1b\n\r\t\x0b\\\0");
     }
 
     #[test]
     fn json() {
         let tst = r#"{"tst":"2024-12-31T23:59:59.005000+0000","topic":"a/b","qos":1,"retain":true"#;
-        check("%j", b"he\"y", &format!(r#"{tst},"payloadlen":4,"mid":7,"payload":"he\"y"}}"#));
-        check("%j", b"", &format!(r#"{tst},"payloadlen":0,"mid":7,"payload":null}}"#));
-        check("%J", b"[1, 2]", &format!(r#"{tst},"payloadlen":6,"mid":7,"payload":[1,2]}}"#));
+        check(
+            "%j",
+            b"he\"y",
+            &format!(r#"{tst},"payloadlen":4,"mid":7,"payload":"he\"y"}}"#),
+        );
+        check(
+            "%j",
+            b"",
+            &format!(r#"{tst},"payloadlen":0,"mid":7,"payload":null}}"#),
+        );
+        check(
+            "%J",
+            b"[1, 2]",
+            &format!(r#"{tst},"payloadlen":6,"mid":7,"payload":[1,2]}}"#),
+        );
     }
 
     #[test]
@@ -450,7 +489,11 @@ mod tests {
             ("\\", "Incomplete escape specifier."),
             ("\\q", "Invalid escape specifier 'q'."),
         ] {
-            assert_eq!(Template::parse(format), Err(sentence.to_owned()), "{format}");
+            assert_eq!(
+                Template::parse(format),
+                Err(sentence.to_owned()),
+                "{format}"
+            );
         }
     }
 }

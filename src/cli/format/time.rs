@@ -119,16 +119,17 @@ impl Moment {
 
     /// `2026-11-20T21:34:17+0000`, the `%I` of `-F`.
     pub(crate) fn iso(&self) -> String {
-        ["F", "T", "z"].map(|l| self.strftime(l.as_bytes()[0])).into_iter().enumerate().fold(
-            String::with_capacity(24),
-            |mut out, (at, part)| {
+        ["F", "T", "z"]
+            .map(|l| self.strftime(l.as_bytes()[0]))
+            .into_iter()
+            .enumerate()
+            .fold(String::with_capacity(24), |mut out, (at, part)| {
                 if at == 1 {
                     out.push('T');
                 }
                 out.push_str(&part);
                 out
-            },
-        )
+            })
     }
 
     /// `2026-11-20T21:34:16.539867+0000`, the `tst` of JSON.
@@ -150,8 +151,15 @@ fn twelve(hour: i8) -> i8 {
     }
 }
 
-const WEEKDAYS: [&str; 7] =
-    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+const WEEKDAYS: [&str; 7] = [
+    "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+];
 
 const MONTHS: [&str; 12] = [
     "January",
@@ -212,7 +220,14 @@ mod tests {
         check(
             1_704_067_200, // 2024-01-01 00:00:00 UTC, a Monday
             &TimeZone::UTC,
-            &[(b'U', "00"), (b'W', "01"), (b'V', "01"), (b'e', " 1"), (b'l', "12"), (b'k', " 0")],
+            &[
+                (b'U', "00"),
+                (b'W', "01"),
+                (b'V', "01"),
+                (b'e', " 1"),
+                (b'l', "12"),
+                (b'k', " 0"),
+            ],
         );
     }
 

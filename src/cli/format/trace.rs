@@ -13,8 +13,14 @@ pub struct Trace {
 
 impl Trace {
     pub fn new(client_id: &str) -> Self {
-        let shown = if client_id.is_empty() { "null" } else { client_id };
-        Self { client: format!("Client {shown}") }
+        let shown = if client_id.is_empty() {
+            "null"
+        } else {
+            client_id
+        };
+        Self {
+            client: format!("Client {shown}"),
+        }
     }
 
     fn line(&self, rest: std::fmt::Arguments<'_>) -> String {
@@ -36,7 +42,10 @@ impl Trace {
         self.line(format_args!("received CONNACK ({reason})"))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the fields of the line, in its order")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the fields of the line, in its order"
+    )]
     pub fn publish(
         &self,
         verb: &str,
@@ -64,9 +73,9 @@ impl Trace {
     /// An acknowledgement that came: PUBACK and PUBCOMP carry their Reason Code in the line.
     pub fn received_ack(&self, name: &str, packet_id: u16, reason: Option<u8>) -> String {
         match reason {
-            Some(reason) => {
-                self.line(format_args!("received {name} (Mid: {packet_id}, RC:{reason})"))
-            }
+            Some(reason) => self.line(format_args!(
+                "received {name} (Mid: {packet_id}, RC:{reason})"
+            )),
             None => self.line(format_args!("received {name} (Mid: {packet_id})")),
         }
     }
@@ -78,7 +87,9 @@ impl Trace {
     }
 
     pub fn unsubscribe(&self, packet_id: u16, filter: &str) -> String {
-        self.line(format_args!("sending UNSUBSCRIBE (Mid: {packet_id}, Topic: {filter})"))
+        self.line(format_args!(
+            "sending UNSUBSCRIBE (Mid: {packet_id}, Topic: {filter})"
+        ))
     }
 }
 
@@ -109,6 +120,9 @@ mod tests {
             "Client pubid sending SUBSCRIBE (Mid: 1, Topic: a/b, QoS: 1, Options: 0x00)\n"
         );
         assert_eq!(subscribed(1, &[1, 128]), "Subscribed (mid: 1): 1, 128\n");
-        assert_eq!(Trace::new("").sending("CONNECT"), "Client null sending CONNECT\n");
+        assert_eq!(
+            Trace::new("").sending("CONNECT"),
+            "Client null sending CONNECT\n"
+        );
     }
 }

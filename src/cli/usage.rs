@@ -1,0 +1,217 @@
+//! Help and version texts.
+//!
+//! As `mqttx pub` help is clap's: grouped, with examples and exit statuses. Under a mosquitto name
+//! it is a synopsis and a line an option, made from the same tree, so it can forget none.
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Arg, ArgAction, Command};
+
+use crate::cli::Caller;
+use crate::cli::Manner;
+use crate::cli::Program;
+use crate::cli::error::EXIT_STATUSES;
+use crate::cli::words::ROWS;
+
+/// The release of mosquitto whose clients the links stand in for.
+pub const MOSQUITTO_RELEASE: &str = "2.1.2";
+
+/// What `mqttx --version` says: EMQX ships another program of the same name.
+pub fn own_version() -> String {
+    format!(
+        "mqttx {} (the Rust one: pub, sub, rr, broker and bench in one binary; not EMQX's MQTTX CLI)\n",
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
+pub(crate) fn version(caller: Caller) -> String {
+    match caller.manner {
+        Manner::Mqttx => own_version(),
+        Manner::Mosquitto => their_version(caller.program),
+    }
+}
+
+fn their_version(program: Program) -> String {
+    format!(
+        "{} version {MOSQUITTO_RELEASE} running on mqttx {}.\n",
+        program.link(),
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
+pub(crate) fn help(caller: Caller) -> String {
+    match caller.manner {
+        Manner::Mqttx => crate::cli::tree(caller.program)
+            .bin_name(format!("mqttx {}", caller.program.subcommand()))
+            .render_long_help()
+            .to_string(),
+        Manner::Mosquitto => their_usage(caller.program),
+    }
+}
+
+/// The command before its options: no words clap would add, the last of several values counts.
+pub(crate) fn base(program: Program) -> Command {
+    Command::new(program.subcommand())
+        .no_binary_name(true)
+        .args_override_self(true)
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+}
+
+/// Adds what only people see: descriptions, examples, and the words the lexer keeps to itself.
+pub(crate) fn dress(program: Program, command: Command) -> Command {
+    command
+        .about(about(program))
+        .styles(STYLES)
+        .arg(
+            Arg::new("url")
+                .short('L')
+                .long("url")
+                .value_name("URL")
+                .help_heading("Connection")
+                .help(
+                    "Broker and topic in one: mqtt://[user[:password]@]host[:port]/topic, \
+                     also mqtts://, ws://, wss://",
+                ),
+        )
+        .arg(
+            Arg::new("options-file")
+                .short('o')
+                .long("options-file")
+                .value_name("FILE")
+                .help_heading("Messages about the run")
+                .help(format!(
+                    "Read options from this file first, one a line \
+                     [default: ~/.config/{}, if it is there]",
+                    program.link()
+                )),
+        )
+        .arg(
+            Arg::new("help")
+                .long("help")
+                .action(ArgAction::SetTrue)
+                .help_heading("Messages about the run")
+                .help("Print this help (-h is the host)"),
+        )
+        .arg(
+            Arg::new("version")
+                .long("version")
+                .action(ArgAction::SetTrue)
+                .help_heading("Messages about the run")
+                .help("Print the version"),
+        )
+        .after_long_help(after(program))
+        .after_help(after(program))
+}
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold());
+
+pub fn about(program: Program) -> &'static str {
+    match program {
+        Program::Publish => "Publish messages",
+        Program::Subscribe => "Subscribe and print messages",
+        Program::Request => "Publish a request and wait for the response",
+    }
+}
+
+fn after(program: Program) -> String {
+    let mut out = String::from("Examples:\n");
+    for (line, told) in examples(program) {
+        out.push_str(&format!("  {line}\n      {told}\n"));
+    }
+    out.push_str("\nExit status:\n");
+    for (status, told) in EXIT_STATUSES {
+        out.push_str(&format!("  {status:<8} {told}\n"));
+    }
+    out.pop();
+    out
+}
+
+fn examples(program: Program) -> &'static [(&'static str, &'static str)] {
+    match program {
+        Program::Publish => &[
+            (
+                "mqttx pub -t home/temperature -m 21.5",
+                "one message to the broker on this machine",
+            ),
+            (
+                "mqttx pub -h broker.local -t home/light -m on -q 1 -r",
+                "acknowledged, and kept by the broker",
+            ),
+            (
+                "tail -f log | mqttx pub -t log -l -q 1",
+                "each line a message; none is lost",
+            ),
+        ],
+        Program::Subscribe => &[
+            (
+                "mqttx sub -t 'home/#' -v",
+                "every message below home, with its topic",
+            ),
+            (
+                "mqttx sub -t job/done -C 1 -W 10",
+                "wait for one message, ten seconds at most",
+            ),
+            (
+                "mqttx sub -t '#' -F '@H:@M:@S %t %.2:x'",
+                "time, topic and payload in hexadecimal",
+            ),
+        ],
+        Program::Request => &[(
+            "mqttx rr -t service -e service/reply -m ping -W 5",
+            "print the response",
+        )],
+    }
+}
+
+/// Usage under a mosquitto name: our own words, in the shape its users know.
+fn their_usage(program: Program) -> String {
+    let mut out = format!("{} is a simple mqtt client. ", program.link());
+    out.push_str(match program {
+        Program::Publish => "It publishes messages to one topic and exits.\n",
+        Program::Subscribe => "It subscribes to topics and prints the messages it receives.\n",
+        Program::Request => "It publishes a request and waits for the response.\n",
+    });
+    out.push_str(&their_version(program));
+    let required = match program {
+        Program::Publish => "{-t topic | -L URL} {-f file | -l | -m message | -n | -s}",
+        Program::Subscribe => "{-t topic | -L URL | -U topic} ...",
+        Program::Request => {
+            "{-t topic | -L URL} -e response-topic {-f file | -m message | -n | -s}"
+        }
+    };
+    out.push_str(&format!(
+        "\nUsage: {} {required} [options]\n",
+        program.link()
+    ));
+    out.push_str(&format!("       {} --help\n\n", program.link()));
+    let tree = crate::cli::tree(program);
+    for row in ROWS.iter().filter(|row| row.programs & program.bit() != 0) {
+        let Some(arg) = tree
+            .get_arguments()
+            .find(|arg| arg.get_long() == Some(row.name()))
+        else {
+            continue;
+        };
+        let mut names = row.short.to_owned();
+        if row.long_is_theirs {
+            if !names.is_empty() {
+                names.push_str(", ");
+            }
+            names.push_str(row.long);
+        }
+        for value in arg
+            .get_value_names()
+            .unwrap_or_default()
+            .iter()
+            .filter(|_| row.takes_value())
+        {
+            names.push_str(&format!(" {}", value.to_lowercase()));
+        }
+        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+        out.push_str(&format!(" {names} : {help}\n"));
+    }
+    out.push('\n');
+    out
+}
