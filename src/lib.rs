@@ -3,6 +3,8 @@
 //! The map, in reading order; arrows point down (`ARCHITECTURE.md` tells why):
 //!
 //! - [`mqtt`]: the standard. Bytes to packets and back, topics, handshakes. Pure.
+//! - [`broker`]: the server as a state machine. Pure.
 //! - [`cli`]: words in, text out. Options, help, formats, errors. Pure.
+pub mod broker;
 pub mod cli;
 pub mod mqtt;

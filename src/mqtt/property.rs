@@ -273,6 +273,12 @@ impl<'a> Properties<'a> {
         Ok(Self { raw })
     }
 
+    /// Takes up properties that [`decode`](Self::decode) accepted before, so that a message can
+    /// be kept as bytes.
+    pub(crate) const fn from_validated(raw: &'a [u8]) -> Self {
+        Self { raw }
+    }
+
     /// The bytes, without their length prefix.
     #[inline]
     pub const fn raw(&self) -> &'a [u8] {

@@ -1,0 +1,553 @@
+//! CONNECT and AUTH: from a Network Connection to a Session (§3.1, §3.2, §3.15, §4.12).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use sha2::Digest;
+use sha2::Sha256;
+
+use crate::broker::Broker;
+use crate::broker::What;
+use crate::broker::access::{Asked, Question, Verdict};
+use crate::broker::connection::{Cause, ConnectionId, Phase};
+use crate::broker::receive::Step;
+use crate::broker::session::{NEVER, Session, Will};
+use crate::broker::shared::SessionKey;
+use crate::mqtt::Packet;
+use crate::mqtt::Reason;
+use crate::mqtt::Version;
+use crate::mqtt::Violation;
+use crate::mqtt::auth::Auth;
+use crate::mqtt::connack::Connack;
+use crate::mqtt::connect::{self, Connect};
+use crate::mqtt::delivery::AliasesOut;
+use crate::mqtt::frame::{self, Scan};
+use crate::mqtt::limits;
+use crate::mqtt::message::Message;
+use crate::mqtt::property::{Properties, PropertiesBuf, PropertyId, Value};
+use crate::mqtt::publish::Publish;
+
+/// Version 3.1 (§3.1) allows Client Identifiers of 1 to 23 characters; longer ones are taken.
+const LONGEST_ASSIGNED_ID: usize = 32;
+
+impl Broker {
+    /// A CONNECT that does not decode: answered where its sender will understand the answer.
+    pub(crate) fn connect_malformed(
+        &mut self,
+        slot: u32,
+        bytes: &[u8],
+        violation: Violation,
+        now: Instant,
+    ) -> Step {
+        let body = match frame::scan(bytes, usize::MAX) {
+            Ok(Scan::Head(head)) if head.first >> 4 == 1 => &bytes[head.head_len..],
+            _ => return self.violate(slot, violation, now),
+        };
+        if violation.reason == Reason::UNSUPPORTED_PROTOCOL_VERSION {
+            // [MQTT-3.1.2-2 of 3.1.1]: return code 1, which clients of every version know.
+            return self.refuse(
+                slot,
+                Reason::UNSUPPORTED_PROTOCOL_VERSION,
+                violation.what,
+                now,
+            );
+        }
+        if connect::version_of(body) == Some(Version::V5) {
+            self.connections[slot as usize].version = Version::V5;
+            self.stats.violations += 1;
+            return self.refuse(slot, violation.reason, violation.what, now);
+        }
+        self.violate(slot, violation, now)
+    }
+
+    pub(crate) fn connect(
+        &mut self,
+        slot: u32,
+        connect: &Connect<'_>,
+        bytes: &[u8],
+        now: Instant,
+    ) -> Step {
+        self.connections[slot as usize].version = connect.version;
+        self.connections[slot as usize].problem_information = connect
+            .properties
+            .byte(PropertyId::RequestProblemInformation)
+            != Some(0);
+        if let Err((reason, why)) = self.check_connect(connect) {
+            return self.refuse(slot, reason, why, now);
+        }
+        let owner = self
+            .shared
+            .directory()
+            .find(connect.client_id)
+            .map(|key| key.worker);
+        if let Some(owner) = owner.filter(|&owner| owner != self.config.worker) {
+            return Step::Move(owner);
+        }
+        if let Some(asked) = self.question(connect) {
+            let connection = self.connections[slot as usize].id;
+            self.connections[slot as usize].phase = Phase::Asking(bytes.into());
+            self.effects.questions.push(Question { connection, asked });
+            return Step::Done;
+        }
+        self.accept(slot, connect, &[], now)
+    }
+
+    fn check_connect(&self, connect: &Connect<'_>) -> Result<(), (Reason, &'static str)> {
+        let id = connect.client_id;
+        if id.is_empty() && connect.version == Version::V31 {
+            return Err((
+                Reason::CLIENT_ID_NOT_VALID,
+                "version 3.1 needs a Client Identifier",
+            ));
+        }
+        if id.is_empty() && connect.version == Version::V311 && !connect.clean_start {
+            // [MQTT-3.1.3-8 of 3.1.1]
+            return Err((
+                Reason::CLIENT_ID_NOT_VALID,
+                "a kept Session needs a Client Identifier",
+            ));
+        }
+        if let Some(will) = &connect.will
+            && self.too_deep(will.topic)
+        {
+            return Err((
+                Reason::TOPIC_NAME_INVALID,
+                "the Will Topic has too many levels",
+            ));
+        }
+        let access = &self.config.access;
+        if let Some(method) = connect.properties.text(PropertyId::AuthenticationMethod) {
+            // [MQTT-4.12.0-1]
+            return match access.methods.iter().any(|known| &**known == method) {
+                true => Ok(()),
+                false => Err((
+                    Reason::BAD_AUTHENTICATION_METHOD,
+                    "no such Authentication Method",
+                )),
+            };
+        }
+        if connect.user_name.is_none() && !access.anonymous {
+            return Err((Reason::NOT_AUTHORIZED, "a user name is needed"));
+        }
+        Ok(())
+    }
+
+    fn question(&self, connect: &Connect<'_>) -> Option<Asked> {
+        if let Some(method) = connect.properties.text(PropertyId::AuthenticationMethod) {
+            let data = connect.properties.binary(PropertyId::AuthenticationData);
+            let data = data.unwrap_or_default().into();
+            return Some(Asked::Exchange {
+                method: method.into(),
+                data,
+                again: false,
+            });
+        }
+        let user_name = connect.user_name.filter(|_| self.config.access.passwords)?;
+        let password = connect.password.unwrap_or_default().into();
+        Some(Asked::Password {
+            user_name: user_name.into(),
+            password,
+        })
+    }
+
+    /// The answer to a [`Question`]; one for a connection that is gone is ignored.
+    pub fn answer(&mut self, id: ConnectionId, verdict: &Verdict, now: Instant) {
+        let Some(connection) = self.connection_mut(id) else {
+            return;
+        };
+        match std::mem::replace(&mut connection.phase, Phase::Waiting) {
+            Phase::Asking(bytes) => self.answer_connect(id.slot, &bytes, verdict, now),
+            Phase::Open(session) => {
+                connection.phase = Phase::Open(session);
+                self.answer_again(id.slot, verdict, now);
+            }
+            other => connection.phase = other,
+        }
+        if self
+            .connection(id)
+            .is_some_and(|connection| connection.session().is_some())
+        {
+            self.effects.resumed.push(id);
+        }
+    }
+
+    fn answer_connect(&mut self, slot: u32, bytes: &[u8], verdict: &Verdict, now: Instant) {
+        let version = self.connections[slot as usize].version;
+        let Ok(Packet::Connect(connect)) = Packet::decode(bytes, version) else {
+            unreachable!("it was a CONNECT before the question")
+        };
+        match verdict {
+            Verdict::Accept(data) => {
+                // Another worker may own the Session by now: it has the right of way.
+                let owner = self.shared.directory().find(connect.client_id);
+                if owner.is_some_and(|key| key.worker != self.config.worker) {
+                    self.refuse(
+                        slot,
+                        Reason::SERVER_BUSY,
+                        "connected elsewhere meanwhile",
+                        now,
+                    );
+                    return;
+                }
+                self.accept(slot, &connect, data, now);
+            }
+            Verdict::Continue(data) => {
+                self.put_auth(
+                    slot,
+                    &connect.properties,
+                    Reason::CONTINUE_AUTHENTICATION,
+                    data,
+                );
+                self.connections[slot as usize].phase = Phase::Asking(bytes.into());
+            }
+            Verdict::Refuse {
+                reason,
+                server_reference,
+            } => {
+                self.connections[slot as usize].phase = Phase::Waiting;
+                let mut properties = PropertiesBuf::new();
+                if let Some(reference) = server_reference {
+                    properties.push(PropertyId::ServerReference, Value::String(reference));
+                }
+                self.refuse_with(slot, *reason, "refused by authentication", properties, now);
+            }
+        }
+    }
+
+    /// AUTH: an exchange goes on, or begins anew on an open connection (§4.12.1).
+    pub(crate) fn auth(&mut self, slot: u32, auth: &Auth<'_>, now: Instant) -> Step {
+        let method = auth
+            .properties
+            .text(PropertyId::AuthenticationMethod)
+            .unwrap_or_default();
+        if !self
+            .config
+            .access
+            .methods
+            .iter()
+            .any(|known| &**known == method)
+        {
+            return self.break_rule(slot, "AUTH without an agreed Authentication Method", now);
+        }
+        let data = auth
+            .properties
+            .binary(PropertyId::AuthenticationData)
+            .unwrap_or_default();
+        let connection = self.connections[slot as usize].id;
+        let asked = Asked::Exchange {
+            method: method.into(),
+            data: data.into(),
+            again: true,
+        };
+        self.effects.questions.push(Question { connection, asked });
+        Step::Done
+    }
+
+    fn answer_again(&mut self, slot: u32, verdict: &Verdict, now: Instant) {
+        match verdict {
+            Verdict::Accept(data) => {
+                self.put_auth(slot, &Properties::EMPTY, Reason::SUCCESS, data);
+            }
+            Verdict::Continue(data) => {
+                let reason = Reason::CONTINUE_AUTHENTICATION;
+                self.put_auth(slot, &Properties::EMPTY, reason, data);
+            }
+            Verdict::Refuse { reason, .. } => {
+                self.put_disconnect(slot, *reason, None);
+                self.end_connection(slot, Cause::Dropped(*reason, "not authenticated anew"), now);
+            }
+        }
+    }
+
+    fn put_auth(&mut self, slot: u32, asked: &Properties<'_>, reason: Reason, data: &[u8]) {
+        let mut properties = PropertiesBuf::new();
+        let known = self.config.access.methods.first().map(|method| &**method);
+        if let Some(method) = asked.text(PropertyId::AuthenticationMethod).or(known) {
+            properties.push(PropertyId::AuthenticationMethod, Value::String(method));
+        }
+        if !data.is_empty() {
+            properties.push(PropertyId::AuthenticationData, Value::Binary(data));
+        }
+        let auth = Auth {
+            reason,
+            properties: properties.properties(),
+        };
+        let connection = &mut self.connections[slot as usize];
+        connection
+            .outbox
+            .encode(&mut self.spare, |out| auth.encode(Version::V5, out));
+        self.touch(slot);
+    }
+
+    fn refuse(&mut self, slot: u32, reason: Reason, why: &'static str, now: Instant) -> Step {
+        self.refuse_with(slot, reason, why, PropertiesBuf::new(), now)
+    }
+
+    fn refuse_with(
+        &mut self,
+        slot: u32,
+        reason: Reason,
+        why: &'static str,
+        mut properties: PropertiesBuf,
+        now: Instant,
+    ) -> Step {
+        self.stats.connects_refused += 1;
+        properties.push(PropertyId::ReasonString, Value::String(why));
+        self.put_connack(slot, false, reason, &properties);
+        self.end_connection(slot, Cause::Refused(reason, why), now);
+        Step::Stop
+    }
+
+    fn put_connack(
+        &mut self,
+        slot: u32,
+        session_present: bool,
+        reason: Reason,
+        properties: &PropertiesBuf,
+    ) {
+        let connection = &mut self.connections[slot as usize];
+        let v5 = connection.version.is_v5();
+        let reason = if v5 {
+            reason
+        } else {
+            Reason(reason.v3_connect_code())
+        };
+        let properties = if v5 {
+            properties.properties()
+        } else {
+            Properties::EMPTY
+        };
+        let connack = Connack {
+            session_present,
+            reason,
+            properties,
+        };
+        let version = connection.version;
+        connection
+            .outbox
+            .encode(&mut self.spare, |out| connack.encode(version, out));
+        self.touch(slot);
+    }
+
+    /// Everything is in order: the Session is found or made, CONNACK goes out, and what waited.
+    fn accept(&mut self, slot: u32, connect: &Connect<'_>, auth_data: &[u8], now: Instant) -> Step {
+        let mut properties = PropertiesBuf::new();
+        let client_id: Arc<str> = match connect.client_id {
+            "" => self.assign_id(),
+            id => id.into(),
+        };
+        if connect.client_id.is_empty() {
+            // [MQTT-3.1.3-7]
+            let assigned = Value::String(&client_id);
+            properties.push(PropertyId::AssignedClientIdentifier, assigned);
+        }
+        let (session, session_present) = match self.session_for(slot, &client_id, connect, now) {
+            Ok(found) => found,
+            Err(step) => return step,
+        };
+        let keep_alive = self.open_connection(slot, session, connect);
+        self.open_session(slot, session, connect, now);
+        self.connack_properties(connect, keep_alive, session, auth_data, &mut properties);
+        self.put_connack(slot, session_present, Reason::SUCCESS, &properties);
+        self.stats.sessions_connected += 1;
+        self.event(
+            slot,
+            What::Connected {
+                version: connect.version,
+                clean_start: connect.clean_start,
+                keep_alive,
+                user_name: connect.user_name.map(Into::into),
+                session_present,
+            },
+        );
+        self.resume(session, now);
+        Step::Done
+    }
+
+    fn assign_id(&mut self) -> Arc<str> {
+        self.assigned_ids += 1;
+        let mut hasher = Sha256::new();
+        hasher.update(self.config.seed);
+        hasher.update(self.config.worker.to_be_bytes());
+        hasher.update(self.assigned_ids.to_be_bytes());
+        let mut id = String::with_capacity(LONGEST_ASSIGNED_ID);
+        id.push_str("auto-");
+        for byte in hasher.finalize().iter().take(12) {
+            id.push_str(&format!("{byte:02x}"));
+        }
+        id.into()
+    }
+
+    /// The Session of this Client Identifier: an existing one, taken over from its connection, or
+    /// a new one. Tells whether there was Session State [MQTT-3.2.2-2].
+    fn session_for(
+        &mut self,
+        slot: u32,
+        client_id: &Arc<str>,
+        connect: &Connect<'_>,
+        now: Instant,
+    ) -> Result<(u32, bool), Step> {
+        let found = self.shared.directory().find(client_id);
+        if let Some(key) = found {
+            if let Some(old) = self.sessions[key.slot as usize].connection {
+                // [MQTT-3.1.4-3]
+                self.put_disconnect(old, Reason::SESSION_TAKEN_OVER, None);
+                self.end_connection(old, Cause::TakenOver, now);
+            }
+            // Ending the connection may have ended the Session.
+            let still = self
+                .sessions
+                .get(key.slot as usize)
+                .is_some_and(|held| held.key == key);
+            if still && !connect.clean_start {
+                return Ok((key.slot, true));
+            }
+            if still {
+                // [MQTT-3.1.2-4]
+                self.end_session(key.slot, now);
+            }
+        }
+        if self.shared.directory().len() >= self.config.limits.sessions_max {
+            return Err(self.refuse(slot, Reason::QUOTA_EXCEEDED, "sessions_max is reached", now));
+        }
+        let serial = self.shared.next_serial();
+        let entry = self.sessions.vacant_entry();
+        let key = SessionKey {
+            worker: self.config.worker,
+            slot: entry.key() as u32,
+            serial,
+        };
+        if let Err(other) = self.shared.directory().enter(Arc::clone(client_id), key) {
+            return Err(Step::Move(other.worker));
+        }
+        entry.insert(Session::new(key, Arc::clone(client_id), connect.version));
+        Ok((key.slot, false))
+    }
+
+    /// What the connection must know of the client. Returns the Keep Alive in force, in seconds.
+    fn open_connection(&mut self, slot: u32, session: u32, connect: &Connect<'_>) -> u16 {
+        let properties = &connect.properties;
+        let most = self.config.limits.keep_alive_max;
+        let keep_alive = match connect.keep_alive {
+            0 if most < u16::MAX => most,
+            asked if connect.version.is_v5() => asked.min(most),
+            asked => asked,
+        };
+        let alias_max = properties.two(PropertyId::TopicAliasMaximum).unwrap_or(0);
+        let alias_max = alias_max.min(self.config.limits.topic_alias_out_max);
+        let connection = &mut self.connections[slot as usize];
+        connection.phase = Phase::Open(session);
+        // One and a half times the Keep Alive, in tenths of a second [MQTT-3.1.2-22].
+        connection.grace = u32::from(keep_alive) * 15;
+        connection.packet_size_max = properties
+            .four(PropertyId::MaximumPacketSize)
+            .map_or(usize::MAX, |size| size as usize);
+        connection.aliases_out = (alias_max > 0).then(|| Box::new(AliasesOut::new(alias_max)));
+        let ticks = u64::from(connection.last_received + connection.grace);
+        if connection.grace > 0 {
+            let at = self.at(ticks);
+            self.check_by(at);
+        }
+        keep_alive
+    }
+
+    fn open_session(&mut self, slot: u32, session: u32, connect: &Connect<'_>, now: Instant) {
+        let receive_max = connect
+            .properties
+            .two(PropertyId::ReceiveMaximum)
+            .unwrap_or(u16::MAX);
+        let expiry = match (connect.version.is_v5(), connect.clean_start) {
+            (true, _) => connect
+                .properties
+                .four(PropertyId::SessionExpiryInterval)
+                .unwrap_or(0),
+            (false, true) => 0,
+            (false, false) => NEVER,
+        };
+        let will = connect.will.as_ref().map(|will| {
+            let publish = Publish {
+                dup: false,
+                qos: will.qos,
+                retain: will.retain,
+                topic: will.topic,
+                packet_id: None,
+                properties: will.properties,
+                payload: will.payload,
+            };
+            let delay = will
+                .properties
+                .four(PropertyId::WillDelayInterval)
+                .unwrap_or(0);
+            // The Message Expiry Interval of a will counts from its publication (§3.1.3.2.4): the
+            // message is made anew then.
+            Box::new(Will {
+                message: Message::new(&publish, now),
+                delay,
+                due: None,
+            })
+        });
+        let state = &mut self.sessions[session as usize];
+        state.version = connect.version;
+        state.connection = Some(slot);
+        state.expires_at = None;
+        state.expiry = expiry.min(self.config.limits.session_expiry_max);
+        state
+            .sender
+            .set_quota(receive_max.min(self.config.limits.inflight_max));
+        // [MQTT-3.1.3-9]: a will that waited for its delay is not sent any more.
+        state.will = will;
+        self.set_online(session, true);
+    }
+
+    /// What v5 clients are told of the choices made here, each only where it departs from what
+    /// its absence means (§3.2.2.3).
+    fn connack_properties(
+        &self,
+        connect: &Connect<'_>,
+        keep_alive: u16,
+        session: u32,
+        auth_data: &[u8],
+        properties: &mut PropertiesBuf,
+    ) {
+        let limits = &self.config.limits;
+        if limits.topic_alias_max > 0 {
+            let max = Value::Two(limits.topic_alias_max);
+            properties.push(PropertyId::TopicAliasMaximum, max);
+        }
+        if limits.receive_max < limits::RECEIVE_MAX_DEFAULT {
+            properties.push(PropertyId::ReceiveMaximum, Value::Two(limits.receive_max));
+        }
+        if limits.packet_size_max < limits::PACKET_SIZE_MAX {
+            let max = Value::Four(limits.packet_size_max as u32);
+            properties.push(PropertyId::MaximumPacketSize, max);
+        }
+        if keep_alive != connect.keep_alive {
+            // [MQTT-3.1.2-21]
+            properties.push(PropertyId::ServerKeepAlive, Value::Two(keep_alive));
+        }
+        let asked = connect
+            .properties
+            .four(PropertyId::SessionExpiryInterval)
+            .unwrap_or(0);
+        let expiry = self.sessions[session as usize].expiry;
+        if connect.version.is_v5() && asked != expiry {
+            properties.push(PropertyId::SessionExpiryInterval, Value::Four(expiry));
+        }
+        let wanted = connect
+            .properties
+            .byte(PropertyId::RequestResponseInformation)
+            == Some(1);
+        if let Some(information) = self.config.access.response_information.as_ref()
+            && wanted
+        {
+            // [MQTT-3.1.2-28]
+            properties.push(PropertyId::ResponseInformation, Value::String(information));
+        }
+        if let Some(method) = connect.properties.text(PropertyId::AuthenticationMethod) {
+            properties.push(PropertyId::AuthenticationMethod, Value::String(method));
+            if !auth_data.is_empty() {
+                properties.push(PropertyId::AuthenticationData, Value::Binary(auth_data));
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! One Network Connection as the broker sees it: how far the handshake is, what the client can
+//! take, and what waits to be written.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use crate::broker::outbox::Outbox;
+use crate::broker::router::Route;
+use crate::mqtt::Reason;
+use crate::mqtt::Version;
+use crate::mqtt::delivery::{AliasesIn, AliasesOut};
+
+/// Names a Network Connection of one worker. Places are used again, serial numbers are not.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ConnectionId {
+    /// Place among the worker's connections.
+    pub slot: u32,
+    /// Tells apart those that had the same place.
+    pub serial: u32,
+}
+
+/// Why a Network Connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The client sent DISCONNECT with this Reason Code.
+    Disconnected(Reason),
+    /// The client closed without a DISCONNECT, or the network failed.
+    Lost,
+    /// No packet came within one and a half times the Keep Alive [MQTT-3.1.2-22].
+    KeepAlive,
+    /// No CONNECT came in time.
+    NoConnect,
+    /// The client broke a rule of the standard: which one.
+    Violation(Reason, &'static str),
+    /// CONNECT was refused.
+    Refused(Reason, &'static str),
+    /// Another connection with this Client Identifier took the Session over.
+    TakenOver,
+    /// The broker stops.
+    ShuttingDown,
+    /// An administrator's action or a limit.
+    Dropped(Reason, &'static str),
+}
+
+pub(crate) enum Phase {
+    /// No CONNECT yet.
+    Waiting,
+    /// CONNECT is here, a verdict on it is not.
+    Asking(Box<[u8]>),
+    /// The place of the Session.
+    Open(u32),
+    /// Nothing more is read; what is written already still goes out.
+    Closing,
+}
+
+pub(crate) struct Connection {
+    pub(crate) id: ConnectionId,
+    pub(crate) phase: Phase,
+    pub(crate) version: Version,
+    pub(crate) outbox: Outbox,
+    /// In the list of connections with something to write.
+    pub(crate) touched: bool,
+    /// The outbox is above its limit: publishers to this connection are paused.
+    pub(crate) pressed: bool,
+    /// It stayed pressed over a whole pause: QoS 0 messages are dropped until it is well again.
+    pub(crate) slow: bool,
+    /// Reason Strings and User Properties are wanted (§3.1.2.11.7).
+    pub(crate) problem_information: bool,
+    /// Tenths of a second since the broker's start.
+    pub(crate) last_received: u32,
+    /// Tenths of a second without a packet that end the connection; zero never does.
+    pub(crate) grace: u32,
+    /// Bytes of a packet the client takes [MQTT-3.1.2-24].
+    pub(crate) packet_size_max: usize,
+    pub(crate) aliases_in: Option<Box<AliasesIn>>,
+    pub(crate) aliases_out: Option<Box<AliasesOut>>,
+    /// Where the last PUBLISH went: mostly the next one goes there too.
+    pub(crate) route: Option<Rc<Route>>,
+    /// Since when it is not read from, for the sake of a pressed subscriber.
+    pub(crate) paused_since: Option<Instant>,
+    pub(crate) cause: Option<Cause>,
+}
+
+impl Connection {
+    pub(crate) fn new(id: ConnectionId, last_received: u32, grace: u32) -> Self {
+        Self {
+            id,
+            phase: Phase::Waiting,
+            version: Version::V311,
+            outbox: Outbox::default(),
+            touched: false,
+            pressed: false,
+            slow: false,
+            problem_information: true,
+            last_received,
+            grace,
+            packet_size_max: usize::MAX,
+            aliases_in: None,
+            aliases_out: None,
+            route: None,
+            paused_since: None,
+            cause: None,
+        }
+    }
+
+    pub(crate) fn session(&self) -> Option<u32> {
+        match self.phase {
+            Phase::Open(session) => Some(session),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! How connections, wills and Sessions end, and everything else that happens by time (§3.14,
+//! §3.1.2.5, §4.1).
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::broker::Broker;
+use crate::broker::What;
+use crate::broker::connection::{Cause, ConnectionId, Phase};
+use crate::broker::publish::Incoming;
+use crate::broker::session::{NEVER, Session};
+use crate::broker::timers::Deadline;
+use crate::mqtt::Reason;
+use crate::mqtt::Version;
+use crate::mqtt::disconnect::Disconnect;
+use crate::mqtt::message::Message;
+use crate::mqtt::property::{PropertiesBuf, PropertyId, Value};
+use crate::mqtt::publish::Publish;
+
+impl Broker {
+    /// The Network Connection is gone: the client closed it, or the network failed. After this
+    /// the identifier names nothing.
+    pub fn closed(&mut self, id: ConnectionId, now: Instant) {
+        if self.connection(id).is_none() {
+            return;
+        }
+        self.end_connection(id.slot, Cause::Lost, now);
+        let connection = self.connections.remove(id.slot as usize);
+        if connection.pressed {
+            self.pressed -= usize::from(!connection.slow);
+            self.resume_paused();
+        }
+        self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Says DISCONNECT 0x8B to every v5 client and ends every connection; no more are taken.
+    pub fn shut_down(&mut self, now: Instant) {
+        self.stopping = true;
+        let open: Vec<u32> = self
+            .connections
+            .iter()
+            .map(|(slot, _)| slot as u32)
+            .collect();
+        for slot in open {
+            self.put_disconnect(slot, Reason::SERVER_SHUTTING_DOWN, None);
+            self.end_connection(slot, Cause::ShuttingDown, now);
+        }
+    }
+
+    /// Does what is due by now.
+    pub fn tick(&mut self, now: Instant) {
+        while let Some(deadline) = self.timers.due(now) {
+            match deadline {
+                Deadline::Will(key) => {
+                    let session = self.sessions.get_mut(key.slot as usize);
+                    let Some(state) = session.filter(|state| state.key == key) else {
+                        continue;
+                    };
+                    let due = state.will.as_ref().and_then(|will| will.due);
+                    if due.is_some_and(|due| due <= now) {
+                        self.publish_will(key.slot, now);
+                    }
+                }
+                Deadline::Session(key) => self.session_due(key.slot, key.serial, now),
+            }
+        }
+        if self.next_check.is_some_and(|at| at <= now) {
+            self.check_keep_alive(now);
+        }
+        self.expire_pauses(now);
+    }
+
+    /// Ends what has been silent for too long, and finds the next time to look. One pass over all
+    /// connections, at most as often as one could run out: no timer is armed for a packet.
+    fn check_keep_alive(&mut self, now: Instant) {
+        let ticks = self.ticks(now);
+        let mut next = u64::MAX;
+        let mut silent = Vec::new();
+        for (slot, connection) in &self.connections {
+            if connection.grace == 0 || matches!(connection.phase, Phase::Closing) {
+                continue;
+            }
+            let ends = u64::from(connection.last_received) + u64::from(connection.grace);
+            // Ticks are cut off, not rounded: one more makes sure that the time has passed.
+            if ends < u64::from(ticks) {
+                silent.push(slot as u32);
+            } else {
+                next = next.min(ends + 1);
+            }
+        }
+        self.next_check = (next != u64::MAX).then(|| self.at(next));
+        for slot in silent {
+            let cause = match self.connections[slot as usize].phase {
+                Phase::Open(_) => Cause::KeepAlive,
+                _ => Cause::NoConnect,
+            };
+            if cause == Cause::KeepAlive {
+                self.stats.keep_alive_timeouts += 1;
+                self.put_disconnect(slot, Reason::KEEP_ALIVE_TIMEOUT, None);
+            }
+            self.end_connection(slot, cause, now);
+        }
+    }
+
+    /// DISCONNECT to a v5 client; before v5 servers have no such packet.
+    pub(crate) fn put_disconnect(&mut self, slot: u32, reason: Reason, why: Option<&str>) {
+        let connection = &mut self.connections[slot as usize];
+        if connection.session().is_none() || connection.version != Version::V5 {
+            return;
+        }
+        let mut properties = PropertiesBuf::new();
+        if let Some(why) = why.filter(|_| connection.problem_information) {
+            properties.push(PropertyId::ReasonString, Value::String(why));
+        }
+        let disconnect = Disconnect {
+            reason,
+            properties: properties.properties(),
+        };
+        connection
+            .outbox
+            .encode(&mut self.spare, |out| disconnect.encode(Version::V5, out));
+        self.touch(slot);
+    }
+
+    /// Ends a connection once: the will, the Session, and a word to the log. Its place stays
+    /// until [`closed`](Self::closed).
+    pub(crate) fn end_connection(&mut self, slot: u32, cause: Cause, now: Instant) {
+        let connection = &mut self.connections[slot as usize];
+        if matches!(connection.phase, Phase::Closing) {
+            return;
+        }
+        let id = connection.id;
+        self.event(slot, What::Closed(cause));
+        let connection = &mut self.connections[slot as usize];
+        let phase = std::mem::replace(&mut connection.phase, Phase::Closing);
+        connection.cause = Some(cause);
+        connection.route = None;
+        self.effects.closing.push(id);
+        if let Phase::Open(session) = phase {
+            self.detach(session, cause, now);
+        }
+    }
+
+    fn detach(&mut self, session: u32, cause: Cause, now: Instant) {
+        let state = &mut self.sessions[session as usize];
+        state.connection = None;
+        if cause == Cause::Disconnected(Reason::NORMAL_DISCONNECTION) {
+            // [MQTT-3.14.4-3]
+            state.will = None;
+        }
+        if state.expiry == 0 {
+            self.end_session(session, now);
+            return;
+        }
+        let (key, expiry) = (state.key, state.expiry);
+        if let Some(will) = &mut state.will {
+            let due = now + Duration::from_secs(u64::from(will.delay));
+            will.due = Some(due);
+            match will.delay {
+                0 => self.publish_will(session, now),
+                _ => self.timers.add(due, Deadline::Will(key)),
+            }
+        }
+        self.set_online(session, false);
+        if expiry != NEVER {
+            let at = now + Duration::from_secs(u64::from(expiry));
+            let state = &mut self.sessions[session as usize];
+            state.expires_at = Some(at);
+            // One entry a Session, however often it comes and goes.
+            if !std::mem::replace(&mut state.expiry_timed, true) {
+                self.timers.add(at, Deadline::Session(key));
+            }
+        }
+    }
+
+    fn session_due(&mut self, slot: u32, serial: u32, now: Instant) {
+        let session = self.sessions.get_mut(slot as usize);
+        let Some(state) = session.filter(|state| state.key.serial == serial) else {
+            return;
+        };
+        state.expiry_timed = false;
+        match state.expires_at {
+            Some(at) if at <= now => self.end_session(slot, now),
+            Some(at) => {
+                state.expiry_timed = true;
+                let key = state.key;
+                self.timers.add(at, Deadline::Session(key));
+            }
+            None => {}
+        }
+    }
+
+    /// Ends a Session: its will if it still waits [MQTT-3.1.2-8], its Subscriptions, and what
+    /// other members of its Shared Subscriptions can still take (§4.8.2).
+    pub(crate) fn end_session(&mut self, slot: u32, now: Instant) {
+        self.publish_will(slot, now);
+        let mut state = self.sessions.remove(slot as usize);
+        self.shared.directory().remove(&state.client_id, state.key);
+        if !state.subscriptions.is_empty() || !state.shares.is_empty() {
+            self.shared.change_subscriptions(|subscriptions| {
+                for &node in &state.subscriptions {
+                    subscriptions.unsubscribe(node, state.key);
+                }
+                for share in &state.shares {
+                    subscriptions.leave(share.node, &share.name, state.key);
+                }
+            });
+        }
+        self.shared
+            .queued_bytes
+            .fetch_sub(state.held_bytes, Ordering::Relaxed);
+        if !state.shares.is_empty() {
+            self.redeliver(&mut state, now);
+        }
+    }
+
+    /// Messages of Shared Subscriptions that this member got and never acknowledged, or never
+    /// got: to another member.
+    fn redeliver(&mut self, state: &mut Session, now: Instant) {
+        let inflight = state
+            .sender
+            .drain()
+            .into_iter()
+            .map(|kept| (kept.message, kept.share));
+        let queued = state
+            .queue
+            .drain(..)
+            .map(|queued| (Some(queued.message), queued.share));
+        let left: Vec<_> = inflight.chain(queued).collect();
+        for (message, share) in left {
+            let (Some(message), Some(share)) = (message, share) else {
+                continue;
+            };
+            let group = self
+                .shared
+                .subscriptions()
+                .group(&share.filter, &share.name);
+            if let Some(group) = group {
+                let incoming = Incoming::of_message(&message, None, now);
+                self.deliver_share(&group, &incoming);
+            }
+        }
+    }
+
+    /// Publishes the will of a Session, if it has one left.
+    fn publish_will(&mut self, session: u32, now: Instant) {
+        let Some(will) = self.sessions[session as usize].will.take() else {
+            return;
+        };
+        let key = self.sessions[session as usize].key;
+        let properties = will.message.properties();
+        let mut kept = PropertiesBuf::new();
+        kept.extend_filtered(properties, |id| id != PropertyId::WillDelayInterval);
+        let publish = Publish {
+            dup: false,
+            qos: will.message.qos(),
+            retain: will.message.retain(),
+            topic: will.message.topic(),
+            packet_id: None,
+            properties: kept.properties(),
+            payload: will.message.payload(),
+        };
+        let message = Message::new(&publish, now);
+        self.publish_message(&message, Some(key), now);
+    }
+}

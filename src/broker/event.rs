@@ -1,0 +1,61 @@
+//! What happened, for whoever keeps a log. The broker renders nothing and prints nothing.
+
+use std::sync::Arc;
+
+use crate::broker::connection::{Cause, ConnectionId};
+use crate::mqtt::QoS;
+use crate::mqtt::Version;
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// The Network Connection it happened on.
+    pub connection: ConnectionId,
+    /// Its Client Identifier; empty before CONNECT.
+    pub client_id: Arc<str>,
+    /// What happened.
+    pub what: What,
+}
+
+/// See [`Event`].
+#[derive(Clone, Debug)]
+pub enum What {
+    /// CONNECT was accepted.
+    Connected {
+        /// Its version.
+        version: Version,
+        /// Clean Start (v3: Clean Session).
+        clean_start: bool,
+        /// Keep Alive in seconds, as in force.
+        keep_alive: u16,
+        /// The user name.
+        user_name: Option<Box<str>>,
+        /// Session Present.
+        session_present: bool,
+    },
+    /// The Network Connection ends.
+    Closed(Cause),
+    /// Asked for with `trace` only.
+    Subscribed {
+        /// The Topic Filter, `$share/…` included.
+        filter: Box<str>,
+        /// The Reason Code of SUBACK.
+        reason: u8,
+    },
+    /// Asked for with `trace` only.
+    Unsubscribed {
+        /// The Topic Filter.
+        filter: Box<str>,
+    },
+    /// Asked for with `trace` only.
+    Published {
+        /// The Topic Name.
+        topic: Box<str>,
+        /// The QoS it came with.
+        qos: QoS,
+        /// RETAIN.
+        retain: bool,
+        /// Bytes of payload.
+        payload: usize,
+    },
+}

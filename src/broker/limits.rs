@@ -1,0 +1,123 @@
+//! The numbers an operator may set: one row each, with its default, its bounds and its reason.
+//! Each bounds a queue, a buffer or a table, and each has a counter in `stats` of what it refused
+//! or dropped.
+
+use std::time::Duration;
+
+macro_rules! limits {
+    ($($(#[doc = $why:literal])+ $name:ident: $kind:ty = $default:expr, $least:expr, $most:expr;)+) => {
+        /// See the module. Sizes are bytes, times are in the unit of the name.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Limits { $($(#[doc = $why])+ pub $name: $kind,)+ }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($name: $default,)+ }
+            }
+        }
+
+        /// A row of the table: for help, manuals and range checks.
+        #[derive(Debug)]
+        pub struct Row {
+            /// The field's name.
+            pub name: &'static str,
+            /// What it bounds and why.
+            pub why: &'static str,
+            /// The value when nobody sets it.
+            pub default: u64,
+            /// The least value taken.
+            pub least: u64,
+            /// The greatest value taken.
+            pub most: u64,
+        }
+
+        /// All limits, in the order of the source.
+        pub const ROWS: &[Row] = &[$(Row {
+            name: stringify!($name),
+            why: concat!($($why),+),
+            default: $default as u64,
+            least: $least as u64,
+            most: $most as u64,
+        },)+];
+    };
+}
+
+limits! {
+    /// Network Connections at a time; one more is closed at once (v5: 0x97).
+    connections_max: usize = 1_000_000, 1, u32::MAX;
+    /// Milliseconds from the Network Connection to a whole CONNECT (§4.9 of 3.1.1, §3.1).
+    connect_timeout_ms: u32 = 10_000, 100, 3_600_000;
+    /// Bytes of a CONNECT: the largest that all its fields allow is far less useful than this.
+    connect_size_max: usize = 524_288, 64, 268_435_460;
+    /// Bytes of any other packet from a client; announced to v5 clients when below the standard's.
+    packet_size_max: usize = 268_435_460, 20, 268_435_460;
+    /// Bytes of unfinished packets over all connections of a worker.
+    unfinished_bytes_max: usize = 1_073_741_824, 65_536, u64::MAX;
+    /// QoS 2 messages a client may have unreleased: the Receive Maximum we announce (§3.2.2.3.3).
+    receive_max: u16 = 65_535, 1, 65_535;
+    /// QoS 1 and 2 messages sent to a client and unacknowledged; the client may ask for fewer.
+    inflight_max: u16 = 65_535, 1, 65_535;
+    /// Topic Aliases a client may set on a connection (§3.2.2.3.8).
+    topic_alias_max: u16 = 32, 0, 65_535;
+    /// Topic Aliases we set on a connection, when the client allows as many.
+    topic_alias_out_max: u16 = 32, 0, 65_535;
+    /// Seconds of Keep Alive a client may ask for; 65,535 lets all pass, less is told to v5 clients.
+    keep_alive_max: u16 = 65_535, 1, 65_535;
+    /// Levels of a Topic Name or Topic Filter.
+    topic_levels_max: usize = 200, 1, 65_535;
+    /// Subscriptions of one Session.
+    subscriptions_max: usize = 2_000_000, 1, u32::MAX;
+    /// Subscriptions of all Sessions.
+    subscriptions_total_max: usize = 10_000_000, 1, u32::MAX;
+    /// Sessions, connected or not.
+    sessions_max: usize = 4_000_000, 1, u32::MAX;
+    /// Seconds a Session may outlive its connection; 4,294,967,295 is for ever.
+    session_expiry_max: u32 = u32::MAX, 0, u32::MAX;
+    /// Retained messages.
+    retained_max: usize = 10_000_000, 0, u32::MAX;
+    /// Bytes of retained messages.
+    retained_bytes_max: usize = 4_294_967_296, 0, u64::MAX;
+    /// Messages that wait for one Session, in flight or queued.
+    session_messages_max: usize = 1_000_000, 1, u32::MAX;
+    /// Bytes that wait for one Session.
+    session_bytes_max: usize = 268_435_456, 1_024, u64::MAX;
+    /// Bytes that wait for all Sessions.
+    queued_bytes_total_max: usize = 4_294_967_296, 1_024, u64::MAX;
+    /// Bytes encoded for a connection and not yet taken by the system. Above it publishers to
+    /// this connection are paused, and after the pause its QoS 0 messages are dropped.
+    outbox_bytes_max: usize = 1_048_576, 4_096, 268_435_456;
+    /// Milliseconds a publisher may be paused for the sake of a slow subscriber.
+    pause_max_ms: u32 = 100, 0, 60_000;
+}
+
+impl Limits {
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        Duration::from_millis(u64::from(self.connect_timeout_ms))
+    }
+
+    pub(crate) fn pause_max(&self) -> Duration {
+        Duration::from_millis(u64::from(self.pause_max_ms))
+    }
+
+    /// A pressed subscriber is well again below this.
+    pub(crate) fn outbox_bytes_low(&self) -> usize {
+        self.outbox_bytes_max / 2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_is_within_its_bounds_and_has_a_reason() {
+        for row in ROWS {
+            assert!(
+                row.least <= row.default && row.default <= row.most,
+                "{}",
+                row.name
+            );
+            assert!(row.why.len() > 20, "{}", row.name);
+        }
+    }
+}

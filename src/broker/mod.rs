@@ -1,0 +1,355 @@
+//! The server as a state machine: bytes and time in, bytes and effects out. No socket, no clock,
+//! no thread is known here, so every rule is tested in virtual time.
+//!
+//! One [`Broker`] is one worker's share of the whole: it owns its connections and their Sessions
+//! outright. What all workers see lies in [`Shared`]. The caller (`daemon::worker`, or a test)
+//! moves in turns:
+//!
+//! 1. [`Broker::receive`] for all that was read, [`Broker::deliver`] for what came from other
+//!    workers, [`Broker::tick`] when [`Broker::next_deadline`] has come;
+//! 2. [`Broker::touched`], and for each connection [`Broker::slices`] and [`Broker::wrote`];
+//! 3. [`Broker::effects`]: connections to close, questions, events, crossings.
+//!
+//! The walk of a PUBLISH: `receive` finds the frame, `publish` decodes it and settles the
+//! handshake, `router` says who gets it, `deliver` puts it into each `outbox`, as it came or in
+//! the form `outgoing` gives it.
+
+pub mod access;
+mod connect;
+mod connection;
+mod crossing;
+mod deliver;
+mod ending;
+mod event;
+pub mod limits;
+mod outbox;
+mod outgoing;
+pub mod profile;
+mod publish;
+mod pull;
+mod receive;
+mod router;
+mod run;
+mod session;
+mod shared;
+mod stats;
+mod subscribe;
+mod timers;
+
+use std::collections::HashSet;
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use slab::Slab;
+
+use crate::broker::access::{Access, Question};
+pub use crate::broker::connection::{Cause, ConnectionId};
+use crate::broker::connection::{Connection, Phase};
+pub use crate::broker::crossing::Crossing;
+pub use crate::broker::event::{Event, What};
+use crate::broker::limits::Limits;
+pub use crate::broker::outbox::SLICES_MAX;
+use crate::broker::profile::Profile;
+use crate::broker::router::Router;
+use crate::broker::session::Session;
+use crate::broker::shared::SessionKey;
+pub use crate::broker::shared::Shared;
+pub use crate::broker::stats::Stats;
+use crate::broker::timers::Timers;
+use crate::mqtt::property::PropertiesBuf;
+
+/// What a [`Broker`] is made of.
+#[derive(Clone)]
+pub struct Config {
+    /// This worker's number.
+    pub worker: u16,
+    /// How many workers there are.
+    pub workers: u16,
+    /// The operator's numbers.
+    pub limits: Limits,
+    /// The standard's choices.
+    pub profile: Profile,
+    /// Who may connect.
+    pub access: Access,
+    /// Chance: nobody else knows it, so assigned Client Identifiers cannot be guessed.
+    pub seed: [u8; 32],
+    /// Events for each packet too, not only for connections.
+    pub trace: bool,
+}
+
+/// What one call of [`Broker::receive`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Bytes used up; the rest is to be given again, with more behind it.
+    pub used: usize,
+    /// What to do next.
+    pub next: Next,
+}
+
+/// See [`Receipt`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Read on. The size of the packet whose beginning is here, zero when not known yet.
+    Read(usize),
+    /// Do not read until the connection is in [`Effects::resumed`].
+    Wait,
+    /// Hand the connection, and all bytes not used up, to this worker.
+    Move(u16),
+    /// Read no more; the connection is closed once its bytes are written.
+    Stop,
+}
+
+/// What the world is to do, gathered since the last call of [`Broker::effects`].
+#[derive(Default)]
+pub struct Effects {
+    /// Connections to close, after an attempt to write what waits for them.
+    pub closing: Vec<ConnectionId>,
+    /// Connections to read from again.
+    pub resumed: Vec<ConnectionId>,
+    /// For somebody who can answer: [`Broker::answer`].
+    pub questions: Vec<Question>,
+    /// For the log.
+    pub events: Vec<Event>,
+    /// A batch for each other worker, by its number.
+    pub crossings: Vec<Vec<Crossing>>,
+}
+
+/// See the module.
+pub struct Broker {
+    config: Config,
+    shared: Arc<Shared>,
+    epoch: Instant,
+    connections: Slab<Connection>,
+    sessions: Slab<Session>,
+    router: Router,
+    timers: Timers,
+    effects: Effects,
+    touched: Vec<u32>,
+    /// Emptied buffers for the next turn's outboxes.
+    spare: Vec<Vec<u8>>,
+    /// Properties of the PUBLISH being encoded.
+    scratch: PropertiesBuf,
+    /// Connections here that are pressed and not yet slow.
+    pressed: usize,
+    pressed_elsewhere: HashSet<SessionKey>,
+    paused: Vec<Paused>,
+    /// No connection's time without a packet ends before this.
+    next_check: Option<Instant>,
+    connection_serial: u32,
+    assigned_ids: u64,
+    stats: Stats,
+    stopping: bool,
+}
+
+struct Paused {
+    connection: ConnectionId,
+    until: Instant,
+}
+
+impl Broker {
+    /// A worker's share of the broker that `shared` holds together.
+    pub fn new(config: Config, shared: Arc<Shared>, now: Instant) -> Self {
+        let mut effects = Effects::default();
+        effects
+            .crossings
+            .resize_with(usize::from(config.workers), Vec::new);
+        Self {
+            config,
+            shared,
+            epoch: now,
+            connections: Slab::new(),
+            sessions: Slab::new(),
+            router: Router::default(),
+            timers: Timers::default(),
+            effects,
+            touched: Vec::new(),
+            spare: Vec::new(),
+            scratch: PropertiesBuf::new(),
+            pressed: 0,
+            pressed_elsewhere: HashSet::new(),
+            paused: Vec::new(),
+            next_check: None,
+            connection_serial: 0,
+            assigned_ids: 0,
+            stats: Stats::default(),
+            stopping: false,
+        }
+    }
+
+    /// A Network Connection was made. `None`: there are as many as `connections_max` allows, and
+    /// it is to be closed at once.
+    pub fn open(&mut self, now: Instant) -> Option<ConnectionId> {
+        let open = self.shared.connections.fetch_add(1, Ordering::Relaxed);
+        if open >= self.config.limits.connections_max || self.stopping {
+            self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+            self.stats.connections_refused += 1;
+            return None;
+        }
+        self.stats.connections_opened += 1;
+        let ticks = self.ticks(now);
+        let grace = self.config.limits.connect_timeout_ms.div_ceil(100);
+        self.connection_serial = self.connection_serial.wrapping_add(1);
+        let entry = self.connections.vacant_entry();
+        let id = ConnectionId {
+            slot: entry.key() as u32,
+            serial: self.connection_serial,
+        };
+        entry.insert(Connection::new(id, ticks, grace));
+        self.check_by(now + self.config.limits.connect_timeout());
+        Some(id)
+    }
+
+    /// Connections with bytes to write, each once, since the last call.
+    pub fn touched(&mut self, list: &mut Vec<ConnectionId>) {
+        for slot in self.touched.drain(..) {
+            if let Some(connection) = self.connections.get_mut(slot as usize)
+                && connection.touched
+            {
+                connection.touched = false;
+                list.push(connection.id);
+            }
+        }
+    }
+
+    /// The bytes that wait for a connection, for one vectored write; how many slices were set.
+    pub fn slices<'a>(&'a self, id: ConnectionId, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> usize {
+        self.connection(id)
+            .map_or(0, |connection| connection.outbox.slices(slices))
+    }
+
+    /// Whether bytes wait for a connection.
+    pub fn has_output(&self, id: ConnectionId) -> bool {
+        self.connection(id)
+            .is_some_and(|connection| !connection.outbox.is_empty())
+    }
+
+    /// The system took `count` bytes of what [`slices`](Self::slices) showed.
+    pub fn wrote(&mut self, id: ConnectionId, count: usize, now: Instant) {
+        let Some(connection) = self.connections.get_mut(id.slot as usize) else {
+            return;
+        };
+        if connection.id != id {
+            return;
+        }
+        connection.outbox.wrote(&mut self.spare, count);
+        self.stats.bytes_sent += count as u64;
+        if connection.outbox.len() < self.config.limits.outbox_bytes_low() {
+            self.relieved(id.slot, now);
+        }
+    }
+
+    /// What is to be done, since the last call.
+    pub fn effects(&mut self) -> &mut Effects {
+        &mut self.effects
+    }
+
+    /// When [`tick`](Self::tick) is wanted, if nothing happens before.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let paused = self.paused.iter().map(|paused| paused.until).min();
+        [self.next_check, self.timers.next(), paused]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Counters of this worker.
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// Network Connections of this worker.
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Sessions of this worker, connected or not.
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Retained messages of the whole broker, and their bytes.
+    pub fn retained(&self) -> (usize, usize) {
+        let retained = self.shared.retained();
+        (retained.len(), retained.bytes())
+    }
+
+    /// The Topic Filters a Session is subscribed to, Shared Subscriptions with their share name.
+    pub fn filters_of(&self, client_id: &str) -> Vec<String> {
+        let key = self.shared.directory().find(client_id);
+        let session = key.and_then(|key| self.sessions.get(key.slot as usize));
+        let Some(session) = session.filter(|session| Some(session.key) == key) else {
+            return Vec::new();
+        };
+        let subscriptions = self.shared.subscriptions();
+        let plain = session
+            .subscriptions
+            .iter()
+            .map(|&node| subscriptions.filter(node));
+        let shares = session.shares.iter();
+        let shared = shares
+            .map(|share| format!("$share/{}/{}", share.name, subscriptions.filter(share.node)));
+        plain.chain(shared).collect()
+    }
+
+    fn connection(&self, id: ConnectionId) -> Option<&Connection> {
+        self.connections
+            .get(id.slot as usize)
+            .filter(|connection| connection.id == id)
+    }
+
+    fn connection_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.connections
+            .get_mut(id.slot as usize)
+            .filter(|connection| connection.id == id)
+    }
+
+    /// Notes that a connection has something to write, and whether that is too much.
+    #[inline]
+    fn touch(&mut self, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        if !connection.touched {
+            connection.touched = true;
+            self.touched.push(slot);
+        }
+        if connection.outbox.len() > self.config.limits.outbox_bytes_max && !connection.pressed {
+            self.press(slot);
+        }
+    }
+
+    /// Tenths of a second since the start: four bytes a connection instead of sixteen.
+    fn ticks(&self, now: Instant) -> u32 {
+        (now.saturating_duration_since(self.epoch).as_millis() / 100) as u32
+    }
+
+    fn at(&self, ticks: u64) -> Instant {
+        self.epoch + Duration::from_millis(ticks * 100)
+    }
+
+    fn check_by(&mut self, at: Instant) {
+        self.next_check = Some(self.next_check.map_or(at, |next| next.min(at)));
+    }
+
+    fn client_id(&self, slot: u32) -> Arc<str> {
+        match self
+            .connections
+            .get(slot as usize)
+            .map(|connection| &connection.phase)
+        {
+            Some(&Phase::Open(session)) => Arc::clone(&self.sessions[session as usize].client_id),
+            _ => Arc::from(""),
+        }
+    }
+
+    fn event(&mut self, slot: u32, what: What) {
+        let connection = self.connections[slot as usize].id;
+        let client_id = self.client_id(slot);
+        self.effects.events.push(Event {
+            connection,
+            client_id,
+            what,
+        });
+    }
+}

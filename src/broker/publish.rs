@@ -1,0 +1,352 @@
+//! An incoming PUBLISH: its handshake, what is retained, and where it goes (§3.3, §4.3).
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::broker::Broker;
+use crate::broker::Paused;
+use crate::broker::What;
+use crate::broker::receive::{Frame, Step};
+use crate::broker::router::Route;
+use crate::broker::shared::SessionKey;
+use crate::broker::shared::retained::Kept;
+use crate::mqtt::PacketType;
+use crate::mqtt::QoS;
+use crate::mqtt::Reason;
+use crate::mqtt::Version;
+use crate::mqtt::Violation;
+use crate::mqtt::delivery::AliasesIn;
+use crate::mqtt::message::Message;
+use crate::mqtt::property::{Properties, PropertyId};
+use crate::mqtt::publish::Publish;
+
+/// An Application Message on its way to the outboxes.
+pub(crate) struct Incoming<'a> {
+    pub(crate) topic: &'a str,
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) properties: Properties<'a>,
+    pub(crate) payload: &'a [u8],
+    pub(crate) from: Option<SessionKey>,
+    pub(crate) now: Instant,
+    /// The packet it came in, where a client of the same version may get the very same bytes.
+    pub(crate) plain: Option<Plain<'a>>,
+    /// The payload, where it may be kept by reference.
+    pub(crate) shared: Option<Bytes>,
+    message: OnceCell<Message>,
+}
+
+/// A PUBLISH packet as it came.
+#[derive(Clone, Copy)]
+pub(crate) struct Plain<'a> {
+    pub(crate) version: Version,
+    pub(crate) frame: &'a [u8],
+    /// Where the Packet Identifier stands.
+    pub(crate) id_at: usize,
+}
+
+impl<'a> Incoming<'a> {
+    /// A message that was made before: a will, one that crossed from another worker.
+    pub(crate) fn of_message(message: &'a Message, from: Option<SessionKey>, now: Instant) -> Self {
+        Self {
+            topic: message.topic(),
+            qos: message.qos(),
+            retain: message.retain(),
+            properties: message.properties(),
+            payload: message.payload(),
+            from,
+            now,
+            plain: None,
+            shared: Some(message.shared_payload()),
+            message: OnceCell::from(message.clone()),
+        }
+    }
+
+    /// A PUBLISH as it was decoded from `frame`; `topic` is its Topic Name, or its alias's.
+    pub(crate) fn of_publish(
+        publish: &Publish<'a>,
+        topic: &'a str,
+        frame: Frame<'a>,
+        version: Version,
+        from: SessionKey,
+        now: Instant,
+    ) -> Self {
+        let bytes = frame.bytes();
+        let rewritten = |id| {
+            matches!(
+                id,
+                PropertyId::TopicAlias | PropertyId::MessageExpiryInterval
+            )
+        };
+        let as_it_came = publish.properties.is_empty()
+            || !publish.properties.iter().any(|(id, _)| rewritten(id));
+        let id_at = topic.as_ptr() as usize + topic.len() - bytes.as_ptr() as usize;
+        let shared = match frame {
+            Frame::Borrowed(_) => None,
+            Frame::Shared(whole) => Some(whole.slice(whole.len() - publish.payload.len()..)),
+        };
+        let message = OnceCell::new();
+        if let (Frame::Shared(whole), false) = (frame, publish.topic.is_empty()) {
+            let _ = message.set(Message::from_frame(whole.clone(), publish, now));
+        }
+        Self {
+            topic,
+            qos: publish.qos,
+            retain: publish.retain,
+            properties: publish.properties,
+            payload: publish.payload,
+            from: Some(from),
+            now,
+            plain: as_it_came.then_some(Plain {
+                version,
+                frame: bytes,
+                id_at,
+            }),
+            shared,
+            message,
+        }
+    }
+
+    /// The message, made when somebody has to keep it.
+    pub(crate) fn message(&self) -> &Message {
+        self.message.get_or_init(|| {
+            let publish = Publish {
+                dup: false,
+                qos: self.qos,
+                retain: self.retain,
+                topic: self.topic,
+                packet_id: None,
+                properties: self.properties,
+                payload: self.payload,
+            };
+            Message::new(&publish, self.now)
+        })
+    }
+}
+
+impl Broker {
+    pub(crate) fn publish(
+        &mut self,
+        slot: u32,
+        session: u32,
+        publish: &Publish<'_>,
+        frame: Frame<'_>,
+        now: Instant,
+    ) -> Result<Step, Violation> {
+        if publish.properties.subscription_ids().next().is_some() {
+            // [MQTT-3.3.4-6]
+            return Err(Violation::protocol_error(
+                "a client's PUBLISH with Subscription Identifier",
+            ));
+        }
+        let known = publish.qos == QoS::ExactlyOnce
+            && publish
+                .packet_id
+                .is_some_and(|id| self.sessions[session as usize].receiver.knows(id));
+        let aliased = match publish.properties.two(PropertyId::TopicAlias) {
+            Some(alias) => Some(self.resolve_alias(slot, alias, publish.topic)?),
+            None => None,
+        };
+        let topic = aliased.as_deref().unwrap_or(publish.topic);
+        if self.too_deep(topic) {
+            return Err(Violation::new(
+                Reason::TOPIC_NAME_INVALID,
+                "too many topic levels",
+            ));
+        }
+        if known {
+            self.settle(slot, session, publish, Reason::SUCCESS)?;
+            return Ok(Step::Done);
+        }
+        self.note_published(slot, topic, publish);
+        let route = self.route_of(slot, topic);
+        if !self.let_pass(slot, &route, now) {
+            return Ok(Step::Pause);
+        }
+        self.stats.publish_received += 1;
+        if topic.starts_with("$SYS/") {
+            // Only the broker writes there.
+            self.stats.dropped_denied += 1;
+            self.settle(slot, session, publish, Reason::NOT_AUTHORIZED)?;
+            return Ok(Step::Done);
+        }
+        let version = self.connections[slot as usize].version;
+        let from = self.sessions[session as usize].key;
+        let incoming = Incoming::of_publish(publish, topic, frame, version, from, now);
+        let untold = !route.is_empty() || !self.config.profile.no_matching_subscribers_told;
+        let reason = if untold {
+            Reason::SUCCESS
+        } else {
+            Reason::NO_MATCHING_SUBSCRIBERS
+        };
+        self.settle(slot, session, publish, reason)?;
+        self.retain(&incoming);
+        self.deliver_route(&route, &incoming);
+        Ok(Step::Done)
+    }
+
+    /// Publishes what does not come from a connection: a will, the broker's own topics.
+    pub(crate) fn publish_message(
+        &mut self,
+        message: &Message,
+        from: Option<SessionKey>,
+        now: Instant,
+    ) {
+        let overlap = self.config.profile.overlap;
+        let route = self
+            .router
+            .route(&self.shared, self.config.worker, overlap, message.topic());
+        let incoming = Incoming::of_message(message, from, now);
+        self.retain(&incoming);
+        self.deliver_route(&route, &incoming);
+    }
+
+    /// The receiver's half of the handshake: PUBACK or PUBREC.
+    fn settle(
+        &mut self,
+        slot: u32,
+        session: u32,
+        publish: &Publish<'_>,
+        reason: Reason,
+    ) -> Result<(), Violation> {
+        let Some(id) = publish.packet_id else {
+            return Ok(());
+        };
+        if publish.qos == QoS::AtLeastOnce {
+            self.acknowledge(slot, PacketType::Puback, id, reason);
+            return Ok(());
+        }
+        let receiver = &mut self.sessions[session as usize].receiver;
+        if !reason.is_error() && receiver.publish(id) {
+            if receiver.len() > usize::from(self.config.limits.receive_max) {
+                self.stats.receive_max_exceeded += 1;
+                if self.config.profile.receive_max_enforced {
+                    // [MQTT-3.3.4-7]
+                    let what = "more QoS 2 messages unreleased than Receive Maximum";
+                    return Err(Violation::new(Reason::RECEIVE_MAXIMUM_EXCEEDED, what));
+                }
+            }
+        }
+        self.acknowledge(slot, PacketType::Pubrec, id, reason);
+        Ok(())
+    }
+
+    fn resolve_alias(&mut self, slot: u32, alias: u16, topic: &str) -> Result<String, Violation> {
+        let max = self.config.limits.topic_alias_max;
+        let aliases = &mut self.connections[slot as usize].aliases_in;
+        let aliases = aliases.get_or_insert_with(|| Box::new(AliasesIn::new(max)));
+        match aliases.resolve(alias, topic) {
+            Some(topic) => Ok(topic.to_owned()),
+            None if alias == 0 || alias > max => {
+                // [MQTT-3.3.2-9]
+                let what = "a Topic Alias above the maximum";
+                Err(Violation::new(Reason::TOPIC_ALIAS_INVALID, what))
+            }
+            None => Err(Violation::protocol_error(
+                "a Topic Alias that was never set",
+            )),
+        }
+    }
+
+    /// Whether the topic or filter has more levels than `topic_levels_max`.
+    pub(crate) fn too_deep(&self, topic: &str) -> bool {
+        let max = self.config.limits.topic_levels_max;
+        topic.len() >= max && topic.bytes().filter(|&byte| byte == b'/').count() >= max
+    }
+
+    /// The route of a topic. The last one is tried first: publishers mostly stay with a topic.
+    #[inline]
+    pub(crate) fn route_of(&mut self, slot: u32, topic: &str) -> Rc<Route> {
+        let connection = &mut self.connections[slot as usize];
+        if let Some(route) = &connection.route
+            && route.generation == self.shared.generation()
+            && *route.topic == *topic
+        {
+            return Rc::clone(route);
+        }
+        let overlap = self.config.profile.overlap;
+        let route = self
+            .router
+            .route(&self.shared, self.config.worker, overlap, topic);
+        connection.route = Some(Rc::clone(&route));
+        route
+    }
+
+    /// Whether a publisher may go on now. It may not while a subscriber it reaches is above its
+    /// limit, but never for longer than `pause_max_ms`: then that subscriber counts as slow, and
+    /// nobody waits for it until it is well again.
+    #[inline]
+    pub(crate) fn let_pass(&mut self, slot: u32, route: &Route, now: Instant) -> bool {
+        let none_pressed = self.pressed == 0 && self.pressed_elsewhere.is_empty();
+        if none_pressed || !self.reaches_pressed(route) {
+            self.connections[slot as usize].paused_since = None;
+            return true;
+        }
+        self.pause(slot, route, now)
+    }
+
+    fn reaches_pressed(&self, route: &Route) -> bool {
+        let here = route.local.iter().any(|target| {
+            self.sessions[target.session.slot as usize]
+                .connection
+                .is_some_and(|slot| {
+                    let connection = &self.connections[slot as usize];
+                    connection.pressed && !connection.slow
+                })
+        });
+        here || route
+            .remote
+            .iter()
+            .any(|t| self.pressed_elsewhere.contains(&t.session))
+    }
+
+    fn pause(&mut self, slot: u32, route: &Route, now: Instant) -> bool {
+        let pause_max = self.config.limits.pause_max();
+        let connection = &mut self.connections[slot as usize];
+        let since = *connection.paused_since.get_or_insert(now);
+        if now.saturating_duration_since(since) >= pause_max {
+            connection.paused_since = None;
+            self.stats.pauses_expired += 1;
+            self.declare_slow(route);
+            return true;
+        }
+        if since == now {
+            self.stats.pauses += 1;
+        }
+        let connection = self.connections[slot as usize].id;
+        self.paused.push(Paused {
+            connection,
+            until: since + pause_max,
+        });
+        false
+    }
+
+    /// Stores or clears the retained message of this topic (§3.3.1.3).
+    pub(crate) fn retain(&mut self, incoming: &Incoming<'_>) {
+        if !incoming.retain {
+            return;
+        }
+        if incoming.payload.is_empty() {
+            self.shared.retained_mut().clear(incoming.topic);
+        } else if self.shared.retained_mut().keep(incoming.message()) == Kept::Full {
+            self.stats.retained_refused += 1;
+        }
+    }
+
+    fn note_published(&mut self, slot: u32, topic: &str, publish: &Publish<'_>) {
+        if self.config.trace {
+            self.event(
+                slot,
+                What::Published {
+                    topic: topic.into(),
+                    qos: publish.qos,
+                    retain: publish.retain,
+                    payload: publish.payload.len(),
+                },
+            );
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! What waits in a Session goes out as the client takes it, and publishers wait for clients that
+//! do not: resuming, retained messages for a new Subscription, pressure and relief (§4.4, §4.9).
+
+use std::time::Instant;
+
+use crate::broker::Broker;
+use crate::broker::connection::Phase;
+use crate::broker::crossing::{Crossing, Item};
+use crate::broker::outgoing::Outgoing;
+use crate::broker::router::Route;
+use crate::broker::session::{Kept, Queued, ReplayPart, Session, SubscriptionIds};
+use crate::mqtt::PacketId;
+use crate::mqtt::PacketType;
+use crate::mqtt::QoS;
+use crate::mqtt::Reason;
+use crate::mqtt::delivery::Pending;
+use crate::mqtt::message::Message;
+
+impl Session {
+    /// Whether [`Broker::pull`] would find anything.
+    #[inline]
+    pub(crate) fn has_waiting(&self) -> bool {
+        !self.queue.is_empty() || self.replay.is_some()
+    }
+}
+
+impl Broker {
+    /// Sends what waits, as far as quota and room allow.
+    pub(crate) fn pull(&mut self, session: u32, now: Instant) {
+        self.pull_replay(session, now);
+        loop {
+            let state = &self.sessions[session as usize];
+            let (Some(slot), Some(next)) = (state.connection, state.queue.front()) else {
+                return;
+            };
+            let room =
+                self.connections[slot as usize].outbox.len() < self.config.limits.outbox_bytes_max;
+            if !room || (next.qos != QoS::AtMostOnce && !state.sender.has_quota()) {
+                return;
+            }
+            let Some(queued) = self.sessions[session as usize].queue.pop_front() else {
+                return;
+            };
+            if self.sessions[session as usize].queue.is_empty() {
+                self.sessions[session as usize].queue.shrink_to(64);
+            }
+            self.released(session, &queued.message);
+            if queued.message.is_expired(now) {
+                self.stats.dropped_expired += 1;
+                continue;
+            }
+            self.send(slot, session, queued, now);
+        }
+    }
+
+    fn send(&mut self, slot: u32, session: u32, queued: Queued, now: Instant) {
+        let Queued {
+            message,
+            qos,
+            retain,
+            subscription_ids,
+            share,
+        } = queued;
+        let mut outgoing = self.outgoing(slot, &message, qos, retain, &subscription_ids, now);
+        if !self.fit(slot, &mut outgoing) {
+            return;
+        }
+        let mut id = None;
+        if qos != QoS::AtMostOnce {
+            let state = &mut self.sessions[session as usize];
+            let keep = state.persists() || share.is_some();
+            let kept = Kept {
+                message: keep.then(|| message.clone()),
+                share,
+                retain,
+                subscription_ids: subscription_ids.clone(),
+            };
+            id = state.sender.start(qos, kept);
+            if keep {
+                self.held(session, &message);
+            }
+        }
+        self.put_outgoing(
+            slot,
+            &outgoing,
+            id,
+            message.payload(),
+            Some(&message.shared_payload()),
+        );
+    }
+
+    fn outgoing<'a>(
+        &self,
+        slot: u32,
+        message: &'a Message,
+        qos: QoS,
+        retain: bool,
+        subscription_ids: &'a SubscriptionIds,
+        now: Instant,
+    ) -> Outgoing<'a> {
+        Outgoing {
+            version: self.connections[slot as usize].version,
+            qos,
+            dup: false,
+            retain,
+            topic: message.topic(),
+            alias: None,
+            properties: message.properties(),
+            expiry: message.expiry_left(now),
+            subscription_ids: subscription_ids.as_deref().unwrap_or_default(),
+            payload_len: message.payload().len(),
+        }
+    }
+
+    fn held(&mut self, session: u32, message: &Message) {
+        let size = message.size();
+        self.sessions[session as usize].held_bytes += size;
+        self.shared
+            .queued_bytes
+            .fetch_add(size, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// A Session has its client back: first what was in flight, in its order and marked DUP
+    /// [MQTT-4.4.0-1], then what was queued.
+    pub(crate) fn resume(&mut self, session: u32, now: Instant) {
+        let Some(slot) = self.sessions[session as usize].connection else {
+            return;
+        };
+        enum Again {
+            Publish(PacketId, QoS, Message, bool, SubscriptionIds),
+            Pubrel(PacketId),
+        }
+        let again: Vec<Again> = self.sessions[session as usize]
+            .sender
+            .resend()
+            .filter_map(|(id, pending)| match pending {
+                Pending::Pubrel => Some(Again::Pubrel(id)),
+                Pending::Publish(qos, kept) => kept.message.clone().map(|message| {
+                    let ids = kept.subscription_ids.clone();
+                    Again::Publish(id, qos, message, kept.retain, ids)
+                }),
+            })
+            .collect();
+        for packet in again {
+            match packet {
+                Again::Pubrel(id) => {
+                    self.acknowledge(slot, PacketType::Pubrel, id, Reason::SUCCESS)
+                }
+                Again::Publish(id, qos, message, retain, ids) => {
+                    let mut outgoing = self.outgoing(slot, &message, qos, retain, &ids, now);
+                    outgoing.dup = true;
+                    if self.fit(slot, &mut outgoing) {
+                        let shared = message.shared_payload();
+                        self.put_outgoing(
+                            slot,
+                            &outgoing,
+                            Some(id),
+                            message.payload(),
+                            Some(&shared),
+                        );
+                    }
+                }
+            }
+        }
+        self.pull(session, now);
+    }
+
+    /// Retained messages for a new Subscription, behind those that wait already.
+    pub(crate) fn replay(&mut self, session: u32, part: ReplayPart, now: Instant) {
+        let state = &mut self.sessions[session as usize];
+        state.replay.get_or_insert_default().waiting.push_back(part);
+        self.pull_replay(session, now);
+    }
+
+    fn pull_replay(&mut self, session: u32, now: Instant) {
+        let state = &mut self.sessions[session as usize];
+        if state.replay.is_none() {
+            return;
+        }
+        let (Some(slot), Some(mut replay)) = (state.connection, state.replay.take()) else {
+            return;
+        };
+        while let Some(part) = replay.waiting.front_mut() {
+            let room =
+                self.connections[slot as usize].outbox.len() < self.config.limits.outbox_bytes_max;
+            let Some(next) = part.messages.as_slice().first() else {
+                replay.waiting.pop_front();
+                continue;
+            };
+            let qos = part.qos.min(next.qos());
+            let quota = self.sessions[session as usize].sender.has_quota();
+            if !room || (qos != QoS::AtMostOnce && !quota) {
+                break;
+            }
+            let Some(message) = part.messages.next() else {
+                continue;
+            };
+            if message.is_expired(now) || self.is_replaced(&message) {
+                continue;
+            }
+            let subscription_ids = part.subscription_ids.clone();
+            let queued = Queued {
+                message,
+                qos,
+                retain: true,
+                subscription_ids,
+                share: None,
+            };
+            self.send(slot, session, queued, now);
+        }
+        if !replay.waiting.is_empty() {
+            self.sessions[session as usize].replay = Some(replay);
+        }
+    }
+
+    fn is_replaced(&self, message: &Message) -> bool {
+        let retained = self.shared.retained();
+        !retained
+            .find(message.topic())
+            .is_some_and(|current| current.is_same(message))
+    }
+
+    /// The outbox of a connection is above its limit: publishers that reach it are to wait.
+    pub(crate) fn press(&mut self, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        if connection.pressed {
+            return;
+        }
+        connection.pressed = true;
+        self.pressed += 1;
+        self.tell_pressed(slot, true);
+    }
+
+    /// The same for a client that reads but does not acknowledge: its queue grows instead.
+    pub(crate) fn press_by_queue(&mut self, slot: u32, session: u32) {
+        if self.sessions[session as usize].held_bytes > self.config.limits.outbox_bytes_max {
+            self.press(slot);
+        }
+    }
+
+    /// A connection has room again: what waits for it goes on, and who waits for it.
+    pub(crate) fn relieved(&mut self, slot: u32, now: Instant) {
+        let low = self.config.limits.outbox_bytes_low();
+        if let Phase::Open(session) = self.connections[slot as usize].phase {
+            if self.sessions[session as usize].has_waiting() {
+                self.pull(session, now);
+            }
+            let state = &self.sessions[session as usize];
+            if !state.queue.is_empty() && state.held_bytes > low {
+                return;
+            }
+        }
+        let connection = &mut self.connections[slot as usize];
+        if !connection.pressed || connection.outbox.len() > low {
+            return;
+        }
+        connection.pressed = false;
+        if !std::mem::take(&mut connection.slow) {
+            self.pressed -= 1;
+            self.tell_pressed(slot, false);
+            self.resume_paused();
+        }
+    }
+
+    fn tell_pressed(&mut self, slot: u32, pressed: bool) {
+        if self.config.workers < 2 {
+            return;
+        }
+        let Some(session) = self.connections[slot as usize].session() else {
+            return;
+        };
+        let session = self.sessions[session as usize].key;
+        let here = self.config.worker;
+        for worker in (0..self.config.workers).filter(|&worker| worker != here) {
+            self.cross(worker, Crossing(Item::Pressed { session, pressed }));
+        }
+    }
+
+    /// A publisher has waited its whole pause: those it waited for are slow from now on.
+    pub(crate) fn declare_slow(&mut self, route: &Route) {
+        for target in &route.local {
+            if let Some(slot) = self.sessions[target.session.slot as usize].connection
+                && self.connections[slot as usize].pressed
+            {
+                self.slow_down(slot);
+            }
+        }
+        for target in &route.remote {
+            if self.pressed_elsewhere.remove(&target.session) {
+                let item = Item::Slow {
+                    session: target.session,
+                };
+                self.cross(target.session.worker, Crossing(item));
+            }
+        }
+    }
+
+    pub(crate) fn slow_down(&mut self, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        if connection.pressed && !std::mem::replace(&mut connection.slow, true) {
+            self.pressed -= 1;
+            self.tell_pressed(slot, false);
+        }
+    }
+
+    /// Lets all paused publishers try again.
+    pub(crate) fn resume_paused(&mut self) {
+        for paused in std::mem::take(&mut self.paused) {
+            self.effects.resumed.push(paused.connection);
+        }
+    }
+
+    /// Lets those publishers try again whose pause is over; they find out for themselves why.
+    pub(crate) fn expire_pauses(&mut self, now: Instant) {
+        let resumed = &mut self.effects.resumed;
+        self.paused.retain(|paused| {
+            let over = paused.until <= now;
+            if over {
+                resumed.push(paused.connection);
+            }
+            !over
+        });
+    }
+}

@@ -1,0 +1,330 @@
+//! Bytes of one connection become packets, and each packet goes to its place (§3, §4.13).
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::broker::Broker;
+use crate::broker::Next;
+use crate::broker::Receipt;
+use crate::broker::connection::{Cause, ConnectionId, Phase};
+use crate::mqtt::Packet;
+use crate::mqtt::PacketId;
+use crate::mqtt::PacketType;
+use crate::mqtt::Reason;
+use crate::mqtt::Version;
+use crate::mqtt::Violation;
+use crate::mqtt::ack::{self, Ack};
+use crate::mqtt::delivery::Pubrec;
+use crate::mqtt::disconnect::Disconnect;
+use crate::mqtt::frame::{self, Scan};
+use crate::mqtt::property::{Properties, PropertyId};
+
+/// What a packet leads to for those behind it.
+pub(crate) enum Step {
+    Done,
+    /// Not handled: give it again after the pause.
+    Pause,
+    Move(u16),
+    Stop,
+}
+
+/// Bytes of a packet, and whether they may be kept instead of copied.
+#[derive(Clone, Copy)]
+pub(crate) enum Frame<'a> {
+    Borrowed(&'a [u8]),
+    Shared(&'a Bytes),
+}
+
+impl<'a> Frame<'a> {
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        match self {
+            Self::Borrowed(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl Broker {
+    /// Takes all whole packets at the front of `bytes`.
+    pub fn receive(&mut self, id: ConnectionId, bytes: &[u8], now: Instant) -> Receipt {
+        let mut used = 0;
+        let ticks = self.ticks(now);
+        let next = loop {
+            let Some(connection) = self.connection_mut(id) else {
+                break Next::Stop;
+            };
+            connection.last_received = ticks;
+            let size_max = match connection.phase {
+                Phase::Waiting => self.config.limits.connect_size_max,
+                Phase::Open(_) => self.config.limits.packet_size_max,
+                // Neither reads on before a verdict, so that nobody fills memory unasked.
+                Phase::Asking(_) => break Next::Wait,
+                Phase::Closing => break Next::Stop,
+            };
+            let rest = &bytes[used..];
+            let head = match frame::scan(rest, size_max) {
+                Ok(Scan::More) => break Next::Read(0),
+                Ok(Scan::Head(head)) if head.total() > rest.len() => {
+                    break Next::Read(head.total());
+                }
+                Ok(Scan::Head(head)) => head,
+                Err(violation) => {
+                    self.violate(id.slot, violation, now);
+                    break Next::Stop;
+                }
+            };
+            if head.first & 0xf7 == 0x30
+                && let Phase::Open(session) = self.connections[id.slot as usize].phase
+            {
+                match self.take_run(id.slot, session, rest, head, now) {
+                    Ok((0, _)) => break Next::Wait,
+                    Ok((taken, _)) => {
+                        used += taken;
+                        continue;
+                    }
+                    Err(violation) => {
+                        self.violate(id.slot, violation, now);
+                        break Next::Stop;
+                    }
+                }
+            }
+            match self.packet(id.slot, Frame::Borrowed(&rest[..head.total()]), now) {
+                Step::Done => used += head.total(),
+                Step::Pause => break Next::Wait,
+                Step::Move(worker) => break Next::Move(worker),
+                Step::Stop => break Next::Stop,
+            }
+        };
+        self.stats.bytes_received += used as u64;
+        Receipt { used, next }
+    }
+
+    /// Takes one whole packet, kept by reference: for those too large to copy.
+    pub fn receive_frame(&mut self, id: ConnectionId, frame: &Bytes, now: Instant) -> Receipt {
+        let ticks = self.ticks(now);
+        let Some(connection) = self.connection_mut(id) else {
+            return Receipt {
+                used: 0,
+                next: Next::Stop,
+            };
+        };
+        connection.last_received = ticks;
+        match connection.phase {
+            Phase::Asking(_) => {
+                return Receipt {
+                    used: 0,
+                    next: Next::Wait,
+                };
+            }
+            Phase::Closing => {
+                return Receipt {
+                    used: 0,
+                    next: Next::Stop,
+                };
+            }
+            Phase::Waiting | Phase::Open(_) => {}
+        }
+        let next = match self.packet(id.slot, Frame::Shared(frame), now) {
+            Step::Done => {
+                self.stats.bytes_received += frame.len() as u64;
+                return Receipt {
+                    used: frame.len(),
+                    next: Next::Read(0),
+                };
+            }
+            Step::Pause => Next::Wait,
+            Step::Move(worker) => Next::Move(worker),
+            Step::Stop => Next::Stop,
+        };
+        Receipt { used: 0, next }
+    }
+
+    fn packet(&mut self, slot: u32, frame: Frame<'_>, now: Instant) -> Step {
+        let connection = &self.connections[slot as usize];
+        let version = connection.version;
+        let decoded = Packet::decode(frame.bytes(), version);
+        let session = match connection.phase {
+            Phase::Open(session) => session,
+            _ => return self.before_connect(slot, frame, decoded, now),
+        };
+        let packet = match decoded {
+            Ok(packet) => packet,
+            Err(violation) => return self.violate(slot, violation, now),
+        };
+        match packet {
+            Packet::Publish(publish) => match self.publish(slot, session, &publish, frame, now) {
+                Ok(step) => return step,
+                Err(violation) => return self.violate(slot, violation, now),
+            },
+            Packet::Puback(ack) => self.puback(session, ack.packet_id, now),
+            Packet::Pubrec(ack) => self.pubrec(slot, session, &ack, now),
+            Packet::Pubrel(ack) => self.pubrel(slot, session, ack.packet_id),
+            Packet::Pubcomp(ack) => self.pubcomp(session, ack.packet_id, now),
+            Packet::Subscribe(subscribe) => self.subscribe(slot, session, &subscribe, now),
+            Packet::Unsubscribe(unsubscribe) => self.unsubscribe(slot, session, &unsubscribe),
+            Packet::Pingreq => {
+                // [MQTT-3.12.4-1]
+                self.append(slot, &[0xd0, 0]);
+            }
+            Packet::Disconnect(disconnect) => {
+                return self.disconnected(slot, session, &disconnect, now);
+            }
+            Packet::Auth(auth) => return self.auth(slot, &auth, now),
+            // [MQTT-3.1.0-2]
+            Packet::Connect(_) => return self.break_rule(slot, "a second CONNECT", now),
+            Packet::Connack(_) | Packet::Suback(_) | Packet::Unsuback(_) | Packet::Pingresp => {
+                return self.break_rule(slot, "a packet that only servers send", now);
+            }
+        }
+        Step::Done
+    }
+
+    /// The first packet must be CONNECT [MQTT-3.1.0-1]; others end the connection without a word.
+    fn before_connect(
+        &mut self,
+        slot: u32,
+        frame: Frame<'_>,
+        decoded: Result<Packet<'_>, Violation>,
+        now: Instant,
+    ) -> Step {
+        match decoded {
+            Ok(Packet::Connect(connect)) => self.connect(slot, &connect, frame.bytes(), now),
+            Ok(_) => self.break_rule(slot, "a packet before CONNECT", now),
+            Err(violation) => self.connect_malformed(slot, frame.bytes(), violation, now),
+        }
+    }
+
+    fn puback(&mut self, session: u32, id: PacketId, now: Instant) {
+        let state = &mut self.sessions[session as usize];
+        if let Some(kept) = state.sender.puback(id) {
+            if let Some(message) = kept.message {
+                self.released(session, &message);
+            }
+            if self.sessions[session as usize].has_waiting() {
+                self.pull(session, now);
+            }
+        }
+    }
+
+    fn pubrec(&mut self, slot: u32, session: u32, ack: &Ack<'_>, now: Instant) {
+        let state = &mut self.sessions[session as usize];
+        match state.sender.pubrec(ack.packet_id, ack.reason.is_error()) {
+            Pubrec::Release(kept) => {
+                if let Some(message) = kept.and_then(|kept| kept.message) {
+                    self.released(session, &message);
+                }
+                self.acknowledge(slot, PacketType::Pubrel, ack.packet_id, Reason::SUCCESS);
+            }
+            Pubrec::Ended(kept) => {
+                if let Some(message) = kept.message {
+                    self.released(session, &message);
+                }
+                self.pull(session, now);
+            }
+            Pubrec::Unknown if ack.reason.is_error() => {}
+            Pubrec::Unknown => {
+                let reason = Reason::PACKET_ID_NOT_FOUND;
+                self.acknowledge(slot, PacketType::Pubrel, ack.packet_id, reason);
+            }
+        }
+    }
+
+    fn pubrel(&mut self, slot: u32, session: u32, id: PacketId) {
+        let known = self.sessions[session as usize].receiver.release(id);
+        let reason = if known {
+            Reason::SUCCESS
+        } else {
+            Reason::PACKET_ID_NOT_FOUND
+        };
+        self.acknowledge(slot, PacketType::Pubcomp, id, reason);
+    }
+
+    fn pubcomp(&mut self, session: u32, id: PacketId, now: Instant) {
+        let state = &mut self.sessions[session as usize];
+        if state.sender.pubcomp(id) && state.has_waiting() {
+            self.pull(session, now);
+        }
+    }
+
+    /// An acknowledgement; before v5 there are no reasons, only success.
+    pub(crate) fn acknowledge(
+        &mut self,
+        slot: u32,
+        kind: PacketType,
+        id: PacketId,
+        reason: Reason,
+    ) {
+        let connection = &mut self.connections[slot as usize];
+        let v5 = connection.version.is_v5();
+        connection.outbox.encode(&mut self.spare, |out| {
+            if v5 && reason != Reason::SUCCESS {
+                ack::put_ack_reason(kind, id, reason, Properties::EMPTY, out);
+            } else {
+                ack::put_ack(kind, id, out);
+            }
+        });
+        self.touch(slot);
+    }
+
+    /// Appends the bytes of a packet.
+    pub(crate) fn append(&mut self, slot: u32, bytes: &[u8]) {
+        self.connections[slot as usize]
+            .outbox
+            .append(&mut self.spare, bytes);
+        self.touch(slot);
+    }
+
+    fn disconnected(
+        &mut self,
+        slot: u32,
+        session: u32,
+        disconnect: &Disconnect<'_>,
+        now: Instant,
+    ) -> Step {
+        if let Some(expiry) = disconnect
+            .properties
+            .four(PropertyId::SessionExpiryInterval)
+        {
+            let state = &mut self.sessions[session as usize];
+            // [MQTT-3.1.2-23] and §3.14.2.2.2: a Session that was to end cannot be made to stay.
+            if state.expiry == 0 && expiry != 0 {
+                return self.break_rule(slot, "DISCONNECT prolongs a Session of expiry 0", now);
+            }
+            state.expiry = expiry.min(self.config.limits.session_expiry_max);
+        }
+        if disconnect
+            .properties
+            .text(PropertyId::ServerReference)
+            .is_some()
+        {
+            return self.break_rule(slot, "a client's DISCONNECT with Server Reference", now);
+        }
+        self.end_connection(slot, Cause::Disconnected(disconnect.reason), now);
+        Step::Stop
+    }
+
+    pub(crate) fn break_rule(&mut self, slot: u32, what: &'static str, now: Instant) -> Step {
+        self.violate(
+            slot,
+            Violation {
+                reason: Reason::PROTOCOL_ERROR,
+                what,
+            },
+            now,
+        )
+    }
+
+    /// Ends a connection that broke a rule: with DISCONNECT where the version has one for servers
+    /// (§4.13), else just so [MQTT-4.8.0-1 of 3.1.1].
+    pub(crate) fn violate(&mut self, slot: u32, violation: Violation, now: Instant) -> Step {
+        self.stats.violations += 1;
+        let Violation { reason, what } = violation;
+        let open = matches!(self.connections[slot as usize].phase, Phase::Open(_));
+        if open && self.connections[slot as usize].version == Version::V5 {
+            self.put_disconnect(slot, reason, Some(what));
+        }
+        self.end_connection(slot, Cause::Violation(reason, what), now);
+        Step::Stop
+    }
+}

@@ -1,0 +1,146 @@
+//! From a Topic Name to those who get the message: one look into the subscriptions, kept as long
+//! as nothing changes there.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use crate::broker::profile::Overlap;
+use crate::broker::session::SubscriptionIds;
+use crate::broker::shared::SessionKey;
+use crate::broker::shared::Shared;
+use crate::broker::shared::subscriptions::{Matches, ShareGroup, Subscription};
+use crate::mqtt::QoS;
+
+/// Routes kept at a time, and targets in all of them: some megabytes at most.
+const ROUTES_MAX: usize = 16_384;
+const TARGETS_MAX: usize = 262_144;
+
+/// Where a topic's messages go.
+pub(crate) struct Route {
+    pub(crate) topic: Box<str>,
+    pub(crate) generation: u64,
+    /// Sessions of this worker.
+    pub(crate) local: Vec<Target>,
+    /// Sessions of other workers, ordered by worker.
+    pub(crate) remote: Vec<Target>,
+    pub(crate) shares: Vec<Arc<ShareGroup>>,
+}
+
+impl Route {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.local.is_empty() && self.remote.is_empty() && self.shares.is_empty()
+    }
+}
+
+/// One Session that gets a message, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) session: SessionKey,
+    pub(crate) qos: QoS,
+    pub(crate) no_local: bool,
+    pub(crate) retain_as_published: bool,
+    pub(crate) subscription_ids: SubscriptionIds,
+}
+
+impl Target {
+    pub(crate) fn new(subscription: &Subscription) -> Self {
+        Self {
+            session: subscription.session,
+            qos: subscription.options.qos,
+            no_local: subscription.options.no_local,
+            retain_as_published: subscription.options.retain_as_published,
+            subscription_ids: (subscription.subscription_id != 0)
+                .then(|| Arc::from([subscription.subscription_id])),
+        }
+    }
+
+    /// One copy for two Subscriptions of a Session: the higher QoS, all identifiers
+    /// [MQTT-3.3.4-2] [MQTT-3.3.4-3].
+    fn merge(&mut self, other: &Subscription) {
+        self.qos = self.qos.max(other.options.qos);
+        self.no_local &= other.options.no_local;
+        self.retain_as_published |= other.options.retain_as_published;
+        if other.subscription_id != 0 {
+            let mut ids = self
+                .subscription_ids
+                .as_deref()
+                .unwrap_or_default()
+                .to_vec();
+            if !ids.contains(&other.subscription_id) {
+                ids.push(other.subscription_id);
+            }
+            self.subscription_ids = Some(ids.into());
+        }
+    }
+}
+
+/// A worker's cache of routes.
+#[derive(Default)]
+pub(crate) struct Router {
+    routes: HashMap<Box<str>, Rc<Route>>,
+    targets: usize,
+    matches: Matches,
+}
+
+impl Router {
+    /// The route of a topic, as of now.
+    pub(crate) fn route(
+        &mut self,
+        shared: &Shared,
+        worker: u16,
+        overlap: Overlap,
+        topic: &str,
+    ) -> Rc<Route> {
+        // Read before the look, so that a change during it makes the route stale, never current.
+        let generation = shared.generation();
+        if let Some(route) = self.routes.get(topic) {
+            if route.generation == generation {
+                return Rc::clone(route);
+            }
+            self.targets -= route.local.len() + route.remote.len();
+            self.routes.remove(topic);
+        }
+        shared.subscriptions().matching(topic, &mut self.matches);
+        let route = Rc::new(self.build(topic, generation, worker, overlap));
+        let targets = route.local.len() + route.remote.len();
+        if self.routes.len() >= ROUTES_MAX || self.targets + targets > TARGETS_MAX {
+            self.routes.clear();
+            self.targets = 0;
+        }
+        self.targets += targets;
+        self.routes.insert(topic.into(), Rc::clone(&route));
+        route
+    }
+
+    fn build(&mut self, topic: &str, generation: u64, worker: u16, overlap: Overlap) -> Route {
+        let found = &mut self.matches.subscriptions;
+        if found.len() > 1 {
+            found.sort_unstable_by_key(|subscription| subscription.session);
+        }
+        let mut local = Vec::with_capacity(found.len());
+        let mut remote = Vec::new();
+        for subscription in found.iter() {
+            let side: &mut Vec<Target> = if subscription.session.worker == worker {
+                &mut local
+            } else {
+                &mut remote
+            };
+            match side.last_mut() {
+                Some(last) if overlap == Overlap::Once && last.session == subscription.session => {
+                    last.merge(subscription);
+                }
+                _ => side.push(Target::new(subscription)),
+            }
+        }
+        let shares = std::mem::take(&mut self.matches.shares);
+        Route {
+            topic: topic.into(),
+            generation,
+            local,
+            remote,
+            shares,
+        }
+    }
+}

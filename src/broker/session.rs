@@ -1,0 +1,124 @@
+//! The Session State of one client (§4.1), owned by one worker: Subscriptions, both halves of the
+//! handshakes, what waits for it, its will and when it expires.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::broker::shared::SessionKey;
+use crate::broker::shared::subscriptions::ShareGroup;
+use crate::broker::shared::trie::NodeId;
+use crate::mqtt::QoS;
+use crate::mqtt::Version;
+use crate::mqtt::delivery::{Receiver, Sender};
+use crate::mqtt::message::Message;
+
+/// A Session Expiry Interval of this value never ends (§3.1.2.11.2).
+pub(crate) const NEVER: u32 = u32::MAX;
+
+pub(crate) struct Session {
+    pub(crate) key: SessionKey,
+    pub(crate) client_id: Arc<str>,
+    pub(crate) version: Version,
+    /// Place of its Network Connection.
+    pub(crate) connection: Option<u32>,
+    /// Session Expiry Interval in seconds; zero ends it with the connection.
+    pub(crate) expiry: u32,
+    /// Since the Network Connection was lost: the Session is over then.
+    pub(crate) expires_at: Option<Instant>,
+    /// An entry for it lies in the timers.
+    pub(crate) expiry_timed: bool,
+    pub(crate) sender: Sender<Kept>,
+    pub(crate) receiver: Receiver,
+    pub(crate) queue: VecDeque<Queued>,
+    /// Bytes of messages kept for it, queued or in flight.
+    pub(crate) held_bytes: usize,
+    pub(crate) subscriptions: Vec<NodeId>,
+    pub(crate) shares: Vec<Share>,
+    pub(crate) will: Option<Box<Will>>,
+    pub(crate) replay: Option<Box<Replay>>,
+}
+
+/// Membership in a Shared Subscription.
+pub(crate) struct Share {
+    pub(crate) node: NodeId,
+    pub(crate) name: Box<str>,
+}
+
+/// What is kept of a message in flight.
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// For sending it again: only where the Session may outlive its connection, or another member
+    /// of a Shared Subscription may need it.
+    pub(crate) message: Option<Message>,
+    pub(crate) share: Option<Arc<ShareGroup>>,
+    pub(crate) retain: bool,
+    pub(crate) subscription_ids: SubscriptionIds,
+}
+
+/// A message that waits for send quota, for room, or for the client to come back.
+pub(crate) struct Queued {
+    pub(crate) message: Message,
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) subscription_ids: SubscriptionIds,
+    pub(crate) share: Option<Arc<ShareGroup>>,
+}
+
+/// Subscription Identifiers that go out with a message; none costs nothing.
+pub(crate) type SubscriptionIds = Option<Arc<[u32]>>;
+
+/// A Will Message that waits for its cause.
+pub(crate) struct Will {
+    pub(crate) message: Message,
+    /// Will Delay Interval in seconds.
+    pub(crate) delay: u32,
+    /// Since the Network Connection was lost: the time to publish it.
+    pub(crate) due: Option<Instant>,
+}
+
+/// Retained messages on their way to a new Subscription. They are pulled as there is room, and a
+/// message that was replaced meanwhile is left out: its successor has been sent already.
+#[derive(Default)]
+pub(crate) struct Replay {
+    pub(crate) waiting: VecDeque<ReplayPart>,
+}
+
+pub(crate) struct ReplayPart {
+    pub(crate) messages: std::vec::IntoIter<Message>,
+    pub(crate) qos: QoS,
+    pub(crate) subscription_ids: SubscriptionIds,
+}
+
+impl Session {
+    pub(crate) fn new(key: SessionKey, client_id: Arc<str>, version: Version) -> Self {
+        Self {
+            key,
+            client_id,
+            version,
+            connection: None,
+            expiry: 0,
+            expires_at: None,
+            expiry_timed: false,
+            sender: Sender::new(1),
+            receiver: Receiver::default(),
+            queue: VecDeque::new(),
+            held_bytes: 0,
+            subscriptions: Vec::new(),
+            shares: Vec::new(),
+            will: None,
+            replay: None,
+        }
+    }
+
+    /// Whether it may outlive its Network Connection, so that messages in flight must be kept.
+    #[inline]
+    pub(crate) fn persists(&self) -> bool {
+        self.expiry > 0
+    }
+
+    /// Messages that wait, in flight or queued.
+    pub(crate) fn waiting(&self) -> usize {
+        self.sender.inflight() + self.queue.len()
+    }
+}

@@ -1,0 +1,41 @@
+//! Which worker owns the Session of a Client Identifier. A CONNECT that arrives at another worker
+//! is handed to the owner, so that taking over never reaches across workers.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use crate::broker::shared::SessionKey;
+
+#[derive(Default)]
+pub(crate) struct Directory {
+    sessions: HashMap<Arc<str>, SessionKey>,
+}
+
+impl Directory {
+    pub(crate) fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    pub(crate) fn find(&self, client_id: &str) -> Option<SessionKey> {
+        self.sessions.get(client_id).copied()
+    }
+
+    /// Enters a new Session, unless another worker was quicker: then its key is returned.
+    pub(crate) fn enter(&mut self, client_id: Arc<str>, key: SessionKey) -> Result<(), SessionKey> {
+        match self.sessions.entry(client_id) {
+            hashbrown::hash_map::Entry::Occupied(entry) => Err(*entry.get()),
+            hashbrown::hash_map::Entry::Vacant(entry) => {
+                entry.insert(key);
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes a Session out when it is the one entered.
+    pub(crate) fn remove(&mut self, client_id: &str, key: SessionKey) {
+        if self.sessions.get(client_id) == Some(&key) {
+            self.sessions.remove(client_id);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What all workers see: subscriptions, retained messages, and which Session lives where.
+//!
+//! Each is behind its own lock, held for one look or one change. The routes that workers cache
+//! stand as long as [`Shared::generation`] does, so the hot path takes no lock at all: after a
+//! SUBACK has left, the generation that every worker compares has already moved.
+
+pub(crate) mod directory;
+pub(crate) mod retained;
+pub(crate) mod subscriptions;
+pub(crate) mod trie;
+
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::RwLock;
+use std::sync::RwLockReadGuard;
+use std::sync::RwLockWriteGuard;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use crate::broker::limits::Limits;
+use crate::broker::shared::directory::Directory;
+use crate::broker::shared::retained::Retained;
+use crate::broker::shared::subscriptions::Subscriptions;
+
+/// Names a Session in the whole broker: the worker that owns it, its place there, and a serial
+/// number, since places are used again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub(crate) struct SessionKey {
+    pub(crate) worker: u16,
+    pub(crate) slot: u32,
+    pub(crate) serial: u32,
+}
+
+/// See the module; one for the whole broker.
+pub struct Shared {
+    subscriptions: RwLock<Subscriptions>,
+    retained: RwLock<Retained>,
+    directory: Mutex<Directory>,
+    generation: AtomicU64,
+    serial: AtomicU32,
+    /// Network Connections of all workers, for `connections_max`.
+    pub(crate) connections: AtomicUsize,
+    /// Bytes queued in the Sessions of all workers, for `queued_bytes_total_max`.
+    pub(crate) queued_bytes: AtomicUsize,
+}
+
+impl Shared {
+    /// Nothing subscribed, retained or known yet.
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            subscriptions: RwLock::new(Subscriptions::new()),
+            retained: RwLock::new(Retained::new(
+                limits.retained_max,
+                limits.retained_bytes_max,
+            )),
+            directory: Mutex::new(Directory::default()),
+            generation: AtomicU64::new(1),
+            serial: AtomicU32::new(0),
+            connections: AtomicUsize::new(0),
+            queued_bytes: AtomicUsize::new(0),
+        }
+    }
+
+    /// Moves whenever a route may have changed.
+    #[inline]
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn next_serial(&self) -> u32 {
+        self.serial.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn subscriptions(&self) -> RwLockReadGuard<'_, Subscriptions> {
+        self.subscriptions
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes subscriptions; cached routes are out of date once `change` is through.
+    pub(crate) fn change_subscriptions<T>(
+        &self,
+        change: impl FnOnce(&mut Subscriptions) -> T,
+    ) -> T {
+        let mut guard = self
+            .subscriptions
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let result = change(&mut guard);
+        self.generation.fetch_add(1, Ordering::Release);
+        result
+    }
+
+    pub(crate) fn retained(&self) -> RwLockReadGuard<'_, Retained> {
+        self.retained.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn retained_mut(&self) -> RwLockWriteGuard<'_, Retained> {
+        self.retained
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn directory(&self) -> MutexGuard<'_, Directory> {
+        self.directory
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

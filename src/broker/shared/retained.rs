@@ -1,0 +1,131 @@
+//! Retained messages by topic (§3.3.1.3), read by SUBSCRIBE and written by PUBLISH with RETAIN.
+
+use std::time::Instant;
+
+use crate::broker::shared::trie::{self, NodeId, Trie};
+use crate::mqtt::message::Message;
+
+pub(crate) struct Retained {
+    trie: Trie<Option<Message>>,
+    len: usize,
+    bytes: usize,
+    len_max: usize,
+    bytes_max: usize,
+}
+
+/// What became of a message that was to be retained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    Stored,
+    Cleared,
+    /// A named limit is reached: the message goes to subscribers, and is not retained.
+    Full,
+}
+
+impl Retained {
+    pub(crate) fn new(len_max: usize, bytes_max: usize) -> Self {
+        Self {
+            trie: Trie::new(),
+            len: 0,
+            bytes: 0,
+            len_max,
+            bytes_max,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Stores, replaces or, for an empty payload, clears [MQTT-3.3.1-5] [MQTT-3.3.1-6].
+    pub(crate) fn keep(&mut self, message: &Message) -> Kept {
+        if message.payload().is_empty() {
+            self.clear(message.topic());
+            return Kept::Cleared;
+        }
+        let node = self.trie.insert(message.topic());
+        let before = self.trie.value(node).as_ref().map(Message::size);
+        let bytes = self.bytes + message.size() - before.unwrap_or(0);
+        if bytes > self.bytes_max || (before.is_none() && self.len >= self.len_max) {
+            self.trie.prune(node, Option::is_none);
+            return Kept::Full;
+        }
+        *self.trie.value_mut(node) = Some(message.clone());
+        self.len += usize::from(before.is_none());
+        self.bytes = bytes;
+        Kept::Stored
+    }
+
+    pub(crate) fn clear(&mut self, topic: &str) {
+        let Some(node) = self.trie.find(topic) else {
+            return;
+        };
+        if let Some(message) = self.trie.value_mut(node).take() {
+            self.len -= 1;
+            self.bytes -= message.size();
+        }
+        self.trie.prune(node, Option::is_none);
+    }
+
+    /// The message retained for exactly this topic.
+    pub(crate) fn find(&self, topic: &str) -> Option<&Message> {
+        self.trie.value(self.trie.find(topic)?).as_ref()
+    }
+
+    /// All whose topic matches `filter` and that have not expired.
+    pub(crate) fn matching(&self, filter: &str, now: Instant, found: &mut Vec<Message>) {
+        self.walk(NodeId::ROOT, Some(filter), now, found);
+    }
+
+    fn walk(&self, node: NodeId, rest: Option<&str>, now: Instant, found: &mut Vec<Message>) {
+        let Some(rest) = rest else {
+            return self.collect(node, now, found);
+        };
+        let (level, rest) = match rest.split_once('/') {
+            Some((level, rest)) => (level, Some(rest)),
+            None => (rest, None),
+        };
+        match level {
+            "#" => self.walk_all(node, now, found),
+            "+" => {
+                for child in self.visible_children(node) {
+                    self.walk(child, rest, now, found);
+                }
+            }
+            _ => {
+                if let Some(child) = self.trie.child(node, level) {
+                    self.walk(child, rest, now, found);
+                }
+            }
+        }
+    }
+
+    fn walk_all(&self, node: NodeId, now: Instant, found: &mut Vec<Message>) {
+        self.collect(node, now, found);
+        for child in self.visible_children(node) {
+            self.walk_all(child, now, found);
+        }
+    }
+
+    /// Children as a wildcard sees them: at the root without those that begin with `$`.
+    fn visible_children(&self, node: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+        self.trie.children(node).filter(move |&child| {
+            node != NodeId::ROOT
+                || std::str::from_utf8(self.trie.level(child)).is_ok_and(trie::wildcards_may_match)
+        })
+    }
+
+    fn collect(&self, node: NodeId, now: Instant, found: &mut Vec<Message>) {
+        found.extend(
+            self.trie
+                .value(node)
+                .iter()
+                .filter(|kept| !kept.is_expired(now))
+                .cloned(),
+        );
+    }
+}

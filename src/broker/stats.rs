@@ -1,0 +1,67 @@
+//! Counters of one worker. Plain numbers: they are added up by whoever shows them.
+
+macro_rules! counters {
+    ($($(#[doc = $what:literal])+ $name:ident;)+) => {
+        /// See the module.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Stats { $($(#[doc = $what])+ pub $name: u64,)+ }
+
+        impl Stats {
+            /// Every counter with its name.
+            pub fn rows(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name),)+].into_iter()
+            }
+
+            /// Adds another worker's counters.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)+
+            }
+        }
+    };
+}
+
+counters! {
+    /// PUBLISH packets received.
+    publish_received;
+    /// PUBLISH packets encoded for clients.
+    publish_sent;
+    /// Bytes received.
+    bytes_received;
+    /// Bytes taken by the system.
+    bytes_sent;
+    /// Network Connections accepted.
+    connections_opened;
+    /// Network Connections refused for `connections_max`.
+    connections_refused;
+    /// CONNECT packets accepted.
+    sessions_connected;
+    /// CONNECT packets refused.
+    connects_refused;
+    /// Connections ended for a Malformed Packet or a Protocol Error.
+    violations;
+    /// Connections ended because no packet came in time.
+    keep_alive_timeouts;
+    /// QoS 0 messages dropped because a connected subscriber was too slow.
+    dropped_slow;
+    /// Messages dropped because `session_messages_max`, `session_bytes_max` or
+    /// `queued_bytes_total_max` was reached.
+    dropped_queue_full;
+    /// Messages not sent because they exceed the client's Maximum Packet Size.
+    dropped_too_large;
+    /// Messages dropped because their Message Expiry Interval had passed.
+    dropped_expired;
+    /// QoS 0 messages that a disconnected Session was not there to take.
+    dropped_offline;
+    /// Messages published to topics that only the broker writes.
+    dropped_denied;
+    /// Messages not retained because `retained_max` or `retained_bytes_max` was reached.
+    retained_refused;
+    /// Subscriptions refused because of a limit.
+    subscriptions_refused;
+    /// Times a publisher was paused for a slow subscriber.
+    pauses;
+    /// Times a paused publisher went on because `pause_max_ms` was over.
+    pauses_expired;
+    /// PUBLISH beyond our Receive Maximum.
+    receive_max_exceeded;
+}

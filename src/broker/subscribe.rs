@@ -1,0 +1,236 @@
+//! SUBSCRIBE and UNSUBSCRIBE (§3.8 to §3.11), Shared Subscriptions (§4.8.2), and the retained
+//! messages that a new Subscription gets (§3.3.1.3).
+
+use std::time::Instant;
+
+use crate::broker::Broker;
+use crate::broker::What;
+use crate::broker::session::{ReplayPart, Share};
+use crate::broker::shared::subscriptions::{Member, Subscription};
+use crate::mqtt::Reason;
+use crate::mqtt::Version;
+use crate::mqtt::property::Properties;
+use crate::mqtt::subscribe::{RetainHandling, Suback, Subscribe, SubscribeOptions};
+use crate::mqtt::topic;
+use crate::mqtt::unsubscribe::{Unsuback, Unsubscribe};
+
+impl Broker {
+    pub(crate) fn subscribe(
+        &mut self,
+        slot: u32,
+        session: u32,
+        subscribe: &Subscribe<'_>,
+        now: Instant,
+    ) {
+        let subscription_id = subscribe.properties.subscription_ids().next().unwrap_or(0);
+        let mut reasons = Vec::new();
+        let mut replays = Vec::new();
+        for (filter, options) in subscribe.filters() {
+            let subscription = Subscription {
+                session: self.sessions[session as usize].key,
+                options,
+                subscription_id,
+            };
+            let reason = match self.refuses(session, filter) {
+                Some(reason) => {
+                    self.stats.subscriptions_refused += 1;
+                    reason
+                }
+                None => {
+                    let new = self.enter(session, filter, subscription);
+                    replays.extend(self.find_retained(filter, subscription, new, now));
+                    // [MQTT-3.9.3-1]
+                    Reason(options.qos.bits())
+                }
+            };
+            if self.config.trace {
+                let reason = reason.value();
+                self.event(
+                    slot,
+                    What::Subscribed {
+                        filter: filter.into(),
+                        reason,
+                    },
+                );
+            }
+            reasons.push(reason);
+        }
+        let version = self.connections[slot as usize].version;
+        let reasons: Vec<u8> = reasons
+            .iter()
+            .map(|reason| suback_code(*reason, version))
+            .collect();
+        // [MQTT-3.8.4-5] [MQTT-3.8.4-6]
+        let suback = Suback {
+            packet_id: subscribe.packet_id,
+            properties: Properties::EMPTY,
+            reasons: &reasons,
+        };
+        let outbox = &mut self.connections[slot as usize].outbox;
+        outbox.encode(&mut self.spare, |out| suback.encode(version, out));
+        self.touch(slot);
+        for part in replays {
+            self.replay(session, part, now);
+        }
+    }
+
+    fn refuses(&self, session: u32, filter: &str) -> Option<Reason> {
+        let limits = &self.config.limits;
+        let state = &self.sessions[session as usize];
+        if self.too_deep(filter) {
+            return Some(Reason::TOPIC_FILTER_INVALID);
+        }
+        let held = state.subscriptions.len() + state.shares.len();
+        let full = held >= limits.subscriptions_max
+            || self.shared.subscriptions().len() >= limits.subscriptions_total_max;
+        full.then_some(Reason::QUOTA_EXCEEDED)
+    }
+
+    /// Enters a Subscription for all workers; tells whether it is new.
+    fn enter(&mut self, session: u32, filter: &str, subscription: Subscription) -> bool {
+        let state = &mut self.sessions[session as usize];
+        if let Some((share, filter)) = topic::split_share(filter) {
+            let member = Member {
+                subscription,
+                online: true,
+            };
+            let (node, new) = self
+                .shared
+                .change_subscriptions(|subscriptions| subscriptions.join(share, filter, member));
+            if new {
+                state.shares.push(Share {
+                    node,
+                    name: share.into(),
+                });
+            }
+            return new;
+        }
+        let (node, new) = self
+            .shared
+            .change_subscriptions(|subscriptions| subscriptions.subscribe(filter, subscription));
+        if new {
+            state.subscriptions.push(node);
+        }
+        new
+    }
+
+    /// What is retained for a filter, unless its options decline it [MQTT-3.3.1-9]
+    /// [MQTT-3.3.1-10] [MQTT-3.3.1-11]; Shared Subscriptions get nothing (§4.8.2).
+    fn find_retained(
+        &self,
+        filter: &str,
+        subscription: Subscription,
+        new: bool,
+        now: Instant,
+    ) -> Option<ReplayPart> {
+        let SubscribeOptions {
+            qos,
+            retain_handling,
+            ..
+        } = subscription.options;
+        let wanted = match retain_handling {
+            RetainHandling::Send => true,
+            RetainHandling::SendIfNew => new,
+            RetainHandling::DoNotSend => false,
+        };
+        if !wanted || topic::split_share(filter).is_some() {
+            return None;
+        }
+        let mut messages = Vec::new();
+        self.shared.retained().matching(filter, now, &mut messages);
+        if messages.is_empty() {
+            return None;
+        }
+        let subscription_ids = (subscription.subscription_id != 0)
+            .then(|| std::sync::Arc::from([subscription.subscription_id]));
+        Some(ReplayPart {
+            messages: messages.into_iter(),
+            qos,
+            subscription_ids,
+        })
+    }
+
+    pub(crate) fn unsubscribe(&mut self, slot: u32, session: u32, unsubscribe: &Unsubscribe<'_>) {
+        let mut reasons = Vec::new();
+        for filter in unsubscribe.filters() {
+            let found = self.leave(session, filter);
+            let reason = if found {
+                Reason::SUCCESS
+            } else {
+                Reason::NO_SUBSCRIPTION_EXISTED
+            };
+            reasons.push(reason.value());
+            if self.config.trace {
+                self.event(
+                    slot,
+                    What::Unsubscribed {
+                        filter: filter.into(),
+                    },
+                );
+            }
+        }
+        let version = self.connections[slot as usize].version;
+        if !version.is_v5() {
+            reasons.clear();
+        }
+        // [MQTT-3.10.4-4] [MQTT-3.10.4-5]
+        let unsuback = Unsuback {
+            packet_id: unsubscribe.packet_id,
+            properties: Properties::EMPTY,
+            reasons: &reasons,
+        };
+        let outbox = &mut self.connections[slot as usize].outbox;
+        outbox.encode(&mut self.spare, |out| unsuback.encode(version, out));
+        self.touch(slot);
+    }
+
+    /// Ends a Subscription. False: there was none.
+    fn leave(&mut self, session: u32, filter: &str) -> bool {
+        let state = &mut self.sessions[session as usize];
+        let key = state.key;
+        if let Some((share, filter)) = topic::split_share(filter) {
+            let Some(node) = self.shared.subscriptions().find(filter) else {
+                return false;
+            };
+            let same = |held: &Share| held.node == node && *held.name == *share;
+            let Some(place) = state.shares.iter().position(same) else {
+                return false;
+            };
+            state.shares.swap_remove(place);
+            return self
+                .shared
+                .change_subscriptions(|subscriptions| subscriptions.leave(node, share, key));
+        }
+        let Some(node) = self.shared.subscriptions().find(filter) else {
+            return false;
+        };
+        let Some(place) = state.subscriptions.iter().position(|held| *held == node) else {
+            return false;
+        };
+        state.subscriptions.swap_remove(place);
+        self.shared
+            .change_subscriptions(|subscriptions| subscriptions.unsubscribe(node, key))
+    }
+
+    /// Tells the Shared Subscriptions of a Session whether it has a connection.
+    pub(crate) fn set_online(&mut self, session: u32, online: bool) {
+        let state = &self.sessions[session as usize];
+        if state.shares.is_empty() {
+            return;
+        }
+        self.shared.change_subscriptions(|subscriptions| {
+            for share in &state.shares {
+                subscriptions.set_online(share.node, &share.name, state.key, online);
+            }
+        });
+    }
+}
+
+/// The return code of SUBACK: before v5 a failure is 0x80, whatever it was, and 3.1 has none.
+fn suback_code(reason: Reason, version: Version) -> u8 {
+    match version {
+        Version::V5 => reason.value(),
+        _ if reason.is_error() => 0x80,
+        _ => reason.value(),
+    }
+}
