@@ -4,7 +4,7 @@
 //! Topic Aliases are resolved by the broker and the client; here an empty topic is only known to
 //! have one.
 
-use crate::mqtt::frame::put_head;
+use crate::mqtt::frame::{head_len, put_head};
 use crate::mqtt::property::{Place, Properties, PropertyId};
 use crate::mqtt::topic::has_nul_or_wildcard;
 use crate::mqtt::wire::{Reader, put_string, put_u16};
@@ -75,7 +75,7 @@ impl<'a> Publish<'a> {
     pub fn encode(&self, version: Version, out: &mut Vec<u8>) {
         assert_eq!(self.packet_id.is_some(), self.qos != QoS::AtMostOnce);
         let body_len = self.body_len(version);
-        out.reserve(crate::mqtt::frame::head_len(body_len) + body_len);
+        out.reserve(head_len(body_len) + body_len);
         put_head(self.first(), body_len, out);
         put_string(self.topic, out);
         if let Some(id) = self.packet_id {
@@ -107,4 +107,24 @@ impl<'a> Publish<'a> {
         };
         2 + self.topic.len() + id_len + properties_len + self.payload.len()
     }
+
+    /// Where in the encoded packet the Packet Identifier stands; nowhere for QoS 0.
+    #[inline]
+    pub const fn id_at(&self, version: Version) -> Option<usize> {
+        if self.packet_id.is_none() {
+            return None;
+        }
+        Some(head_len(self.body_len(version)) + 2 + self.topic.len())
+    }
+}
+
+/// Appends a copy of an encoded PUBLISH under another Packet Identifier: a message for many
+/// subscribers is encoded once.
+#[inline]
+pub fn put_copy(frame: &[u8], id_at: usize, id: PacketId, out: &mut Vec<u8>) {
+    let copy_at = out.len();
+    out.extend_from_slice(frame);
+    // One bounds check for both bytes: this runs once a subscriber.
+    let slot = &mut out[copy_at..][id_at..id_at + 2];
+    slot.copy_from_slice(&id.value().to_be_bytes());
 }

@@ -85,22 +85,50 @@ pub fn split_share(filter: &str) -> Option<(&str, &str)> {
 }
 
 /// Whether a Topic Filter (the one inside, for a Shared Subscription) matches a Topic Name.
+///
+/// Total: of texts that are no filter or no name, wildcards that are not alone in their level
+/// stand for themselves.
 pub fn matches(filter: &str, topic: &str) -> bool {
     // [MQTT-4.7.2-1]
     if topic.starts_with('$') && filter.starts_with(['+', '#']) {
         return false;
     }
-    let mut levels = topic.split('/');
-    for level in filter.split('/') {
-        match level {
-            // Also the parent: `a/#` matches `a`.
-            "#" => return true,
-            "+" if levels.next().is_some() => {}
-            _ if level != "+" && levels.next() == Some(level) => {}
+    // Separators and wildcards are ASCII, so bytes are as good as characters.
+    let (mut filter, mut topic) = (filter.as_bytes(), topic.as_bytes());
+    loop {
+        // Both stand at the beginning of a level, and step to its end.
+        match filter {
+            b"#" => return true,
+            b"+" | [b'+', b'/', ..] => {
+                filter = &filter[1..];
+                let end = topic
+                    .iter()
+                    .position(|&byte| byte == b'/')
+                    .unwrap_or(topic.len());
+                topic = &topic[end..];
+            }
+            _ => {
+                while let [byte, rest @ ..] = filter {
+                    if *byte == b'/' {
+                        break;
+                    }
+                    let Some(topic_rest) = topic.strip_prefix(&[*byte]) else {
+                        return false;
+                    };
+                    (filter, topic) = (rest, topic_rest);
+                }
+            }
+        }
+        match (filter, topic) {
+            ([], []) => return true,
+            ([_, filter_rest @ ..], [b'/', topic_rest @ ..]) => {
+                (filter, topic) = (filter_rest, topic_rest);
+            }
+            // `a/#` matches the parent `a` too.
+            (rest, []) => return rest == b"/#",
             _ => return false,
         }
     }
-    levels.next().is_none()
 }
 
 /// A Topic Name of the right form.
