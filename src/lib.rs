@@ -5,6 +5,10 @@
 //! - [`mqtt`]: the standard. Bytes to packets and back, topics, handshakes. Pure.
 //! - [`broker`]: the server as a state machine. Pure.
 //! - [`cli`]: words in, text out. Options, help, formats, errors. Pure.
+//! - [`net`]: bytes in, bytes out. Addresses, and the ways to a broker.
+//! - [`client`]: one client, from CONNECT to its end; everything that talks to a broker uses it.
 pub mod broker;
 pub mod cli;
+pub mod client;
 pub mod mqtt;
+pub mod net;

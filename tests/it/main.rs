@@ -1,1 +1,4 @@
 //! Every test that needs the whole: one binary, a file a command or kind.
+
+mod client_layer;
+mod support;

@@ -1,0 +1,274 @@
+//! From one connection to the next: what is kept, what is sent again, and as what.
+//!
+//! - The broker kept the session: unanswered requests, then everything unacknowledged in its old
+//!   order, PUBLISH with DUP (§4.4), then what had not been written.
+//! - The broker lost it: all subscriptions, then everything unacknowledged as new messages.
+
+use crate::client::engine::message::Message;
+use crate::client::engine::requests::Requested;
+use crate::client::engine::{BrokerLimits, Engine, Kept, Phase, Wish};
+use crate::client::handler::{Acked, Event, Handler};
+use crate::mqtt::delivery::{AliasesIn, Pending};
+use crate::mqtt::frame::{Scan, scan};
+use crate::mqtt::property::{Properties, PropertiesBuf, PropertyId};
+use crate::mqtt::publish::Publish;
+use crate::mqtt::{PacketId, PacketType, Reason, limits};
+
+/// DUP in the first byte of a PUBLISH (§3.3.1.1).
+const DUP: u8 = 0b1000;
+
+impl Engine {
+    /// A connection stands: CONNECT is the first thing to write.
+    pub(crate) fn open(&mut self, handler: &mut impl Handler) {
+        assert!(
+            self.phase == Phase::Closed && self.out.is_empty(),
+            "one connection at a time"
+        );
+        self.broker = BrokerLimits::unknown(self.options.keep_alive);
+        self.aliases_in = AliasesIn::new(0);
+        self.is_ping_open = false;
+        self.phase = Phase::Connecting;
+        let client_id = self.client_id.as_deref().unwrap_or(&self.options.client_id);
+        // A session that survives must not be wiped by coming back to it.
+        let clean_start =
+            self.options.clean_start && !(self.connections > 0 && self.options.session_survives());
+        self.encoder
+            .connect(&self.options, client_id, clean_start, &mut self.out);
+        self.note_sent(0);
+        self.tell_sent(handler);
+    }
+
+    /// The connection is gone. Messages of QoS 0 that were not written stay for the next one.
+    pub(crate) fn closed(&mut self) {
+        let out = std::mem::take(&mut self.out);
+        let mut end = 0;
+        for frame in frames(&out) {
+            end += frame.len();
+            let first = frame[0];
+            if end > self.written && first >> 4 == PacketType::Publish as u8 && first & 0b0110 == 0
+            {
+                self.keep_unwritten(frame);
+            }
+        }
+        self.written = 0;
+        self.phase = Phase::Closed;
+        self.sender.free_claimed();
+        self.sent.clear();
+        for alias in &mut self.aliases_out {
+            alias.is_known = false;
+        }
+    }
+
+    /// An alias means nothing on another connection: its topic takes its place.
+    fn keep_unwritten(&mut self, frame: &[u8]) {
+        let version = self.options.version;
+        if self.aliases_out.is_empty() {
+            self.unwritten.extend_from_slice(frame);
+            return;
+        }
+        let Ok(Scan::Head(head)) = scan(frame, limits::PACKET_SIZE_MAX) else {
+            return;
+        };
+        let Ok(publish) = Publish::decode(head.first, &frame[head.head_len..], version) else {
+            return;
+        };
+        let alias = publish.properties.two(PropertyId::TopicAlias);
+        let known = self
+            .aliases_out
+            .iter()
+            .find(|known| Some(known.alias) == alias);
+        let topic = match known {
+            Some(known) if publish.topic.is_empty() => &known.topic,
+            _ => publish.topic,
+        };
+        let mut properties = PropertiesBuf::new();
+        properties.extend_filtered(publish.properties, |id| id != PropertyId::TopicAlias);
+        let message = Message {
+            topic,
+            payload: publish.payload,
+            qos: publish.qos,
+            retain: publish.retain,
+            properties: properties.properties(),
+        };
+        self.encoder.publish(&message, None, &mut self.unwritten);
+    }
+
+    /// CONNACK came: takes up where the last connection ended.
+    pub(super) fn resume<H: Handler>(&mut self, session_present: bool, handler: &mut H) {
+        if !session_present {
+            self.start_anew(handler);
+        }
+        let mut requests = std::mem::take(&mut self.requests);
+        requests.retain_mut(|request| {
+            let is_open = request.packet_id.take().is_some();
+            let is_subscribe = matches!(request.what, Requested::Subscribe(_));
+            let again = if session_present {
+                is_open
+            } else {
+                is_subscribe
+            };
+            if again {
+                // All identifiers are free but those in flight, and they are fewer than 65,535.
+                let _ = self.put_request(request);
+            }
+            is_subscribe || again
+        });
+        self.requests = requests;
+        if session_present {
+            self.resend();
+        }
+        if !self.unwritten.is_empty() {
+            let unwritten = std::mem::take(&mut self.unwritten);
+            for frame in frames(&unwritten) {
+                let start = self.out.len();
+                self.out.extend_from_slice(frame);
+                self.note_sent(start);
+            }
+        }
+        self.start_waiting();
+        if self.wish == Wish::Finish {
+            self.phase = Phase::Draining;
+        }
+    }
+
+    /// [MQTT-4.4.0-1], in the order of the first sending.
+    fn resend(&mut self) {
+        for (id, pending) in self.sender.resend() {
+            let start = self.out.len();
+            match pending {
+                Pending::Publish(_, kept) => {
+                    self.out.extend_from_slice(&kept.frame);
+                    self.out[start] |= DUP; // [MQTT-3.3.1-1]
+                    let id_at = start + kept.id_at;
+                    self.out[id_at..id_at + 2].copy_from_slice(&id.value().to_be_bytes());
+                }
+                Pending::Pubrel => self.encoder.ack(PacketType::Pubrel, id, &mut self.out),
+            }
+            if self.options.trace {
+                self.sent.push(self.out[start..].into());
+            }
+        }
+    }
+
+    /// A broker that answered PUBREC has taken the message over (§4.3.3), so what was between
+    /// PUBREC and PUBCOMP is done; everything else begins again, without DUP.
+    fn start_anew<H: Handler>(&mut self, handler: &mut H) {
+        self.receiver.clear();
+        let lost: Vec<Kept> = self.sender.drain();
+        self.waiting_bytes += lost.iter().map(|kept| kept.frame.len()).sum::<usize>();
+        for kept in lost.into_iter().rev() {
+            self.waiting.push_front(kept);
+        }
+        let mut taken: Vec<(PacketId, u64)> = self.releasing.drain().collect();
+        taken.sort_by_key(|(_, ticket)| *ticket);
+        for (packet_id, ticket) in taken {
+            let acked = Acked {
+                ticket,
+                packet_id,
+                reason: Reason::SUCCESS,
+                properties: Properties::EMPTY,
+            };
+            handler.handle(Event::Acked(acked), self);
+        }
+    }
+
+    /// What is still to be written.
+    #[inline]
+    pub(crate) fn pending(&self) -> &[u8] {
+        &self.out[self.written..]
+    }
+
+    /// `count` bytes of [`pending`](Self::pending) were written.
+    #[inline]
+    pub(crate) fn wrote(&mut self, count: usize) {
+        self.written += count;
+        if self.written == self.out.len() {
+            self.out.clear();
+            self.written = 0;
+        }
+    }
+
+    /// Gives the emptied write buffer away, or takes one; an idle connection needs none.
+    pub(crate) fn swap_out(&mut self, buffer: &mut Vec<u8>) {
+        assert!(
+            self.out.is_empty() && buffer.is_empty(),
+            "bytes would be lost"
+        );
+        std::mem::swap(&mut self.out, buffer);
+    }
+
+    pub(crate) fn out_capacity(&self) -> usize {
+        self.out.capacity()
+    }
+
+    /// Whether a flood goes on; copies as much of it as there is room for.
+    pub(crate) fn pour(&mut self) -> bool {
+        let Some((prepared, mut left)) = self.flood.take() else {
+            return false;
+        };
+        while left > 0 && self.room() {
+            if self.send(&prepared, |_| {}).is_err() {
+                return false;
+            }
+            left -= 1;
+        }
+        let goes_on = left > 0;
+        if goes_on {
+            self.flood = Some((prepared, left));
+        }
+        goes_on
+    }
+
+    /// Nothing is owed to the handler any more: a wish to finish can be granted.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.phase == Phase::Draining && self.sender.inflight() == 0 && self.waiting.is_empty()
+    }
+
+    /// No received message waits for its PUBREL.
+    pub(crate) fn is_released(&self) -> bool {
+        self.receiver.is_empty()
+    }
+
+    /// The handler wants no other connection, or has nothing left to say on one.
+    pub(crate) fn is_done(&self) -> bool {
+        match self.wish {
+            Wish::Stay => false,
+            Wish::Finish => self.unacknowledged() == 0 && self.unwritten.is_empty(),
+            Wish::Leave => true,
+        }
+    }
+
+    pub(crate) fn connections(&self) -> u64 {
+        self.connections
+    }
+
+    pub(crate) fn has_left(&self) -> bool {
+        self.phase == Phase::Left
+    }
+
+    pub(crate) fn is_connecting(&self) -> bool {
+        self.phase == Phase::Connecting
+    }
+
+    pub(crate) fn is_ping_open(&self) -> bool {
+        self.is_ping_open
+    }
+
+    /// In seconds, as the broker wishes it.
+    pub(crate) fn keep_alive(&self) -> u16 {
+        self.broker.keep_alive
+    }
+}
+
+/// The whole packets in bytes of our own making.
+pub(super) fn frames(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let Ok(Scan::Head(head)) = scan(rest, limits::PACKET_SIZE_MAX) else {
+            return None;
+        };
+        let (frame, after) = rest.split_at_checked(head.total())?;
+        rest = after;
+        Some(frame)
+    })
+}

@@ -1,0 +1,200 @@
+//! TCP: from a host's name to the first of its addresses that answers.
+//!
+//! A host with an IPv6 and an IPv4 address often has only one of them within reach. The addresses
+//! are tried in turn, the families alternating, each given a short start before the next one
+//! joins; the first that answers wins and the others are dropped (RFC 8305, in short).
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::Sleep;
+
+use crate::net::Dial;
+
+/// How long an address is tried alone.
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// Connects to `host`, with the local address and the options of `dial`.
+pub(super) async fn connect(host: &str, port: u16, dial: &Dial) -> io::Result<TcpStream> {
+    let addresses = match host.parse::<IpAddr>() {
+        Ok(ip) => vec![SocketAddr::new(ip, port)],
+        Err(_) => look_up(host, port).await?,
+    };
+    let addresses = usable(addresses, dial.bind);
+    if addresses.is_empty() {
+        return Err(io::Error::new(
+            io::ErrorKind::AddrNotAvailable,
+            "the host has no address of the family that is bound",
+        ));
+    }
+    let stream = race(addresses, dial.bind).await?;
+    stream.set_nodelay(dial.nodelay)?;
+    Ok(stream)
+}
+
+/// Asks the system's resolver. Its failure keeps a kind of its own, so that a wrong name can be
+/// told from a closed port.
+async fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    match tokio::net::lookup_host((host, port)).await {
+        Ok(found) => Ok(found.collect()),
+        Err(error) => Err(io::Error::new(io::ErrorKind::NotFound, NoSuchHost(error))),
+    }
+}
+
+/// The name of the host could not be turned into an address.
+#[derive(Debug)]
+pub struct NoSuchHost(io::Error);
+
+impl std::fmt::Display for NoSuchHost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "no address for this host: {}", self.0)
+    }
+}
+
+impl std::error::Error for NoSuchHost {}
+
+/// Only the families that can be reached from the bound address; the resolver's first family
+/// first, then alternating.
+fn usable(addresses: Vec<SocketAddr>, bind: Option<IpAddr>) -> Vec<SocketAddr> {
+    let addresses: Vec<_> = addresses
+        .into_iter()
+        .filter(|a| bind.is_none_or(|b| b.is_ipv4() == a.is_ipv4()))
+        .collect();
+    let Some(first) = addresses.first().map(SocketAddr::is_ipv4) else {
+        return addresses;
+    };
+    let (mut one, mut other): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(|a| a.is_ipv4() == first);
+    one.reverse();
+    other.reverse();
+    let mut order = Vec::with_capacity(one.len() + other.len());
+    while let Some(next) = one.pop() {
+        order.push(next);
+        order.extend(other.pop());
+    }
+    order.extend(other.into_iter().rev());
+    order
+}
+
+type Attempt = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
+
+async fn race(addresses: Vec<SocketAddr>, bind: Option<IpAddr>) -> io::Result<TcpStream> {
+    let mut waiting = addresses.into_iter();
+    let mut running: Vec<Attempt> = Vec::new();
+    let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    let mut head_start: Pin<Box<Sleep>> = Box::pin(tokio::time::sleep(HEAD_START));
+    std::future::poll_fn(move |cx| {
+        loop {
+            if running.is_empty() || head_start.as_mut().poll(cx).is_ready() {
+                match waiting.next() {
+                    Some(address) => {
+                        running.push(Box::pin(attempt(address, bind)));
+                        head_start
+                            .as_mut()
+                            .reset(tokio::time::Instant::now() + HEAD_START);
+                        continue;
+                    }
+                    None if running.is_empty() => {
+                        return Poll::Ready(Err(std::mem::replace(
+                            &mut failure,
+                            io::ErrorKind::AddrNotAvailable.into(),
+                        )));
+                    }
+                    None => {}
+                }
+            }
+            let mut failed = false;
+            let mut at = 0;
+            while at < running.len() {
+                match running[at].as_mut().poll(cx) {
+                    Poll::Ready(Ok(stream)) => return Poll::Ready(Ok(stream)),
+                    Poll::Ready(Err(error)) => {
+                        failure = error;
+                        failed = true;
+                        drop(running.swap_remove(at));
+                    }
+                    Poll::Pending => at += 1,
+                }
+            }
+            if !failed || !running.is_empty() {
+                return Poll::Pending;
+            }
+        }
+    })
+    .await
+}
+
+async fn attempt(address: SocketAddr, bind: Option<IpAddr>) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    if let Some(local) = bind {
+        socket.bind(SocketAddr::new(local, 0))?;
+    }
+    socket.connect(address).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(addresses: &[&str], bind: Option<&str>) -> Vec<String> {
+        let parsed = addresses.iter().map(|a| a.parse().unwrap()).collect();
+        let bind = bind.map(|b| b.parse().unwrap());
+        usable(parsed, bind)
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn families_alternate_and_a_bound_address_picks_one() {
+        let all = [
+            "[::1]:1",
+            "[::2]:1",
+            "[::3]:1",
+            "127.0.0.1:1",
+            "127.0.0.2:1",
+        ];
+        assert_eq!(
+            order(&all, None),
+            [
+                "[::1]:1",
+                "127.0.0.1:1",
+                "[::2]:1",
+                "127.0.0.2:1",
+                "[::3]:1"
+            ]
+        );
+        assert_eq!(
+            order(&all, Some("127.0.0.9")),
+            ["127.0.0.1:1", "127.0.0.2:1"]
+        );
+        assert_eq!(order(&all[3..], Some("::1")), [""; 0]);
+        let four_first = ["127.0.0.1:1", "[::1]:1", "[::2]:1", "[::3]:1"];
+        assert_eq!(
+            order(&four_first, None),
+            ["127.0.0.1:1", "[::1]:1", "[::2]:1", "[::3]:1"]
+        );
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn the_next_address_answers_when_the_first_is_closed() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let open = listener.local_addr().unwrap();
+        let spare = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let closed = spare.local_addr().unwrap();
+        drop(spare);
+        let stream = race(vec![closed, open], None).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), open);
+        let error = race(vec![closed], None).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    }
+}

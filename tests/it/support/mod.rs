@@ -1,0 +1,2 @@
+//! What several tests need: peers whose every byte is in a test's hand.
+pub(crate) mod scripted_broker;
