@@ -1,5 +1,5 @@
 //! The program: words in, exit status out.
 
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    mqttx::commands::main(std::env::args_os())
 }

@@ -77,6 +77,10 @@ pub struct Error {
     empty_line_before: bool,
     /// The sentence brings its own `Error`.
     prefixed: bool,
+    /// Only the exit status is left.
+    is_silent: bool,
+    /// What came of it, or nothing.
+    consequence: String,
     /// What surely helps, for our own form.
     pub hint: Option<String>,
 }
@@ -89,6 +93,8 @@ impl Error {
             blank: false,
             empty_line_before: false,
             prefixed: false,
+            is_silent: false,
+            consequence: String::new(),
             hint: None,
         }
     }
@@ -116,6 +122,18 @@ impl Error {
         self
     }
 
+    /// Leaves only the exit status: `--quiet`, or all has been told already.
+    pub fn silent(mut self) -> Self {
+        self.is_silent = true;
+        self
+    }
+
+    /// Adds what came of it, on a line of its own in mosquitto's words.
+    pub fn and(mut self, told: impl AsRef<str>) -> Self {
+        self.consequence = told.as_ref().to_owned();
+        self
+    }
+
     /// A word that MQTT people type out of habit and that needs one more word to help them.
     pub(crate) fn culprit(self, word: &OsStr) -> Self {
         if word == "-v5" || word == "--v5" {
@@ -127,6 +145,9 @@ impl Error {
 
     /// The text for stderr, last newline included.
     pub fn render(&self, caller: Caller) -> String {
+        if self.is_silent {
+            return String::new();
+        }
         match caller.manner {
             Manner::Mosquitto => self.in_their_words(caller),
             Manner::Mqttx => self.in_our_words(caller),
@@ -143,6 +164,9 @@ impl Error {
         }
         out.push_str(&self.message);
         out.push('\n');
+        if !self.consequence.is_empty() {
+            out.push_str(&format!("Error: {}.\n", self.consequence));
+        }
         if self.blank {
             out.push('\n');
         }
@@ -165,6 +189,11 @@ impl Error {
             }
         }
         told.push_str(letters.as_str());
+        if !self.consequence.is_empty() {
+            told.push_str(&format!("; {}", self.consequence));
+        }
+        // A second sentence is mosquitto's way to say the same again.
+        let told = told.lines().next().unwrap_or_default();
         let mut out = format!("{}: {told}\n", caller.name());
         if let Some(hint) = &self.hint {
             out.push_str(&format!("  try: {hint}\n"));

@@ -17,7 +17,7 @@ use crate::mqtt::Version;
 
 pub(crate) fn publish(caller: Caller, args: &Publish) -> Result<(), Error> {
     shared(&args.connection, &args.tls, &args.will, Version::V311)?;
-    let complete = args.source().is_some() && (args.topic.is_some() || alias(args));
+    let complete = args.source().is_some() && args.topic.is_some();
     if caller.manner == Manner::Mqttx && !complete {
         return Err(incomplete_publish());
     }
@@ -28,13 +28,6 @@ pub(crate) fn publish(caller: Caller, args: &Publish) -> Result<(), Error> {
 pub fn incomplete_publish() -> Error {
     Error::new(Kind::Failed, "Both topic and message must be supplied.")
         .hint("mqttx pub -t some/topic -m 'some payload'")
-}
-
-fn alias(args: &Publish) -> bool {
-    args.connection
-        .property
-        .iter()
-        .any(property::Property::is_topic_alias)
 }
 
 pub(crate) fn subscribe(args: &Subscribe) -> Result<(), Error> {

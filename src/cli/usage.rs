@@ -44,7 +44,7 @@ pub(crate) fn help(caller: Caller) -> String {
             .bin_name(format!("mqttx {}", caller.program.subcommand()))
             .render_long_help()
             .to_string(),
-        Manner::Mosquitto => their_usage(caller.program),
+        Manner::Mosquitto => of_link(caller.program),
     }
 }
 
@@ -166,7 +166,7 @@ fn examples(program: Program) -> &'static [(&'static str, &'static str)] {
 }
 
 /// Usage under a mosquitto name: our own words, in the shape its users know.
-fn their_usage(program: Program) -> String {
+pub fn of_link(program: Program) -> String {
     let mut out = format!("{} is a simple mqtt client. ", program.link());
     out.push_str(match program {
         Program::Publish => "It publishes messages to one topic and exits.\n",

@@ -369,7 +369,7 @@ impl Reader<'_> {
             .iter()
             .take(NUMBER_LEN_MAX)
             .position(|byte| !matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'e' | b'E' | b'.'))
-            .unwrap_or(self.bytes.len().min(NUMBER_LEN_MAX));
+            .unwrap_or_else(|| self.bytes.len().min(NUMBER_LEN_MAX));
         let text = std::str::from_utf8(&self.bytes[..end]).ok()?;
         let used = (1..=text.len())
             .rev()

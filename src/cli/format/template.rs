@@ -257,12 +257,11 @@ impl Field {
                 out.extend_from_slice(text.as_bytes());
             }
             b'j' | b'J' => {
-                if !json::message(arrival, time(), letter == b'J', pretty, out) {
-                    return Some(format!(
-                        "Error: Message payload is not valid JSON on topic {}.\n",
-                        arrival.topic
-                    ));
-                }
+                let is_json = json::message(arrival, time(), letter == b'J', pretty, out);
+                let topic = arrival.topic;
+                return (!is_json).then(|| {
+                    format!("Error: Message payload is not valid JSON on topic {topic}.\n")
+                });
             }
             _ => {}
         }

@@ -1,0 +1,202 @@
+//! The hands: each command reads its Args, drives the rooms below and ends with an exit status.
+//!
+//! [`main`] is the whole program. Called through a link named `mosquitto_pub`, `mosquitto_sub` or
+//! `mosquitto_rr` it is that program; otherwise the first word picks a row of [`COMMANDS`], and only
+//! that row's clap tree is built. A new command is a file here and a row there.
+
+mod connect;
+mod drive;
+pub mod generate;
+mod lines;
+pub mod link;
+mod outcome;
+mod printer;
+mod publish;
+mod request;
+mod stdout;
+mod subscribe;
+mod terminal;
+mod trace;
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::cli;
+use crate::cli::error::{Error, Kind};
+use crate::cli::{Caller, Manner, Program};
+
+/// A word after `mqttx`, and what it leads to.
+pub struct Command {
+    pub name: &'static str,
+    pub about: &'static str,
+    run: fn(Vec<OsString>) -> ExitCode,
+    /// For help, man pages and completions; the command itself builds no tree but its own.
+    pub tree: fn() -> clap::Command,
+}
+
+/// Every command, in the order help lists them.
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "pub",
+        about: "Publish messages",
+        run: |words| speak(ours(Program::Publish), &words),
+        tree: || cli::tree(Program::Publish),
+    },
+    Command {
+        name: "sub",
+        about: "Subscribe and print messages",
+        run: |words| speak(ours(Program::Subscribe), &words),
+        tree: || cli::tree(Program::Subscribe),
+    },
+    Command {
+        name: "rr",
+        about: "Publish a request and wait for the response",
+        run: |words| speak(ours(Program::Request), &words),
+        tree: || cli::tree(Program::Request),
+    },
+    Command {
+        name: "link",
+        about: link::ABOUT,
+        run: link::run,
+        tree: link::tree,
+    },
+    Command {
+        name: "generate",
+        about: generate::ABOUT,
+        run: generate::run,
+        tree: generate::tree,
+    },
+];
+
+/// Runs the program these words call, the program's own name first.
+pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut words = words.into_iter();
+    let called = words.next().unwrap_or_default();
+    let rest: Vec<OsString> = words.collect();
+    if let Some(program) = linked(&called) {
+        return speak(
+            Caller {
+                program,
+                manner: Manner::Mosquitto,
+            },
+            &rest,
+        );
+    }
+    let Some(first) = rest.first() else {
+        terminal::print_err(&overview());
+        return ExitCode::FAILURE;
+    };
+    match first.to_str().unwrap_or_default() {
+        "--help" | "-h" | "help" => help(rest.get(1)),
+        "--version" | "-V" | "version" => terminal::print_out(&cli::usage::own_version()),
+        word => match command(word) {
+            Some(command) => (command.run)(rest[1..].to_vec()),
+            None => unknown(first),
+        },
+    }
+}
+
+fn command(word: &str) -> Option<&'static Command> {
+    COMMANDS.iter().find(|command| command.name == word)
+}
+
+const fn ours(program: Program) -> Caller {
+    Caller {
+        program,
+        manner: Manner::Mqttx,
+    }
+}
+
+/// The program a link's name stands for.
+fn linked(called: &OsStr) -> Option<Program> {
+    let stem = Path::new(called).file_stem()?;
+    Program::ALL
+        .into_iter()
+        .find(|program| stem == program.link())
+}
+
+fn help(about: Option<&OsString>) -> ExitCode {
+    match about.map(|word| command(word.to_str().unwrap_or_default())) {
+        None => terminal::print_out(&overview()),
+        Some(Some(command)) => (command.run)(vec!["--help".into()]),
+        Some(None) => unknown(about.map(OsString::as_os_str).unwrap_or_default()),
+    }
+}
+
+fn overview() -> String {
+    let mut out = format!("{}\n", env!("CARGO_PKG_DESCRIPTION"));
+    out.push_str("\nUsage: mqttx COMMAND [options]\n\nCommands:\n");
+    for command in COMMANDS {
+        out.push_str(&format!("  {:<10} {}\n", command.name, command.about));
+    }
+    out.push_str("\nmqttx COMMAND --help tells more; mqttx --version tells which mqttx this is.\n");
+    out
+}
+
+fn unknown(word: &OsStr) -> ExitCode {
+    let names: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
+    let shown = word.to_string_lossy();
+    terminal::print_err(&format!(
+        "mqttx: no command '{shown}'\n  try: {}\n",
+        names.join(", ")
+    ));
+    ExitCode::FAILURE
+}
+
+/// Runs one of mosquitto's programs, in our words or in theirs.
+fn speak(caller: Caller, words: &[OsString]) -> ExitCode {
+    match obey(caller, words) {
+        Ok(code) => code,
+        Err(error) => {
+            terminal::tell(caller, &error);
+            ExitCode::from(error.kind.exit_status())
+        }
+    }
+}
+
+fn obey(caller: Caller, words: &[OsString]) -> Result<ExitCode, Error> {
+    let file = options_text(caller, words)?;
+    match cli::parse(caller, words, &file)? {
+        cli::Request::Help(text) | cli::Request::Version(text) => {
+            let printed = terminal::print_out(&text);
+            // The clients of mosquitto have always failed on these two.
+            Ok(if caller.manner == Manner::Mosquitto {
+                ExitCode::FAILURE
+            } else {
+                printed
+            })
+        }
+        cli::Request::Publish(args) => publish::run(caller, &args),
+        cli::Request::Subscribe(args) => subscribe::run(caller, &args),
+        cli::Request::Request(args) => request::run(caller, &args),
+    }
+}
+
+/// The text of the options file: the one `-o` names, else the one in the user's configuration.
+fn options_text(caller: Caller, words: &[OsString]) -> Result<Vec<u8>, Error> {
+    let (path, asked_for) = match cli::options_file(words)? {
+        Some(path) => (Some(PathBuf::from(path)), true),
+        None => (default_options_file(caller.program), false),
+    };
+    let Some(path) = path else {
+        return Ok(Vec::new());
+    };
+    match std::fs::read(&path) {
+        Ok(text) => Ok(text),
+        // mosquitto's clients say nothing when even the file of -o is missing.
+        Err(_) if !asked_for || caller.manner == Manner::Mosquitto => Ok(Vec::new()),
+        Err(error) => Err(Error::new(
+            Kind::Failed,
+            format!("Cannot read options from {}: {error}", path.display()),
+        )),
+    }
+}
+
+fn default_options_file(program: Program) -> Option<PathBuf> {
+    let folder = match std::env::var_os("XDG_CONFIG_HOME") {
+        Some(folder) => PathBuf::from(folder),
+        None => PathBuf::from(std::env::var_os("HOME")?).join(".config"),
+    };
+    Some(folder.join(program.link()))
+}

@@ -1,0 +1,118 @@
+//! How a connection ended, as sentences and an exit status.
+//!
+//! Under a mosquitto name the sentences are those of its clients, which tell a refused CONNECT in
+//! one line or two depending on the program. In our own words there is one line, and the broker's
+//! Reason String where it gave one.
+
+use std::io;
+
+use crate::cli::error::{Error, Kind};
+use crate::cli::{Caller, Manner, Program};
+use crate::client::End;
+use crate::mqtt::{Reason, Version};
+
+/// What is told when MQTT itself broke down.
+const PROTOCOL: &str = "A network protocol error occurred when communicating with the broker";
+
+/// The error a bad end leaves, or none for a good one. `place` is the broker, for our own words.
+pub(crate) fn error(caller: Caller, end: &End, place: &str) -> Option<Error> {
+    Some(match end {
+        End::Finished => return None,
+        End::Unreachable(error) => unreachable(caller, error, place),
+        End::Refused {
+            version, reason, ..
+        } => refused(caller, *version, *reason, end, place),
+        End::Violation(violation) => match caller.manner {
+            Manner::Mosquitto => Error::new(Kind::Protocol, PROTOCOL),
+            Manner::Mqttx => Error::new(
+                Kind::Protocol,
+                format!("{place} broke the protocol: {violation}"),
+            ),
+        },
+        End::Disconnected { .. }
+        | End::Lost
+        | End::ConnackTimeout
+        | End::KeepAliveTimeout
+        | End::WriteTimeout
+        | End::Io(_) => match caller.manner {
+            Manner::Mosquitto => Error::new(Kind::Lost, "The connection was lost"),
+            Manner::Mqttx => Error::new(Kind::Lost, format!("connection lost: {end}")),
+        },
+    })
+}
+
+fn unreachable(caller: Caller, error: &io::Error, place: &str) -> Error {
+    let unknown_host = error.kind() == io::ErrorKind::NotFound;
+    match caller.manner {
+        Manner::Mosquitto if unknown_host => {
+            Error::new(Kind::Failed, "Unable to connect (Lookup error).").without_prefix()
+        }
+        Manner::Mosquitto => Error::new(Kind::Failed, system_words(error)),
+        Manner::Mqttx => {
+            let told = format!("cannot connect to {place}: {}", system_words(error));
+            let told = Error::new(Kind::Failed, told);
+            if error.kind() == io::ErrorKind::ConnectionRefused {
+                return told.hint("is a broker running there? -h and -p say where to look");
+            }
+            told
+        }
+    }
+}
+
+/// `Connection refused`, without the number Rust puts behind it.
+pub(crate) fn system_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+fn refused(caller: Caller, version: Version, reason: Reason, end: &End, place: &str) -> Error {
+    let kind = Kind::Refused(reason.value());
+    if caller.manner == Manner::Mqttx {
+        let words = match version {
+            Version::V5 => reason.name().to_lowercase(),
+            Version::V31 | Version::V311 => return_code(reason.value()).to_owned(),
+        };
+        let told = end
+            .reason_string()
+            .map(|text| format!(": {text}"))
+            .unwrap_or_default();
+        return Error::new(
+            kind,
+            format!("refused by {place}: {words} ({}){told}", reason.value()),
+        );
+    }
+    let words = match version {
+        Version::V5 if reason == Reason::UNSUPPORTED_PROTOCOL_VERSION => format!(
+            "{}. Try connecting to an MQTT v5 broker, or use MQTT v3.x mode.",
+            reason.name()
+        ),
+        Version::V5 => reason.name().to_owned(),
+        Version::V31 | Version::V311 => {
+            format!("Connection Refused: {}", return_code(reason.value()))
+        }
+    };
+    let mut sentence = format!("Connection error: {words}");
+    if caller.program == Program::Publish {
+        let second = match version {
+            Version::V5 => PROTOCOL,
+            Version::V31 | Version::V311 => "The connection was refused",
+        };
+        sentence.push_str(&format!("\nError: {second}"));
+    }
+    Error::new(kind, sentence).without_prefix()
+}
+
+/// The return codes of version 3, as mosquitto words them.
+fn return_code(code: u8) -> &'static str {
+    match code {
+        1 => "unacceptable protocol version",
+        2 => "identifier rejected",
+        3 => "broker unavailable",
+        4 => "bad user name or password",
+        5 => "not authorised",
+        _ => "unknown reason",
+    }
+}

@@ -1,0 +1,90 @@
+//! Messages and trace lines of `sub` and `rr`, rendered into standard output.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use jiff::tz::TimeZone;
+
+use crate::cli::Caller;
+use crate::cli::args::output::Output;
+use crate::cli::error::{Error, Kind};
+use crate::cli::format;
+use crate::cli::format::{Arrival, Moment};
+use crate::client::Way;
+use crate::commands::stdout::Stdout;
+use crate::commands::terminal;
+use crate::commands::trace::Tracer;
+use crate::mqtt::Packet;
+use crate::mqtt::publish::Publish;
+
+pub(crate) struct Printer {
+    pub(crate) caller: Caller,
+    pub(crate) quiet: bool,
+    output: format::Output,
+    /// Looked up only when a format asks for the time.
+    zone: Option<TimeZone>,
+    pub(crate) tracer: Option<Tracer>,
+    pub(crate) out: Stdout,
+}
+
+impl Printer {
+    pub(crate) fn new(
+        caller: Caller,
+        quiet: bool,
+        output: &Output,
+        tracer: Option<Tracer>,
+    ) -> Result<Self, Error> {
+        let output = output.render();
+        let out = Stdout::new().map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
+        let zone = output.needs_time().then(TimeZone::system);
+        Ok(Self {
+            caller,
+            quiet,
+            output,
+            zone,
+            tracer,
+            out,
+        })
+    }
+
+    pub(crate) fn message(&mut self, publish: &Publish<'_>) {
+        let arrival = Arrival {
+            topic: publish.topic,
+            payload: publish.payload,
+            qos: publish.qos.bits(),
+            retain: publish.retain,
+            packet_id: publish.packet_id.map_or(0, |id| id.value()),
+            properties: publish.properties,
+        };
+        let moment = self.zone.as_ref().map(now);
+        let complaint = self
+            .output
+            .write(&arrival, moment.as_ref(), &mut self.out.buffer);
+        self.out.settle();
+        if let Some(told) = complaint
+            && !self.quiet
+        {
+            terminal::print_err(&told);
+        }
+    }
+
+    pub(crate) fn packet(&mut self, way: Way, packet: &Packet<'_>) {
+        if let Some(tracer) = &mut self.tracer {
+            tracer.packet(way, packet, &mut self.out.buffer);
+            self.out.settle();
+        }
+    }
+
+    /// One line of our own on stderr, where mosquitto's clients say nothing or theirs.
+    pub(crate) fn tell(&self, error: &Error) {
+        if !self.quiet {
+            terminal::tell(self.caller, error);
+        }
+    }
+}
+
+fn now(zone: &TimeZone) -> Moment {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Moment::new(since.as_secs().cast_signed(), since.subsec_nanos(), zone)
+}

@@ -1,0 +1,59 @@
+//! Standard output and standard error: the only place that prints what is no message.
+//!
+//! Colour only on a terminal, never with NO_COLOR or TERM=dumb, and never a byte more than colour.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use colored::Colorize;
+
+use crate::cli::Caller;
+use crate::cli::Manner;
+use crate::cli::error::Error;
+
+/// Prints text to stdout; a reader that has gone away is no failure.
+pub(crate) fn print_out(text: &str) -> ExitCode {
+    print_out_bytes(text.as_bytes())
+}
+
+pub(crate) fn print_out_bytes(text: &[u8]) -> ExitCode {
+    match std::io::stdout().lock().write_all(text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Prints text to stderr; if that fails there is nobody left to tell.
+pub(crate) fn print_err(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Tells an error in the words of whom we were called as.
+pub(crate) fn tell(caller: Caller, error: &Error) {
+    let text = error.render(caller);
+    if caller.manner == Manner::Mqttx && stderr_takes_colour() {
+        colored::control::set_override(true);
+        if let Some((name, rest)) = text.split_once(':') {
+            print_err(&format!("{}:{rest}", name.red().bold()));
+            return;
+        }
+    }
+    print_err(&text);
+}
+
+/// Prints what clap has to say: help to stdout with success, errors to stderr.
+pub(crate) fn clap(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    if error.use_stderr() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+fn stderr_takes_colour() -> bool {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+    !unwanted && !dumb && std::io::stderr().is_terminal()
+}
