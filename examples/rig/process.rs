@@ -1,0 +1,230 @@
+//! Brokers as processes: how each is started and known to be ready, and what the kernel says it has used.
+//! CPU time is read in nanoseconds from the scheduler's books of every thread (`/proc/PID/task/*/schedstat`),
+//! because the ticks of `/proc/PID/stat` are ten milliseconds long.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+const READY_MAX: Duration = Duration::from_secs(10);
+
+/// One column of the table: a name and the command that starts it.
+#[derive(Clone)]
+pub(crate) struct Contender {
+    pub(crate) name: String,
+    /// Run by the shell; `{ready}`, `{port}`, `{conf}` and `{dir}` are filled in.
+    command: String,
+}
+
+/// A running broker; killed when dropped.
+pub(crate) struct Broker {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    pub(crate) is_relay: bool,
+    /// Holds the ready file and the configuration until the process is gone.
+    _folder: tempfile::TempDir,
+}
+
+/// What every broker that reads mosquitto's words is given: nothing on disk, nothing dropped, no delay.
+const CONF: &str = "allow_anonymous true\npersistence false\nmax_queued_messages 0\nmax_queued_bytes 0\n\
+     max_inflight_messages 0\nset_tcp_nodelay true\nlog_type error\nsys_interval 0\n";
+
+impl Contender {
+    pub(crate) fn new(name: &str, command: &str) -> Self {
+        Self {
+            name: name.into(),
+            command: command.into(),
+        }
+    }
+
+    pub(crate) fn is_relay(&self) -> bool {
+        self.name.starts_with("relay")
+    }
+
+    /// The broker built beside this program, with the options of one column.
+    pub(crate) fn mqttx(name: &str, options: &str) -> Result<Self> {
+        let path = beside()?;
+        let command = format!(
+            "'{}' broker --config {{conf}} --port 0 --ready-file {{ready}} {options}",
+            path.display()
+        );
+        Ok(Self::new(name, &command))
+    }
+
+    /// Debian's mosquitto, where it is installed.
+    pub(crate) fn mosquitto() -> Option<Self> {
+        let places = [
+            "/usr/sbin/mosquitto",
+            "/usr/local/sbin/mosquitto",
+            "/opt/homebrew/sbin/mosquitto",
+        ];
+        let path = places.iter().find(|path| Path::new(path).exists())?;
+        Some(Self::new(
+            "mosquitto",
+            &format!("{path} -c {{listener-conf}}"),
+        ))
+    }
+
+    pub(crate) fn relay() -> Result<Self> {
+        let path = std::env::current_exe()?;
+        Ok(Self::new(
+            "relay",
+            &format!("'{}' relay --ready-file {{ready}}", path.display()),
+        ))
+    }
+
+    pub(crate) fn start(&self) -> Result<Broker> {
+        let folder = tempfile::tempdir()?;
+        let ready = folder.path().join("ready.json");
+        let conf = folder.path().join("broker.conf");
+        let listener_conf = folder.path().join("listener.conf");
+        // Bound and let go: the kernel does not hand the port out again at once.
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        fs::write(&conf, CONF)?;
+        // mosquitto gives up root for a user who could not read the folder.
+        fs::write(
+            &listener_conf,
+            format!("listener {port} 127.0.0.1\nuser root\n{CONF}"),
+        )?;
+        let filled = self
+            .command
+            .replace("{ready}", &ready.display().to_string())
+            .replace("{conf}", &conf.display().to_string())
+            .replace("{listener-conf}", &listener_conf.display().to_string())
+            .replace("{dir}", &folder.path().display().to_string())
+            .replace("{port}", &port.to_string());
+        let log = fs::File::create(folder.path().join("log"))?;
+        let child = Command::new("sh")
+            .arg("-c")
+            .arg(format!("exec {filled}"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("start {}", self.name))?;
+        let by_file = self.command.contains("{ready}");
+        let mut broker = Broker {
+            child,
+            address: SocketAddr::from(([127, 0, 0, 1], port)),
+            is_relay: self.is_relay(),
+            _folder: folder,
+        };
+        let from = Instant::now();
+        while !broker.is_ready(by_file.then_some(ready.as_path()))? {
+            if broker.child.try_wait()?.is_some() || from.elapsed() > READY_MAX {
+                let log = fs::read_to_string(broker._folder.path().join("log")).unwrap_or_default();
+                bail!("{} did not start: {filled}\n{log}", self.name);
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(broker)
+    }
+}
+
+impl Broker {
+    fn is_ready(&mut self, file: Option<&Path>) -> Result<bool> {
+        let Some(file) = file else {
+            return Ok(TcpStream::connect(self.address).is_ok());
+        };
+        let Ok(text) = fs::read_to_string(file) else {
+            return Ok(false);
+        };
+        let Ok(json) = serde_json::from_str::<serde_json::Value>(&text) else {
+            return Ok(false);
+        };
+        let address = json["listeners"][0]["address"]
+            .as_str()
+            .context("no address in the ready file")?;
+        self.address = address.parse()?;
+        Ok(true)
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// CPU time of all threads so far.
+    pub(crate) fn cpu(&self) -> Duration {
+        cpu(self.id())
+    }
+
+    /// Resident memory in bytes.
+    pub(crate) fn rss(&self) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .unwrap_or("");
+        line.split_whitespace()
+            .next()
+            .and_then(|number| number.parse::<u64>().ok())
+            .unwrap_or(0)
+            * 1024
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        // It may be gone already, and then there is nothing left to do.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// CPU time of a process, to the nanosecond, from the books of its threads.
+pub(crate) fn cpu(process: u32) -> Duration {
+    let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else {
+        return Duration::ZERO;
+    };
+    let used = |thread: fs::DirEntry| {
+        let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    Duration::from_nanos(threads.flatten().filter_map(used).sum())
+}
+
+/// CPU time of the calling thread.
+pub(crate) fn own_cpu() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(
+        now.tv_sec.unsigned_abs(),
+        u32::try_from(now.tv_nsec).unwrap_or(0),
+    )
+}
+
+/// Where cargo puts the broker when it builds this example: one folder up.
+fn beside() -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let folder = own
+        .parent()
+        .and_then(Path::parent)
+        .context("no folder above the example")?;
+    Ok(folder.join("mqttx"))
+}
+
+/// Builds the broker as this program was built. `cargo run --example` builds the example alone.
+pub(crate) fn build_broker() -> Result<()> {
+    let Some(cargo) = std::env::var_os("CARGO") else {
+        return Ok(());
+    };
+    let path = beside()?;
+    let folder = path
+        .parent()
+        .and_then(Path::file_name)
+        .and_then(|name| name.to_str());
+    let profile = match folder {
+        Some("debug") | None => "dev",
+        Some(name) => name,
+    };
+    let done = Command::new(cargo)
+        .args(["build", "--bin", "mqttx", "--profile", profile])
+        .status()?;
+    if !done.success() {
+        bail!("the broker does not build");
+    }
+    Ok(())
+}

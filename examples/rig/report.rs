@@ -1,0 +1,289 @@
+//! What was measured, as values; the table on the terminal, the JSON that is kept, and the comparison of two of them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::load::Tally;
+
+/// One line of the table for one broker. What does not apply is `None`.
+#[derive(Clone, Default)]
+pub(crate) struct Measure {
+    pub(crate) name: String,
+    pub(crate) rate: Option<f64>,
+    pub(crate) cpu_us: Option<f64>,
+    pub(crate) p50_us: Option<f64>,
+    pub(crate) p99_us: Option<f64>,
+    pub(crate) rss_mb: Option<f64>,
+    pub(crate) bytes_each: Option<f64>,
+    pub(crate) own_us: Option<f64>,
+    pub(crate) lost: i64,
+    pub(crate) failed: Option<String>,
+}
+
+impl Measure {
+    pub(crate) fn of_load(name: &str, tally: &Tally) -> Self {
+        let count = tally.delivered.max(1) as f64;
+        let quantile = |at| tally.latency.value_at_quantile(at) as f64 / 1e3;
+        let timed = !tally.latency.is_empty();
+        Self {
+            name: name.into(),
+            rate: Some(tally.delivered as f64 / tally.elapsed.as_secs_f64()),
+            cpu_us: Some(tally.broker_cpu.as_secs_f64() * 1e6 / count),
+            p50_us: timed.then(|| quantile(0.5)),
+            p99_us: timed.then(|| quantile(0.99)),
+            rss_mb: Some(tally.rss as f64 / 1e6),
+            own_us: Some(tally.own_cpu.as_secs_f64() * 1e6 / count),
+            lost: tally.lost,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn failure(name: &str, why: &anyhow::Error) -> Self {
+        Self {
+            name: name.into(),
+            failed: Some(format!("{why:#}")),
+            ..Self::default()
+        }
+    }
+
+    /// The best of both, figure by figure; a failure or a loss stays visible.
+    fn merge(&mut self, other: &Self) {
+        let more = |a: Option<f64>, b: Option<f64>| a.into_iter().chain(b).reduce(f64::max);
+        let less = |a: Option<f64>, b: Option<f64>| a.into_iter().chain(b).reduce(f64::min);
+        self.rate = more(self.rate, other.rate);
+        self.cpu_us = less(self.cpu_us, other.cpu_us);
+        self.p50_us = less(self.p50_us, other.p50_us);
+        self.p99_us = less(self.p99_us, other.p99_us);
+        self.rss_mb = less(self.rss_mb, other.rss_mb);
+        self.bytes_each = less(self.bytes_each, other.bytes_each);
+        self.own_us = less(self.own_us, other.own_us);
+        self.lost = self.lost.max(other.lost);
+        self.failed = self.failed.take().or_else(|| other.failed.clone());
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "rate": self.rate, "cpu_us": self.cpu_us, "p50_us": self.p50_us, "p99_us": self.p99_us,
+            "rss_mb": self.rss_mb, "bytes_each": self.bytes_each, "own_us": self.own_us,
+            "lost": self.lost, "failed": self.failed,
+        })
+    }
+
+    fn from_json(name: &str, value: &Value) -> Self {
+        let number = |key: &str| value[key].as_f64();
+        Self {
+            name: name.into(),
+            rate: number("rate"),
+            cpu_us: number("cpu_us"),
+            p50_us: number("p50_us"),
+            p99_us: number("p99_us"),
+            rss_mb: number("rss_mb"),
+            bytes_each: number("bytes_each"),
+            own_us: number("own_us"),
+            lost: value["lost"].as_i64().unwrap_or(0),
+            failed: value["failed"].as_str().map(str::to_owned),
+        }
+    }
+}
+
+/// Every measure of a run of the rig, in the order measured: (measure, broker).
+#[derive(Default)]
+pub(crate) struct Report {
+    pub(crate) brokers: Vec<String>,
+    order: Vec<String>,
+    cells: BTreeMap<(String, String), Measure>,
+}
+
+impl Report {
+    pub(crate) fn add(&mut self, broker: &str, measure: Measure) {
+        if !self.order.contains(&measure.name) {
+            self.order.push(measure.name.clone());
+        }
+        let key = (measure.name.clone(), broker.to_owned());
+        match self.cells.get_mut(&key) {
+            Some(known) => known.merge(&measure),
+            None => {
+                self.cells.insert(key, measure);
+            }
+        }
+    }
+
+    pub(crate) fn find(&self, name: &str, broker: &str) -> Option<&Measure> {
+        self.cells.get(&(name.to_owned(), broker.to_owned()))
+    }
+
+    pub(crate) fn names(&self) -> &[String] {
+        &self.order
+    }
+
+    /// The block of one measure: a line a broker.
+    pub(crate) fn block(&self, name: &str) -> String {
+        let mut out = format!(
+            "\n{name:<22}{:>10}{:>10}{:>9}{:>9}{:>8}{:>9}{:>8}{:>8}{:>8}{:>8}\n",
+            "a second",
+            "cpu µs",
+            "p50 µs",
+            "p99 µs",
+            "RSS MB",
+            "B each",
+            "own µs",
+            "×mosq",
+            "cpu/m",
+            "cpu/rel"
+        );
+        let rate = |broker: &str| self.find(name, broker).and_then(|one| one.rate);
+        let cpu = |broker: &str| self.find(name, broker).and_then(|one| one.cpu_us);
+        for broker in &self.brokers {
+            let Some(one) = self.find(name, broker) else {
+                continue;
+            };
+            let over = |a: Option<f64>, b: Option<f64>| Some(a? / b?);
+            let _ = write!(
+                out,
+                "  {broker:<20}{:>10}{:>10}{:>9}{:>9}{:>8}{:>9}{:>8}{:>8}{:>8}{:>8}",
+                short(one.rate),
+                figure(one.cpu_us),
+                figure(one.p50_us),
+                figure(one.p99_us),
+                figure(one.rss_mb),
+                figure(one.bytes_each),
+                figure(one.own_us),
+                figure(over(one.rate, rate("mosquitto"))),
+                figure(over(one.cpu_us, cpu("mosquitto"))),
+                figure(over(one.cpu_us, cpu("relay"))),
+            );
+            if one.lost != 0 {
+                let _ = write!(out, "  LOST {}", one.lost);
+            }
+            if let Some(why) = &one.failed {
+                let _ = write!(out, "  FAILED {why}");
+            }
+            out.push('\n');
+        }
+        out
+    }
+
+    /// The whole as one Markdown table: `rate · cpu`, or what else the measure is about.
+    pub(crate) fn markdown(&self) -> String {
+        let mut out = format!(
+            "| |{}\n|-|{}\n",
+            join(&self.brokers, |name| format!(" {name} |")),
+            { join(&self.brokers, |_| "-|".to_owned()) }
+        );
+        for name in &self.order {
+            let row = join(&self.brokers, |broker| {
+                format!(" {} |", self.summary(name, broker))
+            });
+            let _ = writeln!(out, "| {name} |{row}");
+        }
+        out
+    }
+
+    fn summary(&self, name: &str, broker: &str) -> String {
+        let Some(one) = self.find(name, broker) else {
+            return "–".into();
+        };
+        if one.failed.is_some() {
+            return "fails".into();
+        }
+        let mut parts = Vec::new();
+        if one.rate.is_some() {
+            parts.push(short(one.rate));
+        }
+        if one.cpu_us.is_some() {
+            parts.push(format!("{} µs", figure(one.cpu_us)));
+        }
+        if one.p99_us.is_some() {
+            parts.push(format!("p99 {}", figure(one.p99_us)));
+        }
+        if one.bytes_each.is_some() {
+            parts.push(format!("{} B", figure(one.bytes_each)));
+        }
+        if one.lost != 0 {
+            parts.push(format!("lost {}", one.lost));
+        }
+        parts.join(" · ")
+    }
+
+    pub(crate) fn save(&self, path: &Path) -> Result<()> {
+        let mut measures = serde_json::Map::new();
+        for name in &self.order {
+            let mut row = serde_json::Map::new();
+            for broker in &self.brokers {
+                if let Some(one) = self.find(name, broker) {
+                    row.insert(broker.clone(), one.json());
+                }
+            }
+            measures.insert(name.clone(), Value::Object(row));
+        }
+        let whole = json!({ "brokers": self.brokers, "measures": measures });
+        std::fs::write(path, serde_json::to_string_pretty(&whole)?)
+            .with_context(|| path.display().to_string())
+    }
+
+    pub(crate) fn load(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let whole: Value = serde_json::from_str(&text)?;
+        let mut report = Self::default();
+        let names = whole["brokers"].as_array().into_iter().flatten();
+        report.brokers = names
+            .filter_map(|name| name.as_str().map(str::to_owned))
+            .collect();
+        for (name, row) in whole["measures"].as_object().into_iter().flatten() {
+            for (broker, value) in row.as_object().into_iter().flatten() {
+                report.add(broker, Measure::from_json(name, value));
+            }
+        }
+        Ok(report)
+    }
+
+    /// New over old, for every figure both have: the machine's own drift shows in the columns of the other brokers.
+    pub(crate) fn against(&self, old: &Self) -> String {
+        let mut out = format!(
+            "\n{:<22}{:<20}{:>12}{:>12}\n",
+            "new / old", "", "rate", "cpu"
+        );
+        for name in &self.order {
+            for broker in &self.brokers {
+                let (Some(now), Some(then)) = (self.find(name, broker), old.find(name, broker))
+                else {
+                    continue;
+                };
+                let over = |a: Option<f64>, b: Option<f64>| figure(a.zip(b).map(|(a, b)| a / b));
+                let (rate, cpu) = (over(now.rate, then.rate), over(now.cpu_us, then.cpu_us));
+                let _ = writeln!(out, "{name:<22}{broker:<20}{rate:>12}{cpu:>12}");
+            }
+        }
+        out
+    }
+}
+
+fn join(items: &[String], text: impl Fn(&str) -> String) -> String {
+    items.iter().map(|item| text(item)).collect()
+}
+
+/// `5.93 M`, `116 k`, `855`.
+fn short(value: Option<f64>) -> String {
+    match value {
+        None => String::new(),
+        Some(value) if value >= 1e6 => format!("{:.2} M", value / 1e6),
+        Some(value) if value >= 1e5 => format!("{:.0} k", value / 1e3),
+        Some(value) if value >= 1e4 => format!("{:.1} k", value / 1e3),
+        Some(value) => format!("{value:.0}"),
+    }
+}
+
+/// Three digits that say something.
+fn figure(value: Option<f64>) -> String {
+    match value {
+        None => String::new(),
+        Some(value) if value >= 100.0 => format!("{value:.0}"),
+        Some(value) if value >= 10.0 => format!("{value:.1}"),
+        Some(value) if value >= 1.0 => format!("{value:.2}"),
+        Some(value) => format!("{value:.3}"),
+    }
+}
