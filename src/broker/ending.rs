@@ -34,6 +34,25 @@ impl Broker {
         self.shared.connections.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Ends a connection for a reason of the caller's, such as a limit of its own.
+    pub fn drop_connection(
+        &mut self,
+        id: ConnectionId,
+        reason: Reason,
+        why: &'static str,
+        now: Instant,
+    ) {
+        if self.connection(id).is_some() {
+            self.put_disconnect(id.slot, reason, Some(why));
+            self.end_connection(id.slot, Cause::Dropped(reason, why), now);
+        }
+    }
+
+    /// Why a connection ends, once it does.
+    pub fn cause(&self, id: ConnectionId) -> Option<Cause> {
+        self.connection(id)?.cause
+    }
+
     /// Says DISCONNECT 0x8B to every v5 client and ends every connection; no more are taken.
     pub fn shut_down(&mut self, now: Instant) {
         self.stopping = true;

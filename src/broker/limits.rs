@@ -16,6 +16,23 @@ macro_rules! limits {
             }
         }
 
+        impl Limits {
+            /// Sets a limit by its name, within its bounds.
+            pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+                let row = ROWS.iter().find(|row| row.name == name);
+                let row = row.ok_or_else(|| format!("there is no limit {name}"))?;
+                let number: u64 = value.parse().map_err(|_| format!("{value} is no number"))?;
+                if number < row.least || number > row.most {
+                    return Err(format!("{name} goes from {} to {}", row.least, row.most));
+                }
+                match name {
+                    $(stringify!($name) => self.$name = number as $kind,)+
+                    _ => unreachable!("found in the table above"),
+                }
+                Ok(())
+            }
+        }
+
         /// A row of the table: for help, manuals and range checks.
         #[derive(Debug)]
         pub struct Row {
@@ -73,9 +90,9 @@ limits! {
     sessions_max: usize = 4_000_000, 1, u32::MAX;
     /// Seconds a Session may outlive its connection; 4,294,967,295 is for ever.
     session_expiry_max: u32 = u32::MAX, 0, u32::MAX;
-    /// Retained messages.
+    /// Retained messages; one more topic is not retained.
     retained_max: usize = 10_000_000, 0, u32::MAX;
-    /// Bytes of retained messages.
+    /// Bytes of retained messages, bookkeeping included.
     retained_bytes_max: usize = 4_294_967_296, 0, u64::MAX;
     /// Messages that wait for one Session, in flight or queued.
     session_messages_max: usize = 1_000_000, 1, u32::MAX;

@@ -117,6 +117,16 @@ pub struct Effects {
     pub crossings: Vec<Vec<Crossing>>,
 }
 
+impl Effects {
+    /// Nothing is to be done here; batches for other workers do not count.
+    pub fn is_empty(&self) -> bool {
+        self.closing.is_empty()
+            && self.resumed.is_empty()
+            && self.questions.is_empty()
+            && self.events.is_empty()
+    }
+}
+
 /// See the module.
 pub struct Broker {
     config: Config,
@@ -253,6 +263,24 @@ impl Broker {
             .into_iter()
             .flatten()
             .min()
+    }
+
+    /// The operator's numbers.
+    pub fn limits(&self) -> &Limits {
+        &self.config.limits
+    }
+
+    /// Whether a connection has something to write that [`touched`](Self::touched) would list.
+    pub fn is_touched(&self) -> bool {
+        !self.touched.is_empty()
+    }
+
+    /// Forgets a connection that another worker is to own: nobody is told.
+    pub fn forget(&mut self, id: ConnectionId) {
+        if self.connection(id).is_some() {
+            self.connections.remove(id.slot as usize);
+            self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// Counters of this worker.

@@ -4,6 +4,7 @@
 //! `mosquitto_rr` it is that program; otherwise the first word picks a row of [`COMMANDS`], and only
 //! that row's clap tree is built. A new command is a file here and a row there.
 
+pub mod broker;
 mod connect;
 mod drive;
 pub mod generate;
@@ -54,6 +55,12 @@ pub const COMMANDS: &[Command] = &[
         about: "Publish a request and wait for the response",
         run: |words| speak(ours(Program::Request), &words),
         tree: || cli::tree(Program::Request),
+    },
+    Command {
+        name: "broker",
+        about: broker::ABOUT,
+        run: broker::run,
+        tree: broker::tree,
     },
     Command {
         name: "link",

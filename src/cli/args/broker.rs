@@ -1,0 +1,57 @@
+//! The words of `mqttx broker`.
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// What `mqttx broker` takes.
+#[derive(clap::Args, Debug)]
+pub struct BrokerArgs {
+    /// TCP port to listen on; 0 lets the system choose
+    #[arg(short, long, default_value_t = 1883, value_name = "PORT")]
+    pub port: u16,
+    /// Address to listen on, repeatable [default: this machine only]
+    #[arg(long, value_name = "ADDRESS")]
+    pub bind: Vec<IpAddr>,
+    /// Let clients in without a user name, also from other machines
+    #[arg(long)]
+    pub allow_anonymous: bool,
+    /// Users and password hashes, as mosquitto_passwd writes them
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// Worker threads [default: half of the cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub workers: Option<u16>,
+    /// Set a limit, repeatable; `--limits` lists them
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub limit: Vec<String>,
+    /// List the limits with their defaults, and end
+    #[arg(long)]
+    pub limits: bool,
+    /// Write the addresses as JSON once clients can connect
+    #[arg(long, value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+    /// Log each subscription and message
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Log nothing but errors
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Run this with MQTTX_HOST and MQTTX_PORT set, and end with its exit status
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// The end of `mqttx broker --help`.
+pub const EXAMPLES: &str = "\
+Without --bind, clients on this machine may connect without a user name. With it, say who may:
+--allow-anonymous or --password-file.
+
+Examples:
+  mqttx broker
+  mqttx broker --bind 0.0.0.0 --allow-anonymous
+  mqttx broker --bind 0.0.0.0 --password-file users
+  mqttx broker --port 0 -- sh -c 'mqttx pub -h $MQTTX_HOST -p $MQTTX_PORT -t temp -m 21'
+
+Exit status:
+  0 stopped by SIGINT or SIGTERM · 1 cannot start · 2 wrong words · with -- that of COMMAND";

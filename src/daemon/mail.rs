@@ -1,0 +1,69 @@
+//! What reaches a worker from other threads: one locked list, and one wake-up however much comes.
+
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use mio::Poll;
+use mio::Token;
+use mio::Waker;
+use mio::net::TcpStream;
+
+use crate::broker::ConnectionId;
+use crate::broker::Crossing;
+use crate::broker::access::Verdict;
+
+/// The token of a worker's mailbox in its own poll.
+pub(crate) const MAILBOX: Token = Token(usize::MAX);
+
+pub(crate) enum Mail {
+    /// A connection that this worker is to own, with bytes that were read from it already.
+    Adopt {
+        stream: TcpStream,
+        address: SocketAddr,
+        bytes: Vec<u8>,
+    },
+    /// A turn's messages from another worker.
+    Crossings(Vec<Crossing>),
+    /// The answer to a question of this worker's broker.
+    Verdict(ConnectionId, Verdict),
+    /// Say goodbye and end.
+    Stop,
+}
+
+pub(crate) struct Mailbox {
+    mail: Mutex<Vec<Mail>>,
+    waker: Waker,
+    awake: AtomicBool,
+    /// Connections of the worker, for whoever hands out new ones.
+    pub(crate) connections: AtomicUsize,
+}
+
+impl Mailbox {
+    pub(crate) fn new(poll: &Poll) -> std::io::Result<Self> {
+        Ok(Self {
+            mail: Mutex::new(Vec::new()),
+            waker: Waker::new(poll.registry(), MAILBOX)?,
+            awake: AtomicBool::new(false),
+            connections: AtomicUsize::new(0),
+        })
+    }
+
+    pub(crate) fn post(&self, mail: Mail) {
+        self.mail
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(mail);
+        if !self.awake.swap(true, Ordering::AcqRel) {
+            // A wake-up can only fail when the poll is gone, and with it the reader.
+            let _ = self.waker.wake();
+        }
+    }
+
+    pub(crate) fn take(&self) -> Vec<Mail> {
+        // Before the list is emptied: mail that comes after it wakes us anew.
+        self.awake.store(false, Ordering::Release);
+        std::mem::take(&mut *self.mail.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,248 @@
+//! The broker as a process: listeners, worker threads, the log, passwords, start and stop.
+//!
+//! Worker threads own everything that is hot. The thread that calls [`run`] only waits: for a
+//! signal, for the end of a command, for a worker that failed.
+
+pub mod auth;
+pub mod conf;
+mod listener;
+mod log;
+mod mail;
+mod peer;
+mod ready;
+mod worker;
+
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crate::broker::Broker;
+use crate::broker::Config;
+use crate::broker::Shared;
+use crate::broker::access::Access;
+use crate::broker::profile::Profile;
+use crate::daemon::auth::Authenticator;
+use crate::daemon::conf::Conf;
+use crate::daemon::log::Log;
+use crate::daemon::mail::{Mail, Mailbox};
+use crate::daemon::worker::{Seat, Worker};
+
+/// A broker that runs on threads of its own.
+pub struct Daemon {
+    mailboxes: Vec<Arc<Mailbox>>,
+    workers: Vec<JoinHandle<io::Result<()>>>,
+    log: Log,
+    addresses: Vec<SocketAddr>,
+}
+
+/// How [`run`] ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// A signal asked for it.
+    Signal,
+    /// The command ended, with this status.
+    Command(ExitStatus),
+}
+
+/// Why a broker does not start or go on.
+#[derive(Debug)]
+pub enum Error {
+    /// An address cannot be listened on.
+    Listen(SocketAddr, io::Error),
+    /// Something else the system refused: what was being done.
+    System(&'static str, io::Error),
+    /// The command to run cannot be started.
+    Command(String, io::Error),
+}
+
+impl Daemon {
+    /// Starts listening and serving. Returns once clients can connect.
+    pub fn start(conf: &Conf) -> Result<Self, Error> {
+        let system = |doing| move |error| Error::System(doing, error);
+        raise_descriptor_limit();
+        let listeners = listener::bind_all(conf)?;
+        let addresses: Vec<SocketAddr> =
+            listeners.iter().map(|listener| listener.address).collect();
+        let workers = conf.workers_or_default();
+        let log = Log::start(conf.verbose, conf.quiet).map_err(system("starting the log"))?;
+        log.banner(conf, &addresses, workers);
+        let shared = Arc::new(Shared::new(&conf.limits));
+        let mut polls = Vec::new();
+        let mut mailboxes = Vec::new();
+        for _ in 0..workers {
+            let poll = mio::Poll::new().map_err(system("opening a poll"))?;
+            mailboxes.push(Arc::new(
+                Mailbox::new(&poll).map_err(system("opening a poll"))?,
+            ));
+            polls.push(poll);
+        }
+        let authenticator = match &conf.password_file {
+            Some(file) => Some(
+                Authenticator::start(file.clone(), mailboxes.clone())
+                    .map_err(system("starting the thread that checks passwords"))?,
+            ),
+            None => None,
+        };
+        // The first worker accepts and hands out; accepting is a small part of the work.
+        let mut listeners = listeners;
+        worker::register(&polls[0], &mut listeners).map_err(system("registering a listener"))?;
+        let mut threads = Vec::new();
+        for (number, poll) in polls.into_iter().enumerate() {
+            let config = config(conf, number, workers);
+            let seat = Seat {
+                poll,
+                listeners: std::mem::take(&mut listeners),
+                mailboxes: mailboxes.clone(),
+                number,
+                log: log.clone(),
+                authenticator: authenticator.clone(),
+            };
+            let shared = Arc::clone(&shared);
+            let thread = std::thread::Builder::new()
+                .name(format!("worker-{number}"))
+                .spawn(move || Worker::new(Broker::new(config, shared, Instant::now()), seat).run())
+                .map_err(system("starting a worker thread"))?;
+            threads.push(thread);
+        }
+        Ok(Self {
+            mailboxes,
+            workers: threads,
+            log,
+            addresses,
+        })
+    }
+
+    /// The addresses clients can connect to.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Says goodbye to all clients and waits for the workers.
+    pub fn stop(self) -> Result<(), Error> {
+        for mailbox in &self.mailboxes {
+            mailbox.post(Mail::Stop);
+        }
+        let mut result = Ok(());
+        for worker in self.workers {
+            match worker.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => result = Err(Error::System("serving", error)),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        self.log.line("stopped");
+        self.log.flush();
+        result
+    }
+}
+
+/// Runs a broker until a signal, or until the command of `conf` ends.
+pub fn run(conf: &Conf) -> Result<Ended, Error> {
+    let daemon = Daemon::start(conf)?;
+    if let Some(path) = &conf.ready_file {
+        ready::write(path, daemon.addresses())
+            .map_err(|error| Error::System("writing the ready file", error))?;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::System("starting a runtime", error))?;
+    let ended = runtime.block_on(async {
+        let stop = stop_signal().map_err(|error| Error::System("catching signals", error))?;
+        match &conf.command {
+            None => {
+                stop.await;
+                Ok(Ended::Signal)
+            }
+            Some(command) => run_command(command, daemon.addresses(), stop).await,
+        }
+    });
+    daemon.stop()?;
+    ended
+}
+
+async fn run_command(
+    command: &[std::ffi::OsString],
+    addresses: &[SocketAddr],
+    stop: impl Future<Output = ()>,
+) -> Result<Ended, Error> {
+    let [program, arguments @ ..] = command else {
+        return Ok(Ended::Signal);
+    };
+    let mut child = tokio::process::Command::new(program);
+    child.args(arguments).kill_on_drop(true);
+    if let Some(address) = addresses.first() {
+        child.env("MQTTX_HOST", address.ip().to_string());
+        child.env("MQTTX_PORT", address.port().to_string());
+    }
+    let failed = |error| Error::Command(program.to_string_lossy().into_owned(), error);
+    let mut child = child.spawn().map_err(failed)?;
+    tokio::select! {
+        status = child.wait() => Ok(Ended::Command(status.map_err(failed)?)),
+        () = stop => Ok(Ended::Signal),
+    }
+}
+
+#[cfg(unix)]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
+}
+
+fn config(conf: &Conf, number: usize, workers: usize) -> Config {
+    Config {
+        worker: number as u16,
+        workers: workers as u16,
+        limits: conf.limits.clone(),
+        profile: Profile::STANDARD,
+        access: Access {
+            anonymous: conf.anonymous,
+            passwords: conf.password_file.is_some(),
+            methods: Vec::new(),
+            response_information: None,
+        },
+        seed: chance(),
+        trace: conf.verbose,
+    }
+}
+
+/// Thirty-two bytes nobody can guess: the keys that the standard library draws from the system
+/// for each of its hash tables, spread out.
+fn chance() -> [u8; 32] {
+    use std::hash::BuildHasher;
+    let mut seed = [0; 32];
+    for (n, part) in seed.chunks_exact_mut(8).enumerate() {
+        let state = std::collections::hash_map::RandomState::new();
+        part.copy_from_slice(&state.hash_one(n).to_be_bytes());
+    }
+    seed
+}
+
+/// A connection is a descriptor: as many as the system lets us have.
+fn raise_descriptor_limit() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, getrlimit, setrlimit};
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = limit.maximum;
+        // Where this is refused, the limit stays what it was: no reason not to serve.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+}

@@ -1,0 +1,19 @@
+//! The ready file: the addresses as JSON, there as a whole or not at all, once clients can
+//! connect. Scripts wait for it instead of sleeping.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// Writes `{"listeners":[{"protocol":"mqtt","address":"127.0.0.1:1883"}]}`.
+pub(crate) fn write(path: &Path, addresses: &[SocketAddr]) -> io::Result<()> {
+    let listeners: Vec<_> = addresses
+        .iter()
+        .map(|address| serde_json::json!({ "protocol": "mqtt", "address": address.to_string() }))
+        .collect();
+    let text = serde_json::json!({ "listeners": listeners }).to_string();
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    std::fs::write(&name, text + "\n")?;
+    std::fs::rename(&name, path)
+}
