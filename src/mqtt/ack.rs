@@ -105,3 +105,101 @@ pub fn put_ack_reason(
     out.push(reason.value());
     properties.encode(out);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(version: Version, first: u8, body: &[u8], expected: Result<Reason, Reason>) {
+        let found = Ack::decode(first, body, version);
+        let found = found
+            .map(|ack| ack.reason)
+            .map_err(|violation| violation.reason);
+        assert_eq!(found, expected, "{version} {first:02x} {body:02x?}");
+    }
+
+    const SUCCESS: Result<Reason, Reason> = Ok(Reason::SUCCESS);
+    const MALFORMED: Result<Reason, Reason> = Err(Reason::MALFORMED_PACKET);
+    const PROTOCOL: Result<Reason, Reason> = Err(Reason::PROTOCOL_ERROR);
+
+    #[test]
+    fn two_bytes_mean_success_in_every_version() {
+        for version in Version::ALL {
+            for first in [0x40, 0x50, 0x62, 0x70] {
+                check(version, first, &[0, 1], SUCCESS);
+                check(version, first, &[0, 0], PROTOCOL);
+                check(version, first, &[1], MALFORMED);
+                check(version, first, &[], MALFORMED);
+            }
+        }
+    }
+
+    #[test]
+    fn a_reason_may_stand_without_properties() {
+        use Version::V5;
+        check(V5, 0x40, &[0, 1, 0x10], Ok(Reason::NO_MATCHING_SUBSCRIBERS));
+        check(V5, 0x50, &[0, 1, 0x87, 0], Ok(Reason::NOT_AUTHORIZED));
+        check(V5, 0x62, &[0, 1, 0x92], Ok(Reason::PACKET_ID_NOT_FOUND));
+        check(V5, 0x40, &[0, 1, 0, 4, 0x1f, 0, 1, b'r'], SUCCESS);
+        check(V5, 0x40, &[0, 1, 0, 0, 0], MALFORMED);
+        check(V5, 0x40, &[0, 1, 0, 1], MALFORMED);
+        // Message Expiry Interval has no place here.
+        check(V5, 0x40, &[0, 1, 0, 5, 2, 0, 0, 0, 1], MALFORMED);
+        for version in [Version::V31, Version::V311] {
+            check(version, 0x40, &[0, 1, 0], MALFORMED);
+        }
+    }
+
+    #[test]
+    fn a_reason_of_another_packet_is_a_protocol_error() {
+        use Version::V5;
+        check(V5, 0x40, &[0, 1, 0x92], PROTOCOL);
+        check(V5, 0x62, &[0, 1, 0x80], PROTOCOL);
+        check(V5, 0x70, &[0, 1, 0x10], PROTOCOL);
+        check(V5, 0x50, &[0, 1, 0x01], PROTOCOL);
+    }
+
+    #[test]
+    fn the_reserved_flags_are_fixed() {
+        for version in [Version::V311, Version::V5] {
+            for first in [0x41, 0x42, 0x52, 0x60, 0x61, 0x63, 0x6a, 0x72, 0x78] {
+                check(version, first, &[0, 1], MALFORMED);
+            }
+        }
+        // Version 3.1 sends PUBREL again with DUP.
+        check(Version::V31, 0x6a, &[0, 1], SUCCESS);
+        check(Version::V31, 0x30, &[0, 1], MALFORMED);
+    }
+
+    #[test]
+    fn the_shortest_form_is_written() {
+        fn check(reason: Reason, raw: &[u8], expected: &[u8]) {
+            let mut properties = crate::mqtt::property::PropertiesBuf::new();
+            if !raw.is_empty() {
+                let value = crate::mqtt::property::Value::String("r");
+                properties.push(crate::mqtt::property::PropertyId::ReasonString, value);
+                assert_eq!(properties.properties().raw(), raw);
+            }
+            let packet_id = PacketId::new(0x0102).unwrap();
+            let ack = Ack {
+                packet_id,
+                reason,
+                properties: properties.properties(),
+            };
+            let mut out = Vec::new();
+            ack.encode(PacketType::Pubrel, Version::V5, &mut out);
+            assert_eq!(out, expected);
+            out.clear();
+            ack.encode(PacketType::Pubrel, Version::V311, &mut out);
+            assert_eq!(out, [0x62, 2, 1, 2]);
+        }
+        check(Reason::SUCCESS, &[], &[0x62, 2, 1, 2]);
+        check(Reason::PACKET_ID_NOT_FOUND, &[], &[0x62, 3, 1, 2, 0x92]);
+        let reason_string = [0x1f, 0, 1, b'r'];
+        check(
+            Reason::SUCCESS,
+            &reason_string,
+            &[0x62, 8, 1, 2, 0, 4, 0x1f, 0, 1, b'r'],
+        );
+    }
+}

@@ -59,3 +59,56 @@ impl<'a> Auth<'a> {
         self.properties.encode(out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(version: Version, first: u8, body: &[u8], expected: Result<Reason, Reason>) {
+        let found = Auth::decode(first, body, version);
+        let found = found
+            .map(|packet| packet.reason)
+            .map_err(|violation| violation.reason);
+        assert_eq!(found, expected, "{version} {first:02x} {body:02x?}");
+    }
+
+    const MALFORMED: Result<Reason, Reason> = Err(Reason::MALFORMED_PACKET);
+    const PROTOCOL: Result<Reason, Reason> = Err(Reason::PROTOCOL_ERROR);
+
+    #[test]
+    fn reasons_and_forms() {
+        use Version::V5;
+        let method = [0x18, 4, 0x15, 0, 1, b'm'];
+        check(V5, 0xf0, &[], Ok(Reason::SUCCESS));
+        check(V5, 0xf0, &method, Ok(Reason::CONTINUE_AUTHENTICATION));
+        check(
+            V5,
+            0xf0,
+            &[0x19, 8, 0x15, 0, 1, b'm', 0x16, 0, 1, 0],
+            Ok(Reason::REAUTHENTICATE),
+        );
+        // A method is needed, before the data or after it.
+        check(
+            V5,
+            0xf0,
+            &[0x19, 8, 0x16, 0, 1, 0, 0x15, 0, 1, b'm'],
+            Ok(Reason::REAUTHENTICATE),
+        );
+        check(V5, 0xf0, &[0x18, 4, 0x16, 0, 1, 0], PROTOCOL);
+        check(V5, 0xf0, &[0x18, 0], PROTOCOL);
+        check(
+            V5,
+            0xf0,
+            &[0x18, 8, 0x15, 0, 1, b'm', 0x15, 0, 1, b'm'],
+            PROTOCOL,
+        );
+        check(V5, 0xf0, &[0x80, 4, 0x15, 0, 1, b'm'], PROTOCOL);
+        check(V5, 0xf0, &[0x18], MALFORMED);
+        check(V5, 0xf0, &[0x18, 5, 0x15, 0, 1, b'm'], MALFORMED);
+        check(V5, 0xf1, &method, MALFORMED);
+        for version in [Version::V31, Version::V311] {
+            check(version, 0xf0, &[], MALFORMED);
+            check(version, 0xf0, &method, MALFORMED);
+        }
+    }
+}

@@ -87,3 +87,72 @@ impl<'a> Connack<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(version: Version, body: &[u8], expected: Result<(bool, Reason), Reason>) {
+        let found = Connack::decode(0x20, body, version);
+        let found = found.map(|connack| (connack.session_present, connack.reason));
+        let found = found.map_err(|violation| violation.reason);
+        assert_eq!(found, expected, "{version} {body:02x?}");
+    }
+
+    const MALFORMED: Result<(bool, Reason), Reason> = Err(Reason::MALFORMED_PACKET);
+    const PROTOCOL: Result<(bool, Reason), Reason> = Err(Reason::PROTOCOL_ERROR);
+
+    #[test]
+    fn version_3_has_six_return_codes() {
+        for version in [Version::V31, Version::V311] {
+            for code in 0..=5 {
+                check(version, &[0, code], Ok((false, Reason(code))));
+            }
+            check(version, &[0, 6], PROTOCOL);
+            check(version, &[0, 0x87], PROTOCOL);
+            check(version, &[0], MALFORMED);
+            check(version, &[0, 0, 0], MALFORMED);
+        }
+        check(Version::V311, &[1, 0], Ok((true, Reason::SUCCESS)));
+        check(Version::V311, &[1, 5], PROTOCOL);
+        check(Version::V311, &[2, 0], MALFORMED);
+        check(Version::V311, &[0x81, 0], MALFORMED);
+        check(Version::V31, &[1, 0], Ok((false, Reason::SUCCESS)));
+    }
+
+    #[test]
+    fn version_5_has_reasons_and_properties() {
+        use Version::V5;
+        check(V5, &[0, 0, 0], Ok((false, Reason::SUCCESS)));
+        check(V5, &[1, 0, 0], Ok((true, Reason::SUCCESS)));
+        check(V5, &[0, 0x87, 0], Ok((false, Reason::NOT_AUTHORIZED)));
+        check(V5, &[1, 0x87, 0], PROTOCOL);
+        check(V5, &[0, 4, 0], PROTOCOL);
+        check(V5, &[0, 0x8e, 0], PROTOCOL);
+        check(V5, &[2, 0, 0], MALFORMED);
+        check(V5, &[0, 0], MALFORMED);
+        check(V5, &[0, 0, 0, 0], MALFORMED);
+        check(V5, &[0, 0, 2, 0x24, 2], PROTOCOL);
+        check(V5, &[0, 0, 3, 0x23, 0, 1], MALFORMED);
+    }
+
+    #[test]
+    fn a_version_3_server_refuses_version_5_in_its_own_words() {
+        let refusal = Ok((false, Reason::UNSUPPORTED_PROTOCOL_VERSION));
+        check(Version::V5, &[0, 1], refusal);
+        check(Version::V5, &[0, 1, 0], PROTOCOL);
+    }
+
+    #[test]
+    fn version_3_is_told_the_nearest_return_code() {
+        let reason = Reason::BAD_USER_NAME_OR_PASSWORD;
+        let connack = Connack {
+            session_present: false,
+            reason,
+            properties: Properties::EMPTY,
+        };
+        let mut out = Vec::new();
+        connack.encode(Version::V311, &mut out);
+        assert_eq!(out, [0x20, 2, 0, 4]);
+    }
+}

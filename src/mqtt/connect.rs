@@ -237,3 +237,160 @@ fn check_flags(flags: u8, version: Version) -> Result<(), Violation> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A CONNECT body: protocol, flags, and what follows the keep alive of 10 seconds.
+    fn body(protocol: &[u8], flags: u8, rest: &[u8]) -> Vec<u8> {
+        [protocol, &[flags, 0, 10], rest].concat()
+    }
+
+    const V31: &[u8] = b"\0\x06MQIsdp\x03";
+    const V311: &[u8] = b"\0\x04MQTT\x04";
+    const V5: &[u8] = b"\0\x04MQTT\x05";
+    const MALFORMED: Reason = Reason::MALFORMED_PACKET;
+    const PROTOCOL: Reason = Reason::PROTOCOL_ERROR;
+
+    fn decode(first: u8, body: &[u8]) -> Result<Connect<'_>, Violation> {
+        Connect::decode(first, body, Version::V311)
+    }
+
+    fn refused(body: &[u8], expected: Reason) {
+        let found = decode(0x10, body).map_err(|violation| violation.reason);
+        assert_eq!(found, Err(expected), "{body:02x?}");
+    }
+
+    #[test]
+    fn a_connect_tells_its_version() {
+        fn check(protocol: &[u8], expected: Result<(Version, bool), Reason>) {
+            let rest: &[u8] = if protocol == V5 {
+                b"\0\0\x01c"
+            } else {
+                b"\0\x01c"
+            };
+            let body = body(protocol, CLEAN_START, rest);
+            let found = decode(0x10, &body).map(|connect| (connect.version, connect.bridge));
+            assert_eq!(
+                found.map_err(|violation| violation.reason),
+                expected,
+                "{protocol:02x?}"
+            );
+            assert_eq!(version_of(&body), expected.ok().map(|(version, _)| version));
+        }
+        check(V31, Ok((Version::V31, false)));
+        check(V311, Ok((Version::V311, false)));
+        check(V5, Ok((Version::V5, false)));
+        check(b"\0\x06MQIsdp\x83", Ok((Version::V31, true)));
+        check(b"\0\x04MQTT\x84", Ok((Version::V311, true)));
+        let unsupported = Err(Reason::UNSUPPORTED_PROTOCOL_VERSION);
+        check(b"\0\x04MQTT\x85", unsupported);
+        check(b"\0\x04MQTT\x03", unsupported);
+        check(b"\0\x04MQTT\x06", unsupported);
+        check(b"\0\x04MQTT\x00", unsupported);
+        check(b"\0\x06MQIsdp\x04", unsupported);
+        check(b"\0\x04mqtt\x04", unsupported);
+        check(b"\0\x04MQT\0\x04", Err(MALFORMED));
+        check(b"\0\x40MQTT\x04", Err(MALFORMED));
+    }
+
+    #[test]
+    fn all_fields_are_read() {
+        let rest = b"\x03\x21\0\x09\0\x02id\x05\x18\0\0\0\x07\0\x01w\0\x02\0\xff\0\x01u\0\x02p\xff";
+        let body = body(V5, 0xee, rest);
+        let connect = decode(0x10, &body).unwrap();
+        assert_eq!(
+            (connect.clean_start, connect.keep_alive, connect.client_id),
+            (true, 10, "id")
+        );
+        assert_eq!(connect.user_name, Some("u"));
+        assert_eq!(connect.password, Some(&b"p\xff"[..]));
+        assert_eq!(connect.properties.raw(), b"\x21\0\x09");
+        let will = connect.will.unwrap();
+        assert_eq!(
+            (will.qos, will.retain, will.topic),
+            (QoS::AtLeastOnce, true, "w")
+        );
+        assert_eq!(will.payload, b"\0\xff");
+        assert_eq!(will.properties.raw(), b"\x18\0\0\0\x07");
+        let mut out = Vec::new();
+        connect.encode(Version::V311, &mut out);
+        assert_eq!(out[2..], body);
+    }
+
+    #[test]
+    fn flags_must_fit_each_other() {
+        for (protocol, rest) in [(V311, &b"\0\0"[..]), (V5, b"\0\0\0")] {
+            refused(&body(protocol, 0x01, rest), MALFORMED);
+            refused(&body(protocol, 0x08, rest), PROTOCOL);
+            refused(&body(protocol, 0x10, rest), PROTOCOL);
+            refused(&body(protocol, 0x18, rest), PROTOCOL);
+            refused(&body(protocol, 0x20, rest), PROTOCOL);
+        }
+        refused(&body(V311, 0x1c, b"\0\0\0\x01w\0\0"), MALFORMED);
+        refused(&body(V5, 0x1c, b"\0\0\0\0\0\x01w\0\0"), MALFORMED);
+        // A password alone is for version 5.
+        refused(&body(V31, 0x40, b"\0\0\0\x01p"), PROTOCOL);
+        refused(&body(V311, 0x40, b"\0\0\0\x01p"), PROTOCOL);
+        assert!(decode(0x10, &body(V5, 0x40, b"\0\0\0\0\x01p")).is_ok());
+    }
+
+    #[test]
+    fn the_first_byte_has_no_flags() {
+        for first in [0x11, 0x12, 0x18, 0x1f] {
+            assert_eq!(
+                decode(first, &body(V311, 2, b"\0\0")).unwrap_err().reason,
+                MALFORMED
+            );
+            assert_eq!(
+                decode(first, &body(V5, 2, b"\0\0\0")).unwrap_err().reason,
+                MALFORMED
+            );
+            assert!(decode(first, &body(V31, 2, b"\0\x01c")).is_ok());
+        }
+    }
+
+    #[test]
+    fn the_body_is_whole_and_nothing_more() {
+        let whole = body(V311, 0xc6, b"\0\x01c\0\x01w\0\x01x\0\x01u\0\x01p");
+        assert!(decode(0x10, &whole).is_ok());
+        for len in 0..whole.len() {
+            refused(&whole[..len], MALFORMED);
+        }
+        refused(&[&whole[..], b"\0"].concat(), MALFORMED);
+        let whole = body(V5, 0xc6, b"\0\0\x01c\0\0\x01w\0\x01x\0\x01u\0\x01p");
+        assert!(decode(0x10, &whole).is_ok());
+        for len in 0..whole.len() {
+            refused(&whole[..len], MALFORMED);
+        }
+        refused(&[&whole[..], b"\0"].concat(), MALFORMED);
+    }
+
+    #[test]
+    fn strings_and_the_will_topic_are_checked() {
+        refused(&body(V311, 2, b"\0\x01\0"), MALFORMED);
+        refused(&body(V311, 2, b"\0\x01\xff"), MALFORMED);
+        refused(&body(V311, 0x82, b"\0\0\0\x02u\0"), MALFORMED);
+        refused(&body(V311, 0x06, b"\0\0\0\0\0\0"), MALFORMED);
+        refused(&body(V311, 0x06, b"\0\0\0\x01#\0\0"), MALFORMED);
+        refused(&body(V311, 0x06, b"\0\0\0\x03a/+\0\0"), MALFORMED);
+        refused(&body(V5, 2, b"\x02\x01\x01\0\0"), MALFORMED);
+        refused(
+            &body(V5, 0x06, b"\0\0\0\x03\x21\0\x01\0\x01w\0\0"),
+            MALFORMED,
+        );
+    }
+
+    #[test]
+    fn version_3_1_may_leave_out_what_its_flags_promise() {
+        let connect = body(V31, 0xc2, b"\0\x01c");
+        let connect = decode(0x10, &connect).unwrap();
+        assert_eq!((connect.user_name, connect.password), (None, None));
+        let connect = body(V31, 0xc2, b"\0\x01c\0\x01u");
+        let connect = decode(0x10, &connect).unwrap();
+        assert_eq!((connect.user_name, connect.password), (Some("u"), None));
+        // It disregards Will QoS and Will Retain where there is no Will.
+        assert!(decode(0x10, &body(V31, 0x3b, b"\0\x01c")).is_ok());
+    }
+}

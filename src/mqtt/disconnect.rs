@@ -70,3 +70,57 @@ impl<'a> Disconnect<'a> {
         out.push(self.reason.value());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(version: Version, first: u8, body: &[u8], expected: Result<Reason, Reason>) {
+        let found = Disconnect::decode(first, body, version);
+        let found = found
+            .map(|packet| packet.reason)
+            .map_err(|violation| violation.reason);
+        assert_eq!(found, expected, "{version} {first:02x} {body:02x?}");
+    }
+
+    const MALFORMED: Result<Reason, Reason> = Err(Reason::MALFORMED_PACKET);
+    const PROTOCOL: Result<Reason, Reason> = Err(Reason::PROTOCOL_ERROR);
+
+    #[test]
+    fn reasons_and_short_forms() {
+        use Version::V5;
+        for version in Version::ALL {
+            check(version, 0xe0, &[], Ok(Reason::NORMAL_DISCONNECTION));
+        }
+        check(V5, 0xe0, &[0], Ok(Reason::NORMAL_DISCONNECTION));
+        check(V5, 0xe0, &[4], Ok(Reason::DISCONNECT_WITH_WILL));
+        check(V5, 0xe0, &[0x8e, 0], Ok(Reason::SESSION_TAKEN_OVER));
+        check(
+            V5,
+            0xe0,
+            &[0, 5, 0x11, 0, 0, 0, 9],
+            Ok(Reason::NORMAL_DISCONNECTION),
+        );
+        check(V5, 0xe0, &[0, 1], MALFORMED);
+        check(V5, 0xe0, &[0, 0, 0], MALFORMED);
+        check(V5, 0xe0, &[0, 3, 0x21, 0, 9], MALFORMED);
+        check(V5, 0xe0, &[1], PROTOCOL);
+        check(V5, 0xe0, &[0x86], PROTOCOL);
+        check(V5, 0xe1, &[], MALFORMED);
+        check(Version::V311, 0xe8, &[], MALFORMED);
+        check(Version::V311, 0xe0, &[0], MALFORMED);
+        check(Version::V31, 0xe0, &[0], MALFORMED);
+    }
+
+    #[test]
+    fn the_shortest_form_is_written() {
+        fn check(reason: Reason, version: Version, expected: &[u8]) {
+            let mut out = Vec::new();
+            Disconnect::with_reason(reason).encode(version, &mut out);
+            assert_eq!(out, expected);
+        }
+        check(Reason::NORMAL_DISCONNECTION, Version::V5, &[0xe0, 0]);
+        check(Reason::SERVER_SHUTTING_DOWN, Version::V5, &[0xe0, 1, 0x8b]);
+        check(Reason::SERVER_SHUTTING_DOWN, Version::V311, &[0xe0, 0]);
+    }
+}

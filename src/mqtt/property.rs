@@ -1,94 +1,19 @@
-//! Properties (section 2.2.2): the table of the 27, and [`Properties`], a validated run of them.
+//! Properties (section 2.2.2): [`Properties`], a run of them that is known to be right.
 //!
-//! A property knows its type, the places it may stand in, whether it may be repeated, and which
-//! of its values are allowed. What a property *does* is left to the broker and the client.
+//! What a property is stands in `table.rs`; what it *does* is left to the broker and the client.
 
 mod buf;
+mod table;
 
 use std::fmt;
 
 pub use crate::mqtt::property::buf::PropertiesBuf;
+use crate::mqtt::property::table::Rule;
+pub use crate::mqtt::property::table::{Place, PropertyId, Row, TABLE, ValueType};
 
-use crate::mqtt::PacketType;
 use crate::mqtt::Violation;
-use crate::mqtt::reason::Reason;
 use crate::mqtt::topic::check_name;
 use crate::mqtt::wire::{Reader, put_variable, variable_len};
-
-/// Where properties stand: in a packet, or in the Will inside CONNECT.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[repr(u8)]
-pub enum Place {
-    Will = 0,
-    Connect = 1,
-    Connack = 2,
-    Publish = 3,
-    Puback = 4,
-    Pubrec = 5,
-    Pubrel = 6,
-    Pubcomp = 7,
-    Subscribe = 8,
-    Suback = 9,
-    Unsubscribe = 10,
-    Unsuback = 11,
-    Disconnect = 14,
-    Auth = 15,
-}
-
-impl Place {
-    pub const ALL: [Self; 14] = [
-        Self::Will,
-        Self::Connect,
-        Self::Connack,
-        Self::Publish,
-        Self::Puback,
-        Self::Pubrec,
-        Self::Pubrel,
-        Self::Pubcomp,
-        Self::Subscribe,
-        Self::Suback,
-        Self::Unsubscribe,
-        Self::Unsuback,
-        Self::Disconnect,
-        Self::Auth,
-    ];
-
-    /// The place inside a packet of this kind; the two pings have none.
-    pub const fn of(kind: PacketType) -> Option<Self> {
-        Some(match kind {
-            PacketType::Connect => Self::Connect,
-            PacketType::Connack => Self::Connack,
-            PacketType::Publish => Self::Publish,
-            PacketType::Puback => Self::Puback,
-            PacketType::Pubrec => Self::Pubrec,
-            PacketType::Pubrel => Self::Pubrel,
-            PacketType::Pubcomp => Self::Pubcomp,
-            PacketType::Subscribe => Self::Subscribe,
-            PacketType::Suback => Self::Suback,
-            PacketType::Unsubscribe => Self::Unsubscribe,
-            PacketType::Unsuback => Self::Unsuback,
-            PacketType::Disconnect => Self::Disconnect,
-            PacketType::Auth => Self::Auth,
-            PacketType::Pingreq | PacketType::Pingresp => return None,
-        })
-    }
-
-    const fn bit(self) -> u16 {
-        1 << self as u16
-    }
-}
-
-/// The type of a property's value.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ValueType {
-    Byte,
-    Two,
-    Four,
-    Variable,
-    String,
-    Pair,
-    Binary,
-}
 
 /// The value of a property.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -113,142 +38,6 @@ impl Value<'_> {
             Self::Pair(..) => ValueType::Pair,
             Self::Binary(_) => ValueType::Binary,
         }
-    }
-}
-
-/// The values a property may have, where its type allows more.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Rule {
-    Any,
-    /// 0 or 1.
-    Flag,
-    /// Not zero; zero is answered with this Reason Code.
-    NotZero(Reason),
-    /// A Topic Name.
-    Topic,
-}
-
-/// One row of the table.
-#[derive(Clone, Copy, Debug)]
-pub struct Row {
-    pub id: PropertyId,
-    /// The name in the words of the command line, `message-expiry-interval`.
-    pub name: &'static str,
-    pub value_type: ValueType,
-    /// A bit for each [`Place`] it may stand in.
-    places: u16,
-    /// A bit for each [`Place`] it may stand in more than once.
-    many: u16,
-    rule: Rule,
-}
-
-impl Row {
-    pub const fn allowed_in(&self, place: Place) -> bool {
-        self.places & place.bit() != 0
-    }
-
-    pub const fn repeats_in(&self, place: Place) -> bool {
-        self.many & place.bit() != 0
-    }
-}
-
-const WILL: u16 = Place::Will.bit();
-const CONNECT: u16 = Place::Connect.bit();
-const CONNACK: u16 = Place::Connack.bit();
-const PUBLISH: u16 = Place::Publish.bit();
-const SUBSCRIBE: u16 = Place::Subscribe.bit();
-const DISCONNECT: u16 = Place::Disconnect.bit();
-const AUTH: u16 = Place::Auth.bit();
-const ACKS: u16 =
-    Place::Puback.bit() | Place::Pubrec.bit() | Place::Pubrel.bit() | Place::Pubcomp.bit();
-const SUBACKS: u16 = Place::Suback.bit() | Place::Unsuback.bit();
-const REASONED: u16 = CONNACK | ACKS | SUBACKS | DISCONNECT | AUTH;
-const EVERYWHERE: u16 = REASONED | WILL | CONNECT | PUBLISH | SUBSCRIBE | Place::Unsubscribe.bit();
-const ZERO_IS_WRONG: Rule = Rule::NotZero(Reason::PROTOCOL_ERROR);
-
-/// Writes the identifiers and the table from the same rows:
-/// value, identifier, name, type, places, places where it may be repeated, allowed values.
-macro_rules! properties {
-    ($($value:literal $id:ident $name:literal $type:ident $places:expr, $many:expr, $rule:expr;)*) => {
-        /// A Property Identifier.
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-        #[repr(u8)]
-        pub enum PropertyId { $($id = $value,)* }
-
-        /// Every property, by its identifier.
-        pub const TABLE: [Row; 27] = [
-            $(Row {
-                id: PropertyId::$id, name: $name, value_type: ValueType::$type,
-                places: $places, many: $many, rule: $rule,
-            },)*
-        ];
-    };
-}
-
-properties! {
-    1 PayloadFormatIndicator "payload-format-indicator" Byte PUBLISH | WILL, 0, Rule::Flag;
-    2 MessageExpiryInterval "message-expiry-interval" Four PUBLISH | WILL, 0, Rule::Any;
-    3 ContentType "content-type" String PUBLISH | WILL, 0, Rule::Any;
-    8 ResponseTopic "response-topic" String PUBLISH | WILL, 0, Rule::Topic;
-    9 CorrelationData "correlation-data" Binary PUBLISH | WILL, 0, Rule::Any;
-    11 SubscriptionIdentifier "subscription-identifier" Variable PUBLISH | SUBSCRIBE, PUBLISH, ZERO_IS_WRONG;
-    17 SessionExpiryInterval "session-expiry-interval" Four CONNECT | CONNACK | DISCONNECT, 0, Rule::Any;
-    18 AssignedClientIdentifier "assigned-client-identifier" String CONNACK, 0, Rule::Any;
-    19 ServerKeepAlive "server-keep-alive" Two CONNACK, 0, Rule::Any;
-    21 AuthenticationMethod "authentication-method" String CONNECT | CONNACK | AUTH, 0, Rule::Any;
-    22 AuthenticationData "authentication-data" Binary CONNECT | CONNACK | AUTH, 0, Rule::Any;
-    23 RequestProblemInformation "request-problem-information" Byte CONNECT, 0, Rule::Flag;
-    24 WillDelayInterval "will-delay-interval" Four WILL, 0, Rule::Any;
-    25 RequestResponseInformation "request-response-information" Byte CONNECT, 0, Rule::Flag;
-    26 ResponseInformation "response-information" String CONNACK, 0, Rule::Any;
-    28 ServerReference "server-reference" String CONNACK | DISCONNECT, 0, Rule::Any;
-    31 ReasonString "reason-string" String REASONED, 0, Rule::Any;
-    33 ReceiveMaximum "receive-maximum" Two CONNECT | CONNACK, 0, ZERO_IS_WRONG;
-    34 TopicAliasMaximum "topic-alias-maximum" Two CONNECT | CONNACK, 0, Rule::Any;
-    35 TopicAlias "topic-alias" Two PUBLISH, 0, Rule::NotZero(Reason::TOPIC_ALIAS_INVALID);
-    36 MaximumQos "maximum-qos" Byte CONNACK, 0, Rule::Flag;
-    37 RetainAvailable "retain-available" Byte CONNACK, 0, Rule::Flag;
-    38 UserProperty "user-property" Pair EVERYWHERE, EVERYWHERE, Rule::Any;
-    39 MaximumPacketSize "maximum-packet-size" Four CONNECT | CONNACK, 0, ZERO_IS_WRONG;
-    40 WildcardSubscriptionAvailable "wildcard-subscription-available" Byte CONNACK, 0, Rule::Flag;
-    41 SubscriptionIdentifierAvailable "subscription-identifier-available" Byte CONNACK, 0, Rule::Flag;
-    42 SharedSubscriptionAvailable "shared-subscription-available" Byte CONNACK, 0, Rule::Flag;
-}
-
-const NO_ROW: u8 = u8::MAX;
-
-/// The place of each identifier in the table.
-const INDEX: [u8; 43] = {
-    let mut index = [NO_ROW; 43];
-    let mut at = 0;
-    while at < TABLE.len() {
-        index[TABLE[at].id as usize] = at as u8;
-        at += 1;
-    }
-    index
-};
-
-static ROWS: [Row; 27] = TABLE;
-
-impl PropertyId {
-    /// The property with this number. Identifiers are Variable Byte Integers, but all that the
-    /// standard defines fit one byte, and a longer form of those is malformed.
-    pub fn from_byte(byte: u8) -> Option<Self> {
-        let at = *INDEX.get(usize::from(byte))?;
-        ROWS.get(usize::from(at)).map(|row| row.id)
-    }
-
-    /// The property with this name on the command line.
-    pub fn from_name(name: &str) -> Option<Self> {
-        ROWS.iter().find(|row| row.name == name).map(|row| row.id)
-    }
-
-    pub fn row(self) -> &'static Row {
-        &ROWS[usize::from(INDEX[self as usize])]
-    }
-
-    pub fn name(self) -> &'static str {
-        self.row().name
     }
 }
 
@@ -458,5 +247,163 @@ fn check_value(row: &Row, value: Value<'_>) -> Result<(), Violation> {
         // [MQTT-3.3.2-14]
         (Rule::Topic, Value::String(text)) => check_name(text).map_err(Violation::protocol_error),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mqtt::reason::Reason;
+
+    const MALFORMED: Result<usize, Reason> = Err(Reason::MALFORMED_PACKET);
+    const PROTOCOL: Result<usize, Reason> = Err(Reason::PROTOCOL_ERROR);
+
+    /// Reads `raw` as properties of `place`: how many there are, or why not.
+    fn check(place: Place, raw: &[u8], expected: Result<usize, Reason>) {
+        let mut bytes = Vec::new();
+        put_variable(raw.len() as u32, &mut bytes);
+        bytes.extend_from_slice(raw);
+        let found = Properties::decode(&mut Reader::new(&bytes), place);
+        let found = found.map(|properties| properties.iter().count());
+        assert_eq!(
+            found.map_err(|violation| violation.reason),
+            expected,
+            "{place:?} {raw:02x?}"
+        );
+    }
+
+    #[test]
+    fn a_property_of_each_kind_is_read() {
+        let mut buf = PropertiesBuf::new();
+        buf.push(PropertyId::PayloadFormatIndicator, Value::Byte(1));
+        buf.push(PropertyId::TopicAlias, Value::Two(7));
+        buf.push(PropertyId::MessageExpiryInterval, Value::Four(8));
+        buf.push(PropertyId::SubscriptionIdentifier, Value::Variable(300));
+        buf.push(PropertyId::ContentType, Value::String("text"));
+        buf.push(PropertyId::UserProperty, Value::Pair("a", "b"));
+        buf.push(PropertyId::CorrelationData, Value::Binary(&[0, 0xff]));
+        buf.push(PropertyId::SubscriptionIdentifier, Value::Variable(1));
+        buf.push(PropertyId::UserProperty, Value::Pair("a", ""));
+        check(Place::Publish, buf.properties().raw(), Ok(9));
+        let properties = buf.properties();
+        assert_eq!(properties.byte(PropertyId::PayloadFormatIndicator), Some(1));
+        assert_eq!(properties.two(PropertyId::TopicAlias), Some(7));
+        assert_eq!(properties.four(PropertyId::MessageExpiryInterval), Some(8));
+        assert_eq!(properties.text(PropertyId::ContentType), Some("text"));
+        assert_eq!(
+            properties.binary(PropertyId::CorrelationData),
+            Some(&[0, 0xff][..])
+        );
+        assert_eq!(properties.subscription_ids().collect::<Vec<_>>(), [300, 1]);
+        assert_eq!(
+            properties.user_properties().collect::<Vec<_>>(),
+            [("a", "b"), ("a", "")]
+        );
+        assert_eq!(properties.text(PropertyId::ResponseTopic), None);
+
+        let mut kept = PropertiesBuf::new();
+        kept.extend_filtered(properties, |id| id != PropertyId::TopicAlias);
+        assert_eq!(kept.properties().iter().count(), 8);
+        assert_eq!(kept.properties().two(PropertyId::TopicAlias), None);
+    }
+
+    #[test]
+    fn each_row_stands_in_its_places_and_nowhere_else() {
+        for row in &TABLE {
+            let mut buf = PropertiesBuf::new();
+            if row.id == PropertyId::AuthenticationData {
+                buf.push(PropertyId::AuthenticationMethod, Value::String("m"));
+            }
+            let before = buf.properties().iter().count();
+            let one = |buf: &mut PropertiesBuf| {
+                buf.push(
+                    row.id,
+                    match row.value_type {
+                        ValueType::Byte => Value::Byte(1),
+                        ValueType::Two => Value::Two(1),
+                        ValueType::Four => Value::Four(1),
+                        ValueType::Variable => Value::Variable(1),
+                        ValueType::String => Value::String("s"),
+                        ValueType::Pair => Value::Pair("a", "b"),
+                        ValueType::Binary => Value::Binary(b"b"),
+                    },
+                );
+            };
+            one(&mut buf);
+            let mut twice = buf.clone();
+            one(&mut twice);
+            for place in Place::ALL {
+                let allowed = row.allowed_in(place);
+                let expected = if allowed { Ok(before + 1) } else { MALFORMED };
+                check(place, buf.properties().raw(), expected);
+                let repeated = match (allowed, row.repeats_in(place)) {
+                    (false, _) => MALFORMED,
+                    (true, false) => PROTOCOL,
+                    (true, true) => Ok(before + 2),
+                };
+                check(place, twice.properties().raw(), repeated);
+                // Cut anywhere, it is malformed.
+                let raw = buf.properties().raw();
+                check(place, &raw[..raw.len() - 1], MALFORMED);
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_values_are_refused() {
+        for id in [0x01, 0x17, 0x19, 0x24, 0x25, 0x28, 0x29, 0x2a] {
+            let row = PropertyId::from_byte(id).unwrap().row();
+            for place in Place::ALL
+                .into_iter()
+                .filter(|place| row.allowed_in(*place))
+            {
+                check(place, &[id, 0], Ok(1));
+                check(place, &[id, 1], Ok(1));
+                check(place, &[id, 2], PROTOCOL);
+                check(place, &[id, 0xff], PROTOCOL);
+            }
+        }
+        check(Place::Connect, &[0x21, 0, 0], PROTOCOL);
+        check(Place::Connect, &[0x27, 0, 0, 0, 0], PROTOCOL);
+        check(Place::Connect, &[0x22, 0, 0], Ok(1));
+        check(Place::Connect, &[0x11, 0, 0, 0, 0], Ok(1));
+        check(Place::Subscribe, &[0x0b, 0], PROTOCOL);
+        check(Place::Subscribe, &[0x0b, 0x80, 0], MALFORMED);
+        check(Place::Subscribe, &[0x0b, 0xff, 0xff, 0xff, 0x7f], Ok(1));
+        check(
+            Place::Publish,
+            &[0x23, 0, 0],
+            Err(Reason::TOPIC_ALIAS_INVALID),
+        );
+        check(Place::Publish, &[0x08, 0, 1, b'a'], Ok(1));
+        check(Place::Publish, &[0x08, 0, 1, b'+'], PROTOCOL);
+        check(Place::Will, &[0x08, 0, 1, b'#'], PROTOCOL);
+        check(Place::Publish, &[0x08, 0, 0], PROTOCOL);
+        check(Place::Publish, &[0x08, 0, 1, 0], MALFORMED);
+        check(Place::Publish, &[0x03, 0, 1, 0xff], MALFORMED);
+        check(Place::Publish, &[0x26, 0, 0, 0, 1, 0], MALFORMED);
+        check(Place::Connect, &[0x16, 0, 1, 1], PROTOCOL);
+    }
+
+    #[test]
+    fn an_unknown_identifier_is_malformed() {
+        for id in (0..=255_u8).filter(|id| PropertyId::from_byte(*id).is_none()) {
+            check(Place::Publish, &[id, 0, 0, 0, 0], MALFORMED);
+        }
+        assert_eq!(
+            (0..=255).filter_map(PropertyId::from_byte).count(),
+            TABLE.len()
+        );
+        // The longer form of an identifier that exists.
+        check(Place::Publish, &[0x81, 0x00, 0x01], MALFORMED);
+    }
+
+    #[test]
+    fn names_lead_to_identifiers() {
+        for row in &TABLE {
+            assert_eq!(PropertyId::from_name(row.name), Some(row.id));
+            assert_eq!(row.id.name(), row.name);
+        }
+        assert_eq!(PropertyId::from_name("no-such-property"), None);
     }
 }

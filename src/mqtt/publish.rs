@@ -128,3 +128,106 @@ pub fn put_copy(frame: &[u8], id_at: usize, id: PacketId, out: &mut Vec<u8>) {
     let slot = &mut out[copy_at..][id_at..id_at + 2];
     slot.copy_from_slice(&id.value().to_be_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mqtt::reason::Reason;
+
+    const MALFORMED: Reason = Reason::MALFORMED_PACKET;
+    const PROTOCOL: Reason = Reason::PROTOCOL_ERROR;
+
+    fn refused(version: Version, first: u8, body: &[u8], expected: Reason) {
+        let found = Publish::decode(first, body, version).map_err(|violation| violation.reason);
+        assert_eq!(found, Err(expected), "{version} {first:02x} {body:02x?}");
+    }
+
+    #[test]
+    fn the_first_byte_says_dup_qos_and_retain() {
+        fn check(first: u8, expected: (bool, QoS, bool)) {
+            let publish = Publish::decode(first, b"\0\x01t\0\x01", Version::V311).unwrap();
+            assert_eq!((publish.dup, publish.qos, publish.retain), expected);
+            assert_eq!(publish.first(), first);
+        }
+        check(0x30, (false, QoS::AtMostOnce, false));
+        check(0x31, (false, QoS::AtMostOnce, true));
+        check(0x32, (false, QoS::AtLeastOnce, false));
+        check(0x3b, (true, QoS::AtLeastOnce, true));
+        check(0x34, (false, QoS::ExactlyOnce, false));
+        check(0x3c, (true, QoS::ExactlyOnce, false));
+        for version in Version::ALL {
+            for first in [0x36, 0x37, 0x3e, 0x3f, 0x38, 0x39] {
+                refused(version, first, b"\0\x01t\0\x01\0", MALFORMED);
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrong_topic_is_refused() {
+        for version in Version::ALL {
+            for topic in ["+", "#", "a/+", "a/#", "a+", "a\0"] {
+                let mut body = Vec::new();
+                put_string(topic, &mut body);
+                body.push(0);
+                refused(version, 0x30, &body, MALFORMED);
+            }
+            refused(version, 0x30, b"", MALFORMED);
+            refused(version, 0x30, b"\0", MALFORMED);
+            refused(version, 0x30, b"\0\x05topi", MALFORMED);
+            refused(version, 0x30, b"\0\x02\xc3\x28\0", MALFORMED);
+            refused(version, 0x30, b"\0\x03\xed\xa0\x80\0", MALFORMED);
+            refused(version, 0x30, b"\0\0\0", PROTOCOL);
+        }
+    }
+
+    #[test]
+    fn a_packet_identifier_is_there_and_not_zero() {
+        for version in Version::ALL {
+            refused(version, 0x32, b"\0\x01t", MALFORMED);
+            refused(version, 0x32, b"\0\x01t\0", MALFORMED);
+            refused(version, 0x32, b"\0\x01t\0\0\0", PROTOCOL);
+            refused(version, 0x34, b"\0\x01t\0\0\0", PROTOCOL);
+        }
+    }
+
+    #[test]
+    fn a_topic_alias_stands_for_an_empty_topic() {
+        let publish = Publish::decode(0x30, b"\0\0\x03\x23\0\x05x", Version::V5).unwrap();
+        assert_eq!(publish.topic, "");
+        assert_eq!(publish.properties.two(PropertyId::TopicAlias), Some(5));
+        assert_eq!(publish.payload, b"x");
+        refused(Version::V5, 0x30, b"\0\0\x02\x01\x01", PROTOCOL);
+        refused(
+            Version::V5,
+            0x30,
+            b"\0\x01t\x03\x23\0\0",
+            Reason::TOPIC_ALIAS_INVALID,
+        );
+    }
+
+    #[test]
+    fn properties_end_where_their_length_says() {
+        let publish = Publish::decode(0x30, b"\0\x01t\x02\x01\x01\x01\x01", Version::V5).unwrap();
+        assert_eq!(publish.payload, [1, 1]);
+        refused(Version::V5, 0x30, b"\0\x01t", MALFORMED);
+        refused(Version::V5, 0x30, b"\0\x01t\x03\x01\x01", MALFORMED);
+        refused(Version::V5, 0x30, b"\0\x01t\x01\x01\x01", MALFORMED);
+        refused(Version::V5, 0x30, b"\0\x01t\x80\0", MALFORMED);
+        // Before version 5 all that follows is payload.
+        let publish = Publish::decode(0x30, b"\0\x01t\x02\x01", Version::V311).unwrap();
+        assert_eq!(publish.payload, [2, 1]);
+    }
+
+    #[test]
+    fn a_copy_has_another_packet_identifier() {
+        let publish = Publish::decode(0x32, b"\0\x01t\0\x01body", Version::V311).unwrap();
+        let mut frame = Vec::new();
+        publish.encode(Version::V311, &mut frame);
+        let id_at = publish.id_at(Version::V311).unwrap();
+        let mut out = b"before".to_vec();
+        put_copy(&frame, id_at, PacketId::new(0x1234).unwrap(), &mut out);
+        assert_eq!(out, b"before\x32\x09\0\x01t\x12\x34body");
+        let publish = Publish::decode(0x30, b"\0\x01tbody", Version::V311).unwrap();
+        assert_eq!(publish.id_at(Version::V311), None);
+    }
+}

@@ -259,3 +259,142 @@ impl<'a> Suback<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MALFORMED: Reason = Reason::MALFORMED_PACKET;
+    const PROTOCOL: Reason = Reason::PROTOCOL_ERROR;
+
+    fn refused(version: Version, body: &[u8], expected: Reason) {
+        let found = Subscribe::decode(0x82, body, version).map_err(|violation| violation.reason);
+        assert_eq!(found, Err(expected), "{version} {body:02x?}");
+    }
+
+    #[test]
+    fn filters_come_with_their_options() {
+        let body = b"\0\x07\x02\x0b\x05\0\x03a/+\x01\0\x01#\x2e";
+        let subscribe = Subscribe::decode(0x82, body, Version::V5).unwrap();
+        assert_eq!(subscribe.packet_id.value(), 7);
+        assert_eq!(
+            subscribe.properties.subscription_ids().collect::<Vec<_>>(),
+            [5]
+        );
+        let options = SubscribeOptions {
+            qos: QoS::ExactlyOnce,
+            no_local: true,
+            retain_as_published: true,
+            retain_handling: RetainHandling::DoNotSend,
+        };
+        let expected = [
+            ("a/+", SubscribeOptions::with_qos(QoS::AtLeastOnce)),
+            ("#", options),
+        ];
+        assert_eq!(subscribe.filters().collect::<Vec<_>>(), expected);
+        // Written for version 3.1.1, only the QoS is left of the options.
+        let mut out = Vec::new();
+        subscribe.encode(Version::V311, &mut out);
+        assert_eq!(out, b"\x82\x0c\0\x07\0\x03a/+\x01\0\x01#\x02");
+    }
+
+    #[test]
+    fn options_are_bits() {
+        fn check(bits: u8, expected: Result<(), Reason>) {
+            let found = SubscribeOptions::from_bits(bits);
+            assert_eq!(
+                found.map(SubscribeOptions::bits).ok(),
+                expected.is_ok().then_some(bits)
+            );
+            assert_eq!(
+                found.map(|_| ()).map_err(|violation| violation.reason),
+                expected
+            );
+        }
+        for bits in [0, 1, 2, 0x04, 0x08, 0x10, 0x20, 0x2e] {
+            check(bits, Ok(()));
+        }
+        check(0x03, Err(PROTOCOL));
+        check(0x30, Err(PROTOCOL));
+        check(0x40, Err(MALFORMED));
+        check(0x80, Err(MALFORMED));
+        check(0xc1, Err(MALFORMED));
+    }
+
+    #[test]
+    fn wrong_forms_are_refused() {
+        use Version::{V5, V311};
+        for version in Version::ALL {
+            let with = |properties_len: &[u8], filters: &[u8]| {
+                let length: &[u8] = if version.is_v5() { properties_len } else { &[] };
+                [&[0, 1], length, filters].concat()
+            };
+            refused(version, &with(&[0], b""), PROTOCOL);
+            refused(version, &with(&[0], b"\0\0\x00"), MALFORMED);
+            refused(version, &with(&[0], b"\0\x01a"), MALFORMED);
+            refused(version, &with(&[0], b"\0\x02a\x00"), MALFORMED);
+            refused(version, &with(&[0], b"\0\x02a#\x00"), MALFORMED);
+            refused(version, &with(&[0], b"\0\x02+a\x00"), MALFORMED);
+            refused(version, &with(&[0], b"\0\x02a\0\x00"), MALFORMED);
+            refused(version, &with(&[0], b"\0\x01\xff\x00"), MALFORMED);
+            refused(version, &with(&[0], b"\0\x08$share/g\x00"), MALFORMED);
+            refused(version, &with(&[0], b"\0\x01a\x03"), PROTOCOL);
+            refused(version, &with(&[0], b"\0\x01a\x00\0"), MALFORMED);
+            refused(version, b"", MALFORMED);
+            refused(version, b"\x01", MALFORMED);
+            refused(version, b"\0\0\0\0\x01a\x00", PROTOCOL);
+        }
+        refused(V311, b"\0\x01\0\x01a\x04", MALFORMED);
+        refused(V5, b"\0\x01\0\0\x0a$share/g/a\x04", PROTOCOL);
+        refused(V5, b"\0\x01\x02\x0b\0\0\x01a\0", PROTOCOL);
+        refused(V5, b"\0\x01\x04\x0b\x01\x0b\x02\0\x01a\0", PROTOCOL);
+        refused(V5, b"\0\x01\x02\x01\0\0\x01a\0", MALFORMED);
+        refused(V5, b"\0\x01", MALFORMED);
+    }
+
+    #[test]
+    fn version_3_1_may_send_it_again() {
+        let body = b"\0\x01\0\x01a\0";
+        assert!(Subscribe::decode(0x8a, body, Version::V31).is_ok());
+        for first in [0x80, 0x81, 0x83, 0x8a] {
+            assert!(Subscribe::decode(first, body, Version::V311).is_err());
+        }
+    }
+
+    #[test]
+    fn suback_has_reasons_of_its_own() {
+        fn check(version: Version, body: &[u8], expected: Result<&[u8], Reason>) {
+            let found = Suback::decode(0x90, body, version);
+            let found = found
+                .map(|suback| suback.reasons)
+                .map_err(|violation| violation.reason);
+            assert_eq!(found, expected, "{version} {body:02x?}");
+        }
+        check(Version::V311, &[0, 1, 0, 1, 2, 0x80], Ok(&[0, 1, 2, 0x80]));
+        check(Version::V311, &[0, 1, 3], Err(PROTOCOL));
+        check(Version::V311, &[0, 1, 0x87], Err(PROTOCOL));
+        check(Version::V311, &[0, 1], Err(PROTOCOL));
+        check(Version::V311, &[0, 0, 1], Err(PROTOCOL));
+        check(
+            Version::V5,
+            &[0, 1, 0, 0, 1, 2, 0x87, 0xa2],
+            Ok(&[0, 1, 2, 0x87, 0xa2]),
+        );
+        check(Version::V5, &[0, 1, 0, 0x11], Err(PROTOCOL));
+        check(Version::V5, &[0, 1, 0], Err(PROTOCOL));
+        check(Version::V5, &[0, 1], Err(MALFORMED));
+    }
+
+    #[test]
+    fn a_refusal_is_0x80_before_version_5() {
+        let packet_id = PacketId::new(1).unwrap();
+        let suback = Suback {
+            packet_id,
+            properties: Properties::EMPTY,
+            reasons: &[2, 0x87, 0x8f],
+        };
+        let mut out = Vec::new();
+        suback.encode(Version::V311, &mut out);
+        assert_eq!(out, [0x90, 5, 0, 1, 2, 0x80, 0x80]);
+    }
+}

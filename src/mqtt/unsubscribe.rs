@@ -152,3 +152,64 @@ impl<'a> Unsuback<'a> {
         out.extend_from_slice(self.reasons);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MALFORMED: Reason = Reason::MALFORMED_PACKET;
+    const PROTOCOL: Reason = Reason::PROTOCOL_ERROR;
+
+    #[test]
+    fn filters_are_there_and_right() {
+        fn check(version: Version, body: &[u8], expected: Result<&[&str], Reason>) {
+            let found = Unsubscribe::decode(0xa2, body, version);
+            let found = found.map(|unsubscribe| unsubscribe.filters().collect::<Vec<_>>());
+            let found = found.map_err(|violation| violation.reason);
+            assert_eq!(
+                found,
+                expected.map(<[&str]>::to_vec),
+                "{version} {body:02x?}"
+            );
+        }
+        check(Version::V311, b"\0\x01\0\x01a\0\x01#", Ok(&["a", "#"]));
+        check(
+            Version::V5,
+            b"\0\x01\0\0\x0a$share/g/a",
+            Ok(&["$share/g/a"]),
+        );
+        check(Version::V5, b"\0\x01\x05\x26\0\0\0\0\0\x01a", Ok(&["a"]));
+        check(Version::V311, b"\0\x01", Err(PROTOCOL));
+        check(Version::V5, b"\0\x01\0", Err(PROTOCOL));
+        check(Version::V5, b"\0\x01", Err(MALFORMED));
+        check(Version::V311, b"\0\0\0\x01a", Err(PROTOCOL));
+        check(Version::V311, b"\0\x01\0\0", Err(MALFORMED));
+        check(Version::V311, b"\0\x01\0\x02a#", Err(MALFORMED));
+        check(Version::V311, b"\0\x01\0\x02a", Err(MALFORMED));
+        check(Version::V311, b"\0\x01\0\x01a\0", Err(MALFORMED));
+        check(Version::V311, b"\0\x01\0\x01\0", Err(MALFORMED));
+        check(Version::V5, b"\0\x01\x02\x0b\x01\0\x01a", Err(MALFORMED));
+        for first in [0xa0, 0xa1, 0xa3, 0xaa] {
+            assert!(Unsubscribe::decode(first, b"\0\x01\0\x01a", Version::V311).is_err());
+        }
+        assert!(Unsubscribe::decode(0xaa, b"\0\x01\0\x01a", Version::V31).is_ok());
+    }
+
+    #[test]
+    fn unsuback_has_reasons_in_version_5_only() {
+        fn check(version: Version, body: &[u8], expected: Result<&[u8], Reason>) {
+            let found = Unsuback::decode(0xb0, body, version);
+            let found = found
+                .map(|packet| packet.reasons)
+                .map_err(|violation| violation.reason);
+            assert_eq!(found, expected, "{version} {body:02x?}");
+        }
+        check(Version::V311, &[0, 1], Ok(&[]));
+        check(Version::V311, &[0, 1, 0], Err(MALFORMED));
+        check(Version::V311, &[0, 0], Err(PROTOCOL));
+        check(Version::V5, &[0, 1, 0, 0, 0x11, 0x87], Ok(&[0, 0x11, 0x87]));
+        check(Version::V5, &[0, 1, 0, 1], Err(PROTOCOL));
+        check(Version::V5, &[0, 1, 0], Err(PROTOCOL));
+        check(Version::V5, &[0, 1], Err(MALFORMED));
+    }
+}

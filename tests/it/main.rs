@@ -1,4 +1,6 @@
 //! Every test that needs the whole: one binary, a file a command or kind.
 
 mod client_layer;
+mod codec_roundtrip;
+mod packets;
 mod support;

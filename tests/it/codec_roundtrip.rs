@@ -1,0 +1,122 @@
+//! Every packet in every version is read as it was written, and no bytes make a decoder panic.
+
+use mqttx::mqtt::frame::{Scan, scan};
+use mqttx::mqtt::limits::PACKET_SIZE_MAX;
+use mqttx::mqtt::publish::put_copy;
+use mqttx::mqtt::{Packet, PacketId, PacketType, Version};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use crate::packets::{models, models_of, versions};
+
+fn cases() -> ProptestConfig {
+    ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(2_000)
+    }
+}
+
+/// What must hold for any bytes: no panic, and what was understood survives being written.
+fn read_any(frame: &[u8], version: Version) {
+    let Ok(packet) = Packet::decode(frame, version) else {
+        return;
+    };
+    // CONNECT says its own version.
+    let mut again = Vec::new();
+    packet.encode(version, &mut again);
+    assert!(
+        again.len() <= frame.len(),
+        "an encoder is never longer than what it was read from"
+    );
+    let second = Packet::decode(&again, version).unwrap();
+    let mut last = Vec::new();
+    second.encode(version, &mut last);
+    assert_eq!(last, again, "{packet:?}");
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn every_packet_is_read_as_it_was_written(
+        (version, model) in versions().prop_flat_map(|version| (Just(version), models(version)))
+    ) {
+        let frame = model.encode(version);
+        model.assert_is(&Packet::decode(&frame, version).unwrap());
+        let Scan::Head(head) = scan(&frame, PACKET_SIZE_MAX).unwrap() else { panic!("no head") };
+        prop_assert_eq!(head.total(), frame.len());
+    }
+
+    #[test]
+    fn a_packet_cut_short_or_followed_by_more_is_no_packet(
+        (version, model) in versions().prop_flat_map(|version| (Just(version), models(version))),
+        cut in any::<Index>(),
+    ) {
+        let mut frame = model.encode(version);
+        prop_assert!(Packet::decode(&frame[..cut.index(frame.len())], version).is_err());
+        frame.push(0);
+        prop_assert!(Packet::decode(&frame, version).is_err());
+    }
+
+    #[test]
+    fn a_changed_packet_never_panics(
+        (version, model) in versions().prop_flat_map(|version| (Just(version), models(version))),
+        as_version in versions(),
+        changes in vec((any::<Index>(), any::<u8>()), 1..4),
+    ) {
+        let mut frame = model.encode(version);
+        for (at, byte) in changes {
+            let at = at.index(frame.len());
+            frame[at] = byte;
+        }
+        read_any(&frame, as_version);
+    }
+
+    #[test]
+    fn a_packet_with_a_changed_body_never_panics(
+        (version, model) in versions().prop_flat_map(|version| (Just(version), models(version))),
+        cut in any::<Index>(),
+        insert in vec(any::<u8>(), 0..4),
+    ) {
+        let mut frame = model.encode(version);
+        let Scan::Head(head) = scan(&frame, PACKET_SIZE_MAX).unwrap() else { panic!("no head") };
+        let body = &mut frame[head.head_len..];
+        let mut changed = body.to_vec();
+        let at = cut.index(changed.len() + 1);
+        changed.truncate(at);
+        changed.extend_from_slice(&insert);
+        changed.extend_from_slice(&body[at..]);
+        // A second way to be wrong: the body as it is, under a Remaining Length that fits.
+        for body in [&changed[..], &changed[..at]] {
+            let mut frame = Vec::new();
+            mqttx::mqtt::frame::put_head(head.first, body.len(), &mut frame);
+            frame.extend_from_slice(body);
+            read_any(&frame, version);
+        }
+    }
+
+    #[test]
+    fn random_bytes_never_panic(bytes in vec(any::<u8>(), 0..200), version in versions()) {
+        read_any(&bytes, version);
+        let _ = scan(&bytes, 100);
+        if let Some((&first, body)) = bytes.split_first() {
+            let _ = Packet::decode_body(first, body, version);
+        }
+    }
+
+    #[test]
+    fn a_copy_differs_in_its_packet_identifier_only(
+        model in models_of(PacketType::Publish, Version::V5), id in 1..=u16::MAX
+    ) {
+        let frame = model.encode(Version::V5);
+        let Ok(Packet::Publish(mut publish)) = Packet::decode(&frame, Version::V5) else {
+            return Ok(());
+        };
+        let Some(id_at) = publish.id_at(Version::V5) else { return Ok(()) };
+        let mut copy = vec![0xff];
+        put_copy(&frame, id_at, PacketId::new(id).unwrap(), &mut copy);
+        publish.packet_id = PacketId::new(id);
+        prop_assert_eq!(Packet::decode(&copy[1..], Version::V5), Ok(Packet::Publish(publish)));
+    }
+}
