@@ -4,4 +4,5 @@ mod client_layer;
 mod codec_differential;
 mod codec_roundtrip;
 mod packets;
+mod spec;
 mod support;

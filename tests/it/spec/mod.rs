@@ -1,0 +1,64 @@
+//! Conformance: the scripts of `tests/spec`, one a rule of the MQTT standards, and what runs them.
+//!
+//! One corpus, several worlds: the broker's binary over TCP, and any other broker, to learn what it does
+//! (`MQTTX_SPEC_BROKER=host:port cargo test --test it spec::foreign`). The runner's bytes are its own
+//! (`wire`, `property`): nothing of `mqttx::mqtt` is used, so that two readings of the standard meet.
+//! `MQTTX_SPEC_ONLY=text` runs the cases whose line has that text.
+
+mod matching;
+mod property;
+mod run;
+mod script;
+mod suite;
+mod tcp;
+mod wire;
+mod world;
+
+use crate::spec::tcp::Tcp;
+use std::net::ToSocketAddrs;
+
+/// So many cases sleep or wait for the broker at one time.
+const THREADS: usize = 24;
+
+#[test]
+fn scripts_are_many_and_named_by_rule() {
+    let cases = suite::read_all();
+    assert!(cases.len() >= 300, "only {} cases", cases.len());
+    for case in &cases {
+        let (family, number) = case.rule.split_once('-').unwrap_or((&case.rule, ""));
+        let known =
+            matches!(family, "MQTT" | "MQTT31") && number.starts_with(|c: char| c.is_ascii_digit());
+        assert!(
+            known,
+            "{}:{} names no rule: {}",
+            case.file, case.line, case.rule
+        );
+    }
+}
+
+#[test]
+fn foreign_broker_is_as_the_notes_say() {
+    let Ok(address) = std::env::var("MQTTX_SPEC_BROKER") else {
+        println!("set MQTTX_SPEC_BROKER=host:port to compare another broker");
+        return;
+    };
+    let address = address.to_socket_addrs().unwrap().next().unwrap();
+    let cases = suite::read_all();
+    let report = suite::run_all(&cases, THREADS, || Tcp::new(address, false));
+    let (noted, new): (Vec<_>, Vec<_>) = report.failed.iter().partition(|f| f.noted.is_some());
+    for failure in noted {
+        let head = failure.text.lines().next().unwrap_or_default();
+        println!(
+            "differs, as noted: {head}\n    {}",
+            failure.noted.as_deref().unwrap_or_default()
+        );
+    }
+    println!("{}", report.summary());
+    let new: Vec<&str> = new.iter().map(|f| f.text.as_str()).collect();
+    assert!(
+        new.is_empty(),
+        "{} differences without a note:\n\n{}",
+        new.len(),
+        new.join("\n\n")
+    );
+}

@@ -1,0 +1,658 @@
+//! Runs one case in a world: sends what it says, compares what comes, and tells the story when they differ.
+
+use crate::spec::matching;
+use crate::spec::matching::Args;
+use crate::spec::script::Act;
+use crate::spec::script::Case;
+use crate::spec::script::Step;
+use crate::spec::wire;
+use crate::spec::wire::Filter;
+use crate::spec::wire::Packet;
+use crate::spec::wire::Version;
+use crate::spec::world::Event;
+use crate::spec::world::World;
+use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::time::Duration;
+use std::time::Instant;
+
+pub(crate) enum Outcome {
+    Passed,
+    /// This world cannot run the case, and why.
+    Skipped(String),
+    Failed(String),
+}
+
+/// One client of the case, by the name the script gives it.
+pub(crate) struct Peer {
+    pub(crate) name: String,
+    pub(crate) version: Version,
+    connection: usize,
+    accepted: bool,
+    pub(crate) sent_id: u64,
+    pub(crate) received_id: u64,
+    publishes: u64,
+    /// What the client said it takes, in bytes [MQTT-3.1.2-24].
+    packet_max: u64,
+    /// Topics by the aliases the broker gave them on this connection.
+    aliases: HashMap<u64, Vec<u8>>,
+    /// PUBLISHes that came before the acknowledgement a step was waiting for.
+    early: VecDeque<Packet>,
+}
+
+enum Stop {
+    Skip(String),
+    Fail(String),
+}
+
+impl From<String> for Stop {
+    fn from(what: String) -> Self {
+        Self::Fail(what)
+    }
+}
+
+pub(crate) type Variables = HashMap<String, Vec<u8>>;
+
+struct Run<'a> {
+    world: &'a mut dyn World,
+    version: Version,
+    namespace: String,
+    variables: Variables,
+    peers: Vec<Peer>,
+    /// `got` and `rest` after a step of `b|c`.
+    aliases: HashMap<String, String>,
+    story: Vec<String>,
+}
+
+pub(crate) fn run(
+    world: &mut dyn World,
+    case: &Case,
+    version: Version,
+    row: &[(String, Vec<u8>)],
+    namespace: &str,
+) -> Outcome {
+    let mut run = Run {
+        world,
+        version,
+        namespace: namespace.to_owned(),
+        variables: Variables::new(),
+        peers: Vec::new(),
+        aliases: HashMap::new(),
+        story: Vec::new(),
+    };
+    for (name, value) in row {
+        let value = value.iter().flat_map(|b| match b {
+            b'~' => namespace.as_bytes().to_vec(),
+            b => vec![*b],
+        });
+        run.variables.insert(name.clone(), value.collect());
+    }
+    match run.steps(&case.steps) {
+        Ok(()) => Outcome::Passed,
+        Err((_, Stop::Skip(why))) => Outcome::Skipped(why),
+        Err((step, Stop::Fail(why))) => {
+            let row: Vec<String> = row
+                .iter()
+                .map(|(n, v)| format!("{n}={}", wire::show(v)))
+                .collect();
+            let story = run.story.join("\n      ");
+            Outcome::Failed(format!(
+                "{}:{} {} [{}] {} {}\n  at {}\n  {why}\n  so far:\n      {story}",
+                case.file,
+                case.line,
+                case.rule,
+                version.name(),
+                case.title,
+                row.join(" "),
+                step
+            ))
+        }
+    }
+}
+
+impl Run<'_> {
+    fn steps(&mut self, steps: &[Step]) -> Result<(), (String, Stop)> {
+        for step in steps {
+            let here = |stop: Stop| (format!("line {}: {}", step.line, step.text), stop);
+            match &step.act {
+                Act::Repeat { count, name, steps } => {
+                    let words = std::slice::from_ref(count);
+                    let count = Args::new(words, &self.namespace, &self.variables);
+                    let count = count
+                        .and_then(|args| args.count())
+                        .map_err(|e| here(e.into()))?;
+                    for i in 1..=count {
+                        self.variables
+                            .insert(name.clone(), i.to_string().into_bytes());
+                        self.steps(steps)?;
+                    }
+                }
+                Act::AnyOrder(steps) => self.any_order(steps).map_err(here)?,
+                Act::After(time) => {
+                    self.story.push(format!("{time:?} pass"));
+                    self.world
+                        .pass(*time)
+                        .map_err(|why| here(Stop::Skip(why)))?;
+                }
+                Act::Needs { name, range } => {
+                    let value = self.variables.get(name).and_then(|v| wire::number(v));
+                    if !value.is_some_and(|v| matching::number_fits(range, v)) {
+                        let value = value.map_or("unknown".to_owned(), |v| v.to_string());
+                        let why = format!("the broker's {name} is {value}, not {range}");
+                        return Err(here(Stop::Skip(why)));
+                    }
+                }
+                Act::Peer { peers, verb, words } => {
+                    let args = Args::new(words, &self.namespace, &self.variables)
+                        .map_err(|e| here(e.into()))?;
+                    self.peer_step(peers, verb, &args).map_err(here)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn peer_step(&mut self, names: &[String], verb: &str, args: &Args) -> Result<(), Stop> {
+        if let [_, _, ..] = names {
+            return self.whichever(names, verb, args);
+        }
+        let name = self.aliases.get(&names[0]).unwrap_or(&names[0]).clone();
+        if matches!(verb, "open" | "connect") {
+            return self.open(&name, verb, args);
+        }
+        let at = self.peers.iter().position(|p| p.name == name);
+        let at = at.ok_or_else(|| format!("{name} is not connected"))?;
+        match verb {
+            "send" => self.send(at, args)?,
+            "send-hex" => {
+                let bytes = args.raw(0)?;
+                self.send_bytes(at, &bytes)?;
+            }
+            "send-body" => {
+                let first = args.first_byte()?;
+                let bytes = wire::frame(first, &args.raw(1)?);
+                self.send_bytes(at, &bytes)?;
+            }
+            "expect" if args.kind()? == "nothing" => self.expect_nothing(at)?,
+            "expect" => {
+                self.expect(at, args.kind()?, &args.rest()).map(drop)?;
+            }
+            "closes" => self.closes(at, args)?,
+            "publish" => self.publish(at, args)?,
+            "receive" => {
+                let packet = self.expect(at, "publish", args)?;
+                self.acknowledge(at, &packet)?;
+            }
+            "subscribe" | "unsubscribe" => self.subscribe(at, verb, args)?,
+            "disconnect" => {
+                self.send_packet(at, "disconnect", args)?;
+                self.to_the_end(at)?;
+            }
+            "drop" => {
+                self.story.push(format!("{name} drops"));
+                let connection = self.peers[at].connection;
+                self.world.cut(connection)?;
+            }
+            "ping" => {
+                self.send_packet(at, "pingreq", &Args::default())?;
+                self.expect_reply(at, "pingresp", &Args::default())?;
+            }
+            "received" => args.check_count(self.peers[at].publishes)?,
+            other => return Err(Stop::Fail(format!("nothing does {other}"))),
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, name: &str, verb: &str, args: &Args) -> Result<(), Stop> {
+        let version = args.version().unwrap_or(self.version);
+        let connection = self.world.open(version)?;
+        self.story
+            .push(format!("{name} opens a connection ({})", version.name()));
+        let old = self
+            .peers
+            .iter()
+            .position(|p| p.name == name)
+            .map(|at| self.peers.remove(at));
+        self.peers.push(Peer {
+            name: name.to_owned(),
+            version,
+            connection,
+            accepted: false,
+            sent_id: old.as_ref().map_or(0, |p| p.sent_id),
+            received_id: old.as_ref().map_or(0, |p| p.received_id),
+            publishes: old.as_ref().map_or(0, |p| p.publishes),
+            packet_max: u64::MAX,
+            aliases: HashMap::new(),
+            early: VecDeque::new(),
+        });
+        if verb == "connect" {
+            let at = self.peers.len() - 1;
+            let (sent, expected) = args.split();
+            self.send_packet(at, "connect", &sent)?;
+            self.expect(at, "connack", &expected)?;
+        }
+        Ok(())
+    }
+
+    // ---- sending ----------------------------------------------------------------------------------------
+
+    fn send(&mut self, at: usize, args: &Args) -> Result<(), Stop> {
+        let kind = args.kind()?.to_owned();
+        self.send_packet(at, &kind, &args.rest())
+    }
+
+    fn send_packet(&mut self, at: usize, kind: &str, args: &Args) -> Result<(), Stop> {
+        let (packet, filters) = self.build(at, kind, args)?;
+        let bytes = wire::encode(&packet, &filters, self.peers[at].version)?;
+        self.story
+            .push(format!("{} → {}", self.peers[at].name, packet.show()));
+        self.send_bytes(at, &bytes)
+    }
+
+    fn send_bytes(&mut self, at: usize, bytes: &[u8]) -> Result<(), Stop> {
+        let peer = &self.peers[at];
+        self.story
+            .push(format!("{} → {}", peer.name, wire::hex(bytes)));
+        self.world.send(peer.connection, bytes)?;
+        Ok(())
+    }
+
+    /// Fields as written, with what a script may leave out: the client id, Packet Identifiers.
+    fn build(
+        &mut self,
+        at: usize,
+        kind: &str,
+        args: &Args,
+    ) -> Result<(Packet, Vec<Filter>), String> {
+        let known = wire::KINDS.iter().find(|k| **k == kind);
+        let mut packet = Packet {
+            kind: known.ok_or_else(|| format!("no packet {kind}"))?,
+            ..Packet::default()
+        };
+        let filters = if kind.ends_with("subscribe") {
+            args.filters()?
+        } else {
+            Vec::new()
+        };
+        for (key, value) in args.pairs() {
+            match key.strip_prefix('.') {
+                Some(name) => packet.properties.push((name.to_owned(), value.to_vec())),
+                None => packet.fields.push((key.to_owned(), value.to_vec())),
+            }
+        }
+        let peer = &mut self.peers[at];
+        if kind == "connect" {
+            let max = packet
+                .property("maximum-packet-size")
+                .and_then(wire::number);
+            peer.packet_max = max.unwrap_or(u64::MAX);
+        }
+        let mut default = |name: &str, value: String| {
+            if packet.field(name).is_none() {
+                packet.fields.push((name.to_owned(), value.into_bytes()));
+            }
+        };
+        match kind {
+            "connect" => {
+                default("id", format!("{}{}", self.namespace, peer.name));
+                default("clean", "1".to_owned());
+            }
+            "puback" | "pubrec" | "pubcomp" => default("id", peer.received_id.to_string()),
+            "pubrel" => default("id", peer.sent_id.to_string()),
+            "subscribe" | "unsubscribe" => default("id", (peer.sent_id + 1).to_string()),
+            "publish" if packet.number("qos").unwrap_or(0) > 0 => {
+                let id = (peer.sent_id + 1).to_string();
+                if packet.field("id").is_none() {
+                    packet.fields.push(("id".to_owned(), id.into_bytes()));
+                }
+            }
+            _ => (),
+        }
+        if matches!(kind, "publish" | "subscribe" | "unsubscribe" | "pubrel") {
+            peer.sent_id = packet.number("id").unwrap_or(peer.sent_id);
+        }
+        Ok((packet, filters))
+    }
+
+    fn publish(&mut self, at: usize, args: &Args) -> Result<(), Stop> {
+        self.send_packet(at, "publish", args)?;
+        let fine = Args::of(&[("reason", "0|16")]);
+        match args.number("qos") {
+            Some(1) => self.expect_reply(at, "puback", &fine)?,
+            Some(2) => {
+                self.expect_reply(at, "pubrec", &fine)?;
+                self.send_packet(at, "pubrel", &Args::default())?;
+                self.expect_reply(at, "pubcomp", &Args::default())?;
+            }
+            _ => (),
+        }
+        Ok(())
+    }
+
+    fn acknowledge(&mut self, at: usize, packet: &Packet) -> Result<(), Stop> {
+        match packet.number("qos") {
+            Some(1) => self.send_packet(at, "puback", &Args::default()),
+            Some(2) => {
+                self.send_packet(at, "pubrec", &Args::default())?;
+                self.expect_reply(at, "pubrel", &Args::default())?;
+                self.send_packet(at, "pubcomp", &Args::default())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn subscribe(&mut self, at: usize, verb: &str, args: &Args) -> Result<(), Stop> {
+        let (sent, mut expected) = args.split();
+        self.send_packet(at, verb, &sent)?;
+        let reply = if verb == "subscribe" {
+            "suback"
+        } else {
+            "unsuback"
+        };
+        let v5 = self.peers[at].version == Version::V5;
+        if expected.is_empty() && (verb == "subscribe" || v5) {
+            let filters = sent.filters()?;
+            let codes = filters
+                .iter()
+                .map(|(_, o)| if verb == "subscribe" { o & 3 } else { 0 });
+            let codes: Vec<String> = codes.map(|c| c.to_string()).collect();
+            expected = Args::of(&[("codes", &codes.join(","))]);
+        }
+        self.expect_reply(at, reply, &expected)
+    }
+
+    // ---- expecting --------------------------------------------------------------------------------------
+
+    /// The next event, without what other cases publish; one PINGRESP is nobody else's.
+    fn next(&mut self, at: usize, patience: Duration) -> Result<Option<Packet>, Stop> {
+        let packet = match self.peers[at].early.pop_front() {
+            Some(packet) => Some(packet),
+            None => self.arriving(at, patience)?,
+        };
+        if let Some(publish) = packet.as_ref().filter(|p| p.kind == "publish") {
+            self.peers[at].received_id = publish.number("id").unwrap_or(0);
+        }
+        Ok(packet)
+    }
+
+    fn arriving(&mut self, at: usize, patience: Duration) -> Result<Option<Packet>, Stop> {
+        let until = Instant::now() + patience;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let peer = &mut self.peers[at];
+            match self.world.next(peer.connection, left)? {
+                Event::Quiet => return Ok(None),
+                Event::End => {
+                    self.story
+                        .push(format!("{} ← the end of the connection", peer.name));
+                    return Ok(Some(Packet {
+                        kind: "end",
+                        ..Packet::default()
+                    }));
+                }
+                Event::Packet(bytes) => {
+                    let read = wire::decode(&bytes, peer.version);
+                    let shown = read.as_ref().map_or_else(Clone::clone, Packet::show);
+                    let foreign = read.as_ref().is_ok_and(|p| foreign(p, &self.namespace));
+                    if foreign {
+                        continue;
+                    }
+                    self.story.push(format!(
+                        "{} ← {shown}\n      {} ← {}",
+                        peer.name,
+                        peer.name,
+                        wire::hex(&bytes)
+                    ));
+                    let mut packet =
+                        read.map_err(|e| format!("the broker's own packet is wrong: {e}"))?;
+                    if bytes.len() as u64 > peer.packet_max {
+                        return Err(Stop::Fail(format!(
+                            "{} bytes for a client that takes {}",
+                            bytes.len(),
+                            peer.packet_max
+                        )));
+                    }
+                    resolve_alias(&mut packet, &mut peer.aliases)?;
+                    match packet.kind {
+                        "connack" => peer.accepted = packet.number("reason") == Some(0),
+                        "publish" => peer.publishes += 1,
+                        _ => (),
+                    }
+                    return Ok(Some(packet));
+                }
+            }
+        }
+    }
+
+    fn expect(&mut self, at: usize, kind: &str, args: &Args) -> Result<Packet, Stop> {
+        let wanted = format!("expected: {kind} {}", args.show());
+        let patience = self.world.patience();
+        let Some(packet) = self.next(at, patience)? else {
+            return Err(Stop::Fail(format!("{wanted}\n  came:     nothing")));
+        };
+        let found = matching::check(kind, args, &packet, &self.peers[at]);
+        let captured =
+            found.map_err(|why| format!("{wanted}\n  came:     {}\n  {why}", packet.show()))?;
+        self.variables.extend(captured);
+        Ok(packet)
+    }
+
+    /// Waits for an acknowledgement; Application Messages may come before it and are kept for later steps.
+    fn expect_reply(&mut self, at: usize, kind: &str, args: &Args) -> Result<(), Stop> {
+        let patience = self.world.patience();
+        let mut early = std::mem::take(&mut self.peers[at].early);
+        let packet = loop {
+            match self.arriving(at, patience)? {
+                Some(packet) if packet.kind == "publish" => early.push_back(packet),
+                other => break other,
+            }
+        };
+        if let Some(packet) = packet {
+            self.peers[at].early.push_front(packet);
+        }
+        self.expect(at, kind, args)?;
+        self.peers[at].early = early;
+        Ok(())
+    }
+
+    fn expect_nothing(&mut self, at: usize) -> Result<(), Stop> {
+        let quiet = self.world.quiet();
+        match self.next(at, quiet)? {
+            None => Ok(()),
+            Some(packet) => Err(Stop::Fail(format!(
+                "expected: nothing\n  came:     {}",
+                packet.show()
+            ))),
+        }
+    }
+
+    /// The broker ends the connection; in v5 it says why first.
+    fn closes(&mut self, at: usize, args: &Args) -> Result<(), Stop> {
+        let patience = self.world.patience();
+        let peer = &self.peers[at];
+        let v5 = peer.version == Version::V5;
+        let last = if peer.accepted {
+            "disconnect"
+        } else {
+            "connack"
+        };
+        let code = args.code();
+        let mut packet = self.next(at, patience)?;
+        let reason = packet
+            .as_ref()
+            .filter(|p| v5 && p.kind == last)
+            .and_then(|p| p.number("reason"));
+        let fits = match code.as_deref() {
+            Some(_)
+                if !self.world.gives_reasons()
+                    && packet.as_ref().is_some_and(|p| p.kind == "end") =>
+            {
+                true
+            }
+            Some("silently") => packet.as_ref().is_some_and(|p| p.kind == "end"),
+            Some(code) if v5 => reason.is_some_and(|r| matching::number_fits(code, r)),
+            _ => reason.is_none_or(|r| r >= 0x80),
+        };
+        if fits && reason.is_some() {
+            packet = self.next(at, patience)?;
+        }
+        let ended = packet.as_ref().is_some_and(|p| p.kind == "end");
+        if fits && ended {
+            return Ok(());
+        }
+        let came = packet.map_or("nothing".to_owned(), |p| p.show());
+        let code = code.map_or("the end".to_owned(), |c| {
+            if v5 {
+                format!("{last} {c}, then the end")
+            } else {
+                "the end".to_owned()
+            }
+        });
+        Err(Stop::Fail(format!("expected: {code}\n  came:     {came}")))
+    }
+
+    /// After our DISCONNECT nothing more is due; what crossed it on the way is read away.
+    fn to_the_end(&mut self, at: usize) -> Result<(), Stop> {
+        let patience = self.world.patience();
+        while let Some(packet) = self.next(at, patience)? {
+            if packet.kind == "end" {
+                return Ok(());
+            }
+        }
+        Err(Stop::Fail(
+            "the broker keeps the connection open after DISCONNECT".to_owned(),
+        ))
+    }
+
+    /// `b|c expect publish …`: one of them gets it and is called `got` from then on, the other `rest`.
+    fn whichever(&mut self, names: &[String], verb: &str, args: &Args) -> Result<(), Stop> {
+        let until = Instant::now() + self.world.patience();
+        loop {
+            for name in names {
+                let at = self.peers.iter().position(|p| &p.name == name);
+                let at = at.ok_or_else(|| format!("{name} is not connected"))?;
+                let Some(packet) = self.next(at, Duration::from_millis(10))? else {
+                    continue;
+                };
+                let (kind, wanted) = match verb {
+                    "receive" => ("publish", args.clone()),
+                    _ => (args.kind()?, args.rest()),
+                };
+                let found = matching::check(kind, &wanted, &packet, &self.peers[at]);
+                self.variables.extend(found.map_err(|why| {
+                    format!(
+                        "expected: {kind} {}\n  came:     {}\n  {why}",
+                        wanted.show(),
+                        packet.show()
+                    )
+                })?);
+                if verb == "receive" {
+                    self.acknowledge(at, &packet)?;
+                }
+                let rest = names
+                    .iter()
+                    .find(|n| *n != name)
+                    .cloned()
+                    .unwrap_or_default();
+                self.aliases =
+                    HashMap::from([("got".to_owned(), name.clone()), ("rest".to_owned(), rest)]);
+                return Ok(());
+            }
+            if Instant::now() >= until {
+                return Err(Stop::Fail(format!(
+                    "expected: {}\n  came:     nothing",
+                    args.show()
+                )));
+            }
+        }
+    }
+
+    /// Packets that may come in any order; each step takes one.
+    fn any_order(&mut self, steps: &[Step]) -> Result<(), Stop> {
+        let mut due = Vec::new();
+        for step in steps {
+            let Act::Peer { peers, verb, words } = &step.act else {
+                return Err(Stop::Fail("only packets can come in any order".to_owned()));
+            };
+            let args = Args::new(words, &self.namespace, &self.variables)?;
+            let at = self.peers.iter().position(|p| p.name == peers[0]);
+            let at = at.ok_or_else(|| format!("{} is not connected", peers[0]))?;
+            let (kind, wanted) = match verb.as_str() {
+                "receive" => ("publish".to_owned(), args),
+                "expect" => (args.kind()?.to_owned(), args.rest()),
+                other => return Err(Stop::Fail(format!("{other} in any order"))),
+            };
+            due.push((at, kind, wanted, verb == "receive"));
+        }
+        let patience = self.world.patience();
+        while let Some((at, ..)) = due.first() {
+            let at = *at;
+            let packet = self.next(at, patience)?;
+            let left = |due: &[(usize, String, Args, bool)]| {
+                let of_peer = due.iter().filter(|d| d.0 == at);
+                of_peer
+                    .map(|d| format!("{} {}", d.1, d.2.show()))
+                    .collect::<Vec<_>>()
+                    .join("\n            ")
+            };
+            let Some(packet) = packet else {
+                return Err(Stop::Fail(format!(
+                    "expected: {}\n  came:     nothing",
+                    left(&due)
+                )));
+            };
+            let fits = |d: &(usize, String, Args, bool)| {
+                d.0 == at && matching::check(&d.1, &d.2, &packet, &self.peers[at]).is_ok()
+            };
+            let Some(found) = due.iter().position(fits) else {
+                return Err(Stop::Fail(format!(
+                    "expected: {}\n  came:     {}",
+                    left(&due),
+                    packet.show()
+                )));
+            };
+            let (_, kind, wanted, receives) = due.remove(found);
+            let captured = matching::check(&kind, &wanted, &packet, &self.peers[at])?;
+            self.variables.extend(captured);
+            if receives {
+                self.acknowledge(at, &packet)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A PUBLISH of another case that a wide filter such as `#` let in.
+fn foreign(packet: &Packet, namespace: &str) -> bool {
+    let topic = packet.field("topic").unwrap_or_default();
+    let has = topic
+        .windows(namespace.len())
+        .any(|part| part == namespace.as_bytes());
+    packet.kind == "publish" && !topic.is_empty() && !has
+}
+
+/// Puts the topic in where only its alias came.
+fn resolve_alias(packet: &mut Packet, known: &mut HashMap<u64, Vec<u8>>) -> Result<(), String> {
+    let of_name = |(name, _): &&(String, Vec<u8>)| name == "topic-alias";
+    let alias = packet
+        .properties
+        .iter()
+        .find(of_name)
+        .and_then(|(_, v)| wire::number(v));
+    let topic = packet
+        .fields
+        .iter_mut()
+        .find(|(name, _)| name == "topic")
+        .map(|(_, v)| v);
+    if let (Some(alias), Some(topic)) = (alias, topic) {
+        if topic.is_empty() {
+            let first = known
+                .get(&alias)
+                .ok_or("the broker uses an alias it never set")?;
+            topic.clone_from(first);
+        } else {
+            known.insert(alias, topic.clone());
+        }
+    }
+    Ok(())
+}

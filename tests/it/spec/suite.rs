@@ -1,0 +1,166 @@
+//! All cases against one broker, many at a time, and what came of them.
+
+use crate::spec::run;
+use crate::spec::run::Outcome;
+use crate::spec::script;
+use crate::spec::script::Act;
+use crate::spec::script::Case;
+use crate::spec::script::Step;
+use crate::spec::wire::Version;
+use crate::spec::world::World;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Every script under `tests/spec`, in the order of their names.
+pub(crate) fn read_all() -> Vec<Case> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/spec");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    files.sort();
+    assert!(!files.is_empty(), "no scripts in {}", root.display());
+    let mut cases = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let name = file
+            .strip_prefix(root.parent().unwrap().parent().unwrap())
+            .unwrap();
+        match script::parse(&name.display().to_string(), &text) {
+            Ok(list) => cases.extend(list),
+            Err(why) => panic!("{why}"),
+        }
+    }
+    cases
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|e| e == "txt") {
+            files.push(path);
+        }
+    }
+}
+
+/// What became of each run of each case.
+#[derive(Default)]
+pub(crate) struct Report {
+    pub(crate) passed: Vec<String>,
+    pub(crate) skipped: Vec<String>,
+    pub(crate) failed: Vec<Failure>,
+}
+
+pub(crate) struct Failure {
+    /// Why mosquitto is known to do something else here.
+    pub(crate) noted: Option<String>,
+    pub(crate) text: String,
+}
+
+impl Report {
+    pub(crate) fn cases_run(&self) -> usize {
+        self.passed.len() + self.failed.len()
+    }
+
+    pub(crate) fn summary(&self) -> String {
+        let (passed, failed) = (self.passed.len(), self.failed.len());
+        let mut text = format!(
+            "{passed} passed, {failed} failed, {} skipped",
+            self.skipped.len()
+        );
+        for line in &self.skipped {
+            text += &format!("\nskipped: {line}");
+        }
+        text
+    }
+}
+
+/// One case with one version and one row of its table.
+struct Item<'a> {
+    case: &'a Case,
+    version: Version,
+    row: &'a [(String, Vec<u8>)],
+}
+
+/// `world` makes a place for one case; `threads` of them run at a time.
+pub(crate) fn run_all<W: World>(
+    cases: &[Case],
+    threads: usize,
+    world: impl Fn() -> W + Sync,
+) -> Report {
+    let only = std::env::var("MQTTX_SPEC_ONLY").unwrap_or_default();
+    let mut items: Vec<Item<'_>> = Vec::new();
+    for case in cases {
+        for version in &case.versions {
+            let rows = case.rows.iter().map(|row| Item {
+                case,
+                version: *version,
+                row,
+            });
+            items.extend(rows.filter(|item| item.name().contains(&only)));
+        }
+    }
+    // The long ones first, so that none of them is left alone at the end.
+    items.sort_by_key(|item| std::cmp::Reverse(waits(&item.case.steps)));
+    let salt = std::process::id() % 46_656;
+    let next = AtomicUsize::new(0);
+    let report = Mutex::new(Report::default());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(index) else { return };
+                    let namespace = format!("n{salt:x}x{index}y");
+                    let outcome =
+                        run::run(&mut world(), item.case, item.version, item.row, &namespace);
+                    let mut report = report.lock().unwrap();
+                    match outcome {
+                        Outcome::Passed => report.passed.push(item.name()),
+                        Outcome::Skipped(why) => {
+                            report.skipped.push(format!("{}: {why}", item.name()))
+                        }
+                        Outcome::Failed(text) => {
+                            report.failed.push(Failure {
+                                noted: item.case.differs_mosquitto.clone(),
+                                text,
+                            });
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let mut report = report.into_inner().unwrap();
+    report.passed.sort();
+    report.skipped.sort();
+    report.failed.sort_by(|a, b| a.text.cmp(&b.text));
+    report
+}
+
+impl Item<'_> {
+    fn name(&self) -> String {
+        let case = self.case;
+        format!(
+            "{}:{} {} [{}] {}",
+            case.file,
+            case.line,
+            case.rule,
+            self.version.name(),
+            case.title
+        )
+    }
+}
+
+fn waits(steps: &[Step]) -> Duration {
+    let of_step = |step: &Step| match &step.act {
+        Act::After(time) => *time,
+        Act::Repeat { steps, .. } => waits(steps),
+        _ => Duration::ZERO,
+    };
+    steps.iter().map(of_step).sum()
+}
