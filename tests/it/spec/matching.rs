@@ -43,9 +43,9 @@ impl Args {
                             .get(name)
                             .ok_or_else(|| format!("no variable {name}"))?;
                         match (*plus, wire::number(known)) {
-                            (0, _) => value.extend(known),
+                            (0, _) => value.extend_from_slice(known),
                             (plus, Some(number)) => {
-                                value.extend((number + plus).to_string().bytes())
+                                value.extend_from_slice((number + plus).to_string().as_bytes());
                             }
                             _ => return Err(format!("{name} is no number")),
                         }
@@ -334,10 +334,9 @@ fn properties_fit(args: &Args, packet: &Packet, lax: bool) -> Result<(), String>
             .map(|(_, v)| v)
             .collect();
         let optional = format!("?{key}");
-        if let Some((_, pattern)) = args.pairs().find(|(k, _)| *k == optional) {
-            if packet.properties.iter().any(|(n, _)| n == row.name) {
-                wanted.push(pattern);
-            }
+        let there_at_all = packet.property(row.name).is_some();
+        if let Some((_, pattern)) = args.pairs().find(|(k, _)| *k == optional && there_at_all) {
+            wanted.push(pattern);
         }
         let of_name = packet.properties.iter().filter(|(n, _)| n == row.name);
         let mut there: Vec<&[u8]> = of_name.map(|(_, v)| v.as_slice()).collect();

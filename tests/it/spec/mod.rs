@@ -5,6 +5,11 @@
 //! (`wire`, `property`): nothing of `mqttx::mqtt` is used, so that two readings of the standard meet.
 //! `MQTTX_SPEC_ONLY=text` runs the cases whose line has that text.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+#![expect(clippy::print_stdout, reason = "what was skipped is said aloud")]
+
+mod core;
+mod expect;
 mod matching;
 mod property;
 mod run;
@@ -14,6 +19,7 @@ mod tcp;
 mod wire;
 mod world;
 
+use crate::spec::core::Core;
 use crate::spec::tcp::Tcp;
 use std::net::ToSocketAddrs;
 
@@ -61,4 +67,22 @@ fn foreign_broker_is_as_the_notes_say() {
         new.len(),
         new.join("\n\n")
     );
+}
+
+#[test]
+fn core_keeps_the_standard() {
+    check_core(1);
+}
+
+#[test]
+fn core_of_several_workers_keeps_the_standard() {
+    check_core(3);
+}
+
+/// Every case runs here: time costs nothing, so none is skipped for it.
+fn check_core(workers: u16) {
+    let cases = suite::read_all();
+    let report = suite::run_all(&cases, 2, || Core::new(workers));
+    println!("{}", report.summary());
+    report.check();
 }

@@ -58,12 +58,27 @@ pub(crate) struct Report {
 pub(crate) struct Failure {
     /// Why mosquitto is known to do something else here.
     pub(crate) noted: Option<String>,
+    /// What our own broker is known to do wrong here.
+    pub(crate) open: Option<String>,
     pub(crate) text: String,
 }
 
 impl Report {
-    pub(crate) fn cases_run(&self) -> usize {
-        self.passed.len() + self.failed.len()
+    /// What every runner of our own broker demands: enough was run, and nothing failed.
+    pub(crate) fn check(&self) {
+        let ran = self.passed.len() + self.failed.len();
+        assert!(ran >= 300 || !only().is_empty(), "only {ran} cases ran");
+        let (open, new): (Vec<_>, Vec<_>) = self.failed.iter().partition(|f| f.open.is_some());
+        for failure in open {
+            println!("open: {}", failure.text.lines().next().unwrap_or_default());
+        }
+        let texts: Vec<&str> = new.iter().map(|f| f.text.as_str()).collect();
+        assert!(
+            texts.is_empty(),
+            "{} cases failed:\n\n{}",
+            texts.len(),
+            texts.join("\n\n")
+        );
     }
 
     pub(crate) fn summary(&self) -> String {
@@ -92,7 +107,7 @@ pub(crate) fn run_all<W: World>(
     threads: usize,
     world: impl Fn() -> W + Sync,
 ) -> Report {
-    let only = std::env::var("MQTTX_SPEC_ONLY").unwrap_or_default();
+    let only = only();
     let mut items: Vec<Item<'_>> = Vec::new();
     for case in cases {
         for version in &case.versions {
@@ -116,17 +131,17 @@ pub(crate) fn run_all<W: World>(
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(item) = items.get(index) else { return };
                     let namespace = format!("n{salt:x}x{index}y");
-                    let outcome =
-                        run::run(&mut world(), item.case, item.version, item.row, &namespace);
+                    let outcome = item.run(&world, &namespace);
                     let mut report = report.lock().unwrap();
                     match outcome {
                         Outcome::Passed => report.passed.push(item.name()),
                         Outcome::Skipped(why) => {
-                            report.skipped.push(format!("{}: {why}", item.name()))
+                            report.skipped.push(format!("{}: {why}", item.name()));
                         }
                         Outcome::Failed(text) => {
                             report.failed.push(Failure {
                                 noted: item.case.differs_mosquitto.clone(),
+                                open: item.case.open.clone(),
                                 text,
                             });
                         }
@@ -143,6 +158,14 @@ pub(crate) fn run_all<W: World>(
 }
 
 impl Item<'_> {
+    /// A panic of the broker's core is a failure of this case and of no other.
+    fn run<W: World>(&self, world: &impl Fn() -> W, namespace: &str) -> Outcome {
+        let run = || run::run(&mut world(), self.case, self.version, self.row, namespace);
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or_else(|_| {
+            Outcome::Failed(format!("{}\n  the broker panicked, see above", self.name()))
+        })
+    }
+
     fn name(&self) -> String {
         let case = self.case;
         format!(
@@ -163,4 +186,9 @@ fn waits(steps: &[Step]) -> Duration {
         _ => Duration::ZERO,
     };
     steps.iter().map(of_step).sum()
+}
+
+/// What the name of a case must contain to be run.
+fn only() -> String {
+    std::env::var("MQTTX_SPEC_ONLY").unwrap_or_default()
 }

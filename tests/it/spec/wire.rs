@@ -295,7 +295,7 @@ fn put_connect(body: &mut Vec<u8>, packet: &Packet, version: Version) -> Result<
         | bits("will.retain") << 5
         | has("password") << 6
         | has("user") << 7;
-    body.push(packet.number("flags").unwrap_or(u64::from(flags)) as u8);
+    body.push(packet.number("flags").unwrap_or_else(|| flags.into()) as u8);
     put_u16(body, packet.number("keepalive").unwrap_or(0))?;
     if version == Version::V5 {
         put_properties(body, &packet.properties)?;
@@ -389,6 +389,16 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// A CONNACK of 3.1.1 that refuses: the answer to a version one does not speak has no form of its own.
+pub(crate) fn old_refusal(bytes: &[u8]) -> Option<Packet> {
+    let packet = decode(bytes, Version::V311).ok()?;
+    let refuses = packet.kind == "connack" && packet.number("reason") != Some(0);
+    refuses.then_some(Packet {
+        kind: "old connack",
+        ..packet
+    })
+}
+
 /// Reads a packet from the server, strictly.
 pub(crate) fn decode(bytes: &[u8], version: Version) -> Result<Packet, String> {
     let first = *bytes.first().ok_or("no packet at all")?;
@@ -409,7 +419,7 @@ pub(crate) fn decode(bytes: &[u8], version: Version) -> Result<Packet, String> {
     let mut field = |name: &str, value: u64| {
         packet
             .fields
-            .push((name.to_owned(), value.to_string().into()))
+            .push((name.to_owned(), value.to_string().into()));
     };
     match packet.kind {
         "connack" => {
