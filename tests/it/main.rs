@@ -1,6 +1,12 @@
 //! Every test that needs the whole: one binary, a file a command or kind.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by a panic"
+)]
 
 mod client_layer;
+mod client_repairs;
+mod client_repairs_bytes;
 mod codec_differential;
 mod codec_roundtrip;
 mod packets;

@@ -51,11 +51,11 @@ impl ScriptedBroker {
     /// Listens on a free port of 127.0.0.1 and runs `script` on a thread.
     pub(crate) fn start(
         version: Version,
-        script: impl FnOnce(&mut ScriptedBroker) + Send + 'static,
+        script: impl FnOnce(&mut Self) + Send + 'static,
     ) -> Script {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let mut broker = ScriptedBroker { listener, version };
+        let mut broker = Self { listener, version };
         let thread = std::thread::spawn(move || script(&mut broker));
         Script { port, thread }
     }
@@ -100,13 +100,6 @@ impl ScriptedBroker {
         peer.connack(session_present, Reason::SUCCESS, properties.properties());
         peer
     }
-
-    /// Whether nobody else connects for `time`: for "it gives up", where waiting is the point.
-    pub(crate) fn nobody_comes_for(&mut self, time: Duration) -> bool {
-        self.listener.set_nonblocking(true).unwrap();
-        std::thread::sleep(time);
-        matches!(self.listener.accept(), Err(error) if error.kind() == ErrorKind::WouldBlock)
-    }
 }
 
 /// One client's connection.
@@ -140,6 +133,17 @@ impl Peer {
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
                 Err(error) => panic!("waiting for a packet: {error}"),
             }
+        }
+    }
+
+    /// The same, for a client that may have ended in any way.
+    pub(crate) fn read_or_reset(&mut self) -> Option<usize> {
+        let mut chunk = [0; 4_096];
+        match self.stream.read(&mut chunk) {
+            Ok(0) => None,
+            Ok(count) => Some(count),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => None,
+            Err(error) => panic!("waiting for the client's end: {error}"),
         }
     }
 
@@ -185,9 +189,14 @@ impl Peer {
         self.stream.write_all(bytes).unwrap();
     }
 
-    /// As `send`, for a client that may be gone by now.
+    /// As `send`, to a client that may be gone by now.
     pub(crate) fn send_if_there(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes);
+    }
+
+    /// No more bytes from us, while the client's are still read.
+    pub(crate) fn close_writing(&mut self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
     }
 
     pub(crate) fn send_packet(&mut self, packet: &Packet<'_>) {
@@ -212,8 +221,16 @@ impl Peer {
     /// Drops the connection, with a reset when the client's bytes were not all read.
     pub(crate) fn close(self) {}
 
-    /// No more bytes from us, while the client's are still read.
-    pub(crate) fn close_writing(&mut self) {
-        self.stream.shutdown(Shutdown::Write).unwrap();
+    /// Whether the client sends nothing for so long: for rules about silence.
+    pub(crate) fn is_silent_for(&mut self, time: Duration) -> bool {
+        assert!(
+            self.read.is_empty(),
+            "the client has sent already: {:02x?}",
+            self.read
+        );
+        self.stream.set_read_timeout(Some(time)).unwrap();
+        let came = self.stream.read(&mut [0; 1]);
+        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        matches!(came, Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
     }
 }
