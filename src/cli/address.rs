@@ -140,6 +140,9 @@ fn split_credentials(text: &str) -> Result<(Option<String>, Option<String>), Ver
         Some((user_name, password)) => (user_name, Some(password)),
         None => (text, None),
     };
+    if user_name.is_empty() && password.is_some() {
+        return Err(Verdict::tight("Invalid proxy."));
+    }
     if password.is_some_and(|password| password.contains(':')) {
         return Err(Verdict::tight("Username cannot contain ':'."));
     }

@@ -77,6 +77,8 @@ pub struct Error {
     empty_line_before: bool,
     /// The sentence brings its own `Error`.
     prefixed: bool,
+    /// The same in our own words, where they differ.
+    short: Option<String>,
     /// Only the exit status is left.
     is_silent: bool,
     /// What came of it, or nothing.
@@ -93,6 +95,7 @@ impl Error {
             blank: false,
             empty_line_before: false,
             prefixed: false,
+            short: None,
             is_silent: false,
             consequence: String::new(),
             hint: None,
@@ -119,6 +122,12 @@ impl Error {
 
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Sets what is said instead under the name `mqttx`.
+    pub fn in_short(mut self, told: impl Into<String>) -> Self {
+        self.short = Some(told.into());
         self
     }
 
@@ -177,7 +186,11 @@ impl Error {
     }
 
     fn in_our_words(&self, caller: Caller) -> String {
-        let sentence = self.message.trim_end_matches('.');
+        let sentence = self
+            .short
+            .as_ref()
+            .unwrap_or(&self.message)
+            .trim_end_matches('.');
         let mut letters = sentence.chars();
         let mut told = String::with_capacity(sentence.len());
         if let Some(first) = letters.next() {

@@ -5,7 +5,8 @@
 
 use crate::cli::number;
 use crate::cli::words::Verdict;
-use crate::mqtt::property::{Place, PropertiesBuf, PropertyId, Value, ValueType};
+use crate::mqtt::property::{Place, Properties, PropertiesBuf, PropertyId, Value, ValueType};
+use crate::mqtt::wire::Reader;
 
 /// The packet a property goes into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,21 +74,48 @@ pub fn collect(properties: &[Property], target: Target) -> PropertiesBuf {
     out
 }
 
-/// The first packet, in mosquitto's order of checking, that would carry a property twice which may
-/// stand only once.
-pub fn duplicate(properties: &[Property]) -> Option<&'static str> {
-    const CHECKED: [(Target, &str); 6] = [
-        (Target::Connect, "CONNECT"),
-        (Target::Publish, "PUBLISH"),
-        (Target::Subscribe, "SUBSCRIBE"),
-        (Target::Unsubscribe, "UNSUBSCRIBE"),
-        (Target::Disconnect, "DISCONNECT"),
-        (Target::Will, "Will"),
-    ];
-    CHECKED
-        .iter()
-        .find(|(target, _)| twice(properties, *target))
-        .map(|(_, name)| *name)
+/// What is wrong with the properties of a packet taken together.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub packet: &'static str,
+    pub what: What,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum What {
+    /// A property that may stand once stands twice.
+    Twice,
+    /// A value no peer may send, such as a Receive Maximum of 0.
+    Forbidden(&'static str),
+}
+
+/// The packets a person can decorate, in mosquitto's order of checking.
+const CHECKED: [(Target, Place, &str); 6] = [
+    (Target::Connect, Place::Connect, "CONNECT"),
+    (Target::Publish, Place::Publish, "PUBLISH"),
+    (Target::Subscribe, Place::Subscribe, "SUBSCRIBE"),
+    (Target::Unsubscribe, Place::Unsubscribe, "UNSUBSCRIBE"),
+    (Target::Disconnect, Place::Disconnect, "DISCONNECT"),
+    (Target::Will, Place::Will, "Will"),
+];
+
+/// The first packet whose properties the standard does not allow.
+pub fn fault(properties: &[Property]) -> Option<Fault> {
+    CHECKED.iter().find_map(|&(target, place, packet)| {
+        if twice(properties, target) {
+            return Some(Fault {
+                packet,
+                what: What::Twice,
+            });
+        }
+        let mut bytes = Vec::new();
+        collect(properties, target).properties().encode(&mut bytes);
+        let violation = Properties::decode(&mut Reader::new(&bytes), place).err()?;
+        Some(Fault {
+            packet,
+            what: What::Forbidden(violation.what),
+        })
+    })
 }
 
 fn twice(properties: &[Property], target: Target) -> bool {
@@ -260,13 +288,18 @@ mod tests {
     }
 
     #[test]
-    fn a_property_that_may_stand_once_stands_twice() {
+    fn properties_no_peer_may_send() {
         let alias = judge(&["publish", "topic-alias", "1"]).unwrap();
         let user = judge(&["publish", "user-property", "k", "v"]).unwrap();
+        assert_eq!(fault(&[alias.clone(), user.clone(), user.clone()]), None);
         assert_eq!(
-            duplicate(&[alias.clone(), user.clone(), user.clone()]),
-            None
+            fault(&[alias.clone(), user, alias]),
+            Some(Fault {
+                packet: "PUBLISH",
+                what: What::Twice
+            })
         );
-        assert_eq!(duplicate(&[alias.clone(), user, alias]), Some("PUBLISH"));
+        let none_at_once = judge(&["connect", "receive-maximum", "0"]).unwrap();
+        assert_eq!(fault(&[none_at_once]).unwrap().packet, "CONNECT");
     }
 }

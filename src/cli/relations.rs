@@ -11,7 +11,7 @@ use crate::cli::args::subscribe::Subscribe;
 use crate::cli::args::tls::Tls;
 use crate::cli::args::will::Will;
 use crate::cli::error::{Error, Kind};
-use crate::cli::property;
+use crate::cli::property::{self, Fault, What};
 use crate::cli::words::Verdict;
 use crate::mqtt::Version;
 
@@ -86,14 +86,30 @@ fn shared(connection: &Connection, tls: &Tls, will: &Will, version: Version) -> 
             }
         }
     }
-    if let Some(packet) = property::duplicate(&connection.property) {
-        return Err(Error::new(
-            Kind::Usage,
-            format!("Error in {packet} properties: Duplicate property in property list"),
-        )
-        .without_prefix());
+    match property::fault(&connection.property) {
+        None => Ok(()),
+        Some(fault) => Err(forbidden(&fault)),
     }
-    Ok(())
+}
+
+fn forbidden(fault: &Fault) -> Error {
+    let packet = fault.packet;
+    let (theirs, what) = match fault.what {
+        What::Twice => (
+            "Duplicate property in property list",
+            "a property stands twice",
+        ),
+        What::Forbidden(what) => (
+            "A network protocol error occurred when communicating with the broker",
+            what,
+        ),
+    };
+    Error::new(
+        Kind::Usage,
+        format!("Error in {packet} properties: {theirs}"),
+    )
+    .without_prefix()
+    .in_short(format!("the properties of {packet} cannot be sent: {what}"))
 }
 
 fn usage(sentence: &str) -> Error {

@@ -2,7 +2,7 @@
 //!
 //! What this build cannot do is refused here, in one line, before anything is sent.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use crate::cli::args::connection::{Connection, PORT_DEFAULT, PORT_TLS};
@@ -11,7 +11,7 @@ use crate::cli::args::will::Will;
 use crate::cli::error::{Error, Kind};
 use crate::cli::property;
 use crate::cli::property::Target;
-use crate::cli::{Caller, Manner};
+use crate::cli::{Caller, Manner, Program};
 use crate::client;
 use crate::client::{Backoff, Options, Retry};
 use crate::mqtt::property::{PropertyId, Value};
@@ -57,6 +57,7 @@ pub(crate) fn options(asked: &Asked<'_>) -> Result<Options, Error> {
     options.version = version;
     options.client_id = client_id(connection, version);
     options.clean_start = !connection.disable_clean_session;
+    nameless(asked, &options)?;
     options.keep_alive = connection.keepalive;
     options.user_name.clone_from(&connection.username);
     options.password = connection
@@ -121,17 +122,40 @@ fn possible(connection: &Connection, tls: &Tls, port: u16) -> Result<(), Error> 
     ))
 }
 
+/// mosquitto's clients take a host name here too.
 fn bind_address(connection: &Connection) -> Result<Option<IpAddr>, Error> {
     let Some(text) = &connection.bind_address else {
         return Ok(None);
     };
-    let address = text.parse().map_err(|_| {
-        Error::new(
-            Kind::Failed,
-            format!("'{text}' is no IP address to connect from (-A)."),
-        )
-    })?;
-    Ok(Some(address))
+    let found = (text.as_str(), 0)
+        .to_socket_addrs()
+        .ok()
+        .and_then(|mut found| found.next());
+    match found {
+        Some(address) => Ok(Some(address.ip())),
+        None => Err(
+            Error::new(Kind::Failed, "Unable to connect (Lookup error).")
+                .without_prefix()
+                .in_short(format!(
+                    "no address of this machine to connect from (-A): {text}"
+                )),
+        ),
+    }
+}
+
+/// libmosquitto makes no client that is to keep a Session without a name.
+fn nameless(asked: &Asked<'_>, options: &Options) -> Result<(), Error> {
+    let refused = asked.caller.manner == Manner::Mosquitto
+        && !options.clean_start
+        && options.client_id.is_empty();
+    if !refused {
+        return Ok(());
+    }
+    let told = match asked.caller.program {
+        Program::Publish => "Invalid id.",
+        Program::Subscribe | Program::Request => "Invalid id and/or clean_session.",
+    };
+    Err(Error::new(Kind::Failed, told))
 }
 
 fn client_id(connection: &Connection, version: Version) -> String {

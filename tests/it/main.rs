@@ -9,6 +9,8 @@ mod client_repairs;
 mod client_repairs_bytes;
 mod codec_differential;
 mod codec_roundtrip;
+#[cfg(unix)]
+mod compare_argv;
 mod packets;
 mod spec;
 mod support;

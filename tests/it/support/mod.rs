@@ -1,3 +1,5 @@
 //! What several tests need: peers whose every byte is in a test's hand.
 pub(crate) mod probe;
+#[cfg(unix)]
+pub(crate) mod programs;
 pub(crate) mod scripted_broker;
