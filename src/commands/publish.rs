@@ -210,6 +210,10 @@ impl Publisher {
         Ok(ticket)
     }
 
+    fn is_waiting(&self, client: &Engine) -> bool {
+        self.caller.manner == Manner::Mosquitto && client.unacknowledged() > 0
+    }
+
     /// Nothing more comes: parts after the last acknowledgement.
     fn end(&self, client: &mut Engine) -> Feed {
         if self.parting.is_empty() {
@@ -296,6 +300,8 @@ impl Handler for Publisher {
         let mut feeding = std::mem::replace(&mut self.feeding, Feeding::NOTHING);
         let feed = match &mut feeding {
             Feeding::Repeat { left: 0, .. } => self.end(client),
+            // mosquitto_pub repeats a message only when the one before is acknowledged.
+            Feeding::Repeat { .. } if self.is_waiting(client) => Feed::Idle,
             Feeding::Repeat {
                 next: Some(next), ..
             } if *next > Instant::now() => Feed::At(*next),

@@ -155,7 +155,11 @@ impl Requester<'_> {
         self.answered = Some(Instant::now());
         self.printer.message(publish);
         self.printer.out.flush();
-        client.disconnect(Reason::NORMAL_DISCONNECTION, self.parting.properties());
+        if self.parting.is_empty() {
+            client.finish();
+        } else {
+            client.disconnect(Reason::NORMAL_DISCONNECTION, self.parting.properties());
+        }
     }
 
     /// A response to somebody else's request: it carries Correlation Data, and not ours.

@@ -246,12 +246,17 @@ impl<'a> Subscriber<'a> {
         }
     }
 
-    /// Prints no more and disconnects, once what was published is acknowledged.
+    /// Prints no more and disconnects: with a reason at once, otherwise when every handshake that
+    /// has begun is through.
     fn leave(&mut self, client: &mut Engine, reason: Reason) {
         self.is_done = true;
-        if client.unacknowledged() == 0 || reason != Reason::NORMAL_DISCONNECTION {
+        self.printer.out.flush();
+        if reason != Reason::NORMAL_DISCONNECTION {
             client.disconnect(reason, self.parting.properties());
-            self.printer.out.flush();
+        } else if self.parting.is_empty() {
+            client.finish();
+        } else if client.unacknowledged() == 0 {
+            client.disconnect(reason, self.parting.properties());
         } else {
             self.is_leaving = true;
         }

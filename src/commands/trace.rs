@@ -11,6 +11,8 @@ use crate::mqtt::{Packet, PacketType};
 pub(crate) struct Tracer {
     trace: Trace,
     client_id_is_empty: bool,
+    /// mosquitto's clients give a number to messages of QoS 0 too, which goes nowhere but here.
+    last_id: u16,
     /// Only `sub` tells what was granted.
     pub(crate) tells_granted: bool,
 }
@@ -20,6 +22,7 @@ impl Tracer {
         Self {
             trace: Trace::new(client_id),
             client_id_is_empty: client_id.is_empty(),
+            last_id: 0,
             tells_granted: false,
         }
     }
@@ -32,7 +35,16 @@ impl Tracer {
         out.extend_from_slice(lines.as_bytes());
     }
 
-    fn sent(&self, packet: &Packet<'_>) -> String {
+    fn sent(&mut self, packet: &Packet<'_>) -> String {
+        self.last_id = match packet {
+            Packet::Publish(publish) => match publish.packet_id {
+                Some(id) => id.value(),
+                None => self.last_id.checked_add(1).unwrap_or(1),
+            },
+            Packet::Subscribe(subscribe) => subscribe.packet_id.value(),
+            Packet::Unsubscribe(unsubscribe) => unsubscribe.packet_id.value(),
+            _ => self.last_id,
+        };
         let trace = &self.trace;
         match packet {
             Packet::Publish(publish) => trace.publish(
@@ -40,7 +52,7 @@ impl Tracer {
                 publish.dup,
                 publish.qos,
                 publish.retain,
-                publish.packet_id.map_or(0, |id| id.value()),
+                self.last_id,
                 publish.topic,
                 publish.payload.len(),
             ),
@@ -66,18 +78,17 @@ impl Tracer {
     }
 
     fn received(&mut self, packet: &Packet<'_>) -> String {
+        if let Packet::Connack(connack) = packet
+            && self.client_id_is_empty
+            && let Some(id) = connack
+                .properties
+                .text(PropertyId::AssignedClientIdentifier)
+        {
+            self.trace = Trace::new(id);
+        }
         let trace = &self.trace;
         match packet {
-            Packet::Connack(connack) => {
-                let line = trace.connack(connack.reason.value());
-                let assigned = connack
-                    .properties
-                    .text(PropertyId::AssignedClientIdentifier);
-                if let Some(assigned) = assigned.filter(|_| self.client_id_is_empty) {
-                    self.trace = Trace::new(assigned);
-                }
-                line
-            }
+            Packet::Connack(connack) => trace.connack(connack.reason.value()),
             Packet::Publish(publish) => trace.publish(
                 "received",
                 publish.dup,
