@@ -27,8 +27,11 @@ use crate::mqtt::message::Message;
 use crate::mqtt::property::{Properties, PropertiesBuf, PropertyId, Value};
 use crate::mqtt::publish::Publish;
 
-/// Version 3.1 (§3.1) allows Client Identifiers of 1 to 23 characters; longer ones are taken.
-const LONGEST_ASSIGNED_ID: usize = 32;
+/// Version 3.1 (§3.1) knows Client Identifiers of 1 to 23 characters.
+const V31_ID_LEN_MAX: usize = 23;
+
+/// Characters of an assigned Client Identifier.
+const ASSIGNED_ID_LEN: usize = 29;
 
 impl Broker {
     /// A CONNECT that does not decode: answered where its sender will understand the answer.
@@ -99,6 +102,11 @@ impl Broker {
                 Reason::CLIENT_ID_NOT_VALID,
                 "version 3.1 needs a Client Identifier",
             ));
+        }
+        let long = id.chars().count() > V31_ID_LEN_MAX;
+        if long && connect.version == Version::V31 && !self.config.profile.long_v31_client_ids {
+            let why = "version 3.1 allows 23 characters of Client Identifier";
+            return Err((Reason::CLIENT_ID_NOT_VALID, why));
         }
         if id.is_empty() && connect.version == Version::V311 && !connect.clean_start {
             // [MQTT-3.1.3-8 of 3.1.1]
@@ -370,7 +378,7 @@ impl Broker {
         hasher.update(self.config.seed);
         hasher.update(self.config.worker.to_be_bytes());
         hasher.update(self.assigned_ids.to_be_bytes());
-        let mut id = String::with_capacity(LONGEST_ASSIGNED_ID);
+        let mut id = String::with_capacity(ASSIGNED_ID_LEN);
         id.push_str("auto-");
         for byte in hasher.finalize().iter().take(12) {
             id.push_str(&format!("{byte:02x}"));

@@ -170,7 +170,7 @@ impl Broker {
             } else {
                 self.enqueue(&delivery, incoming);
             }
-        } else if state.queue.is_empty() && state.sender.has_quota() && !full {
+        } else if state.queue.is_empty() && state.has_quota() && !full {
             self.put(slot, &delivery, incoming);
         } else {
             self.enqueue(&delivery, incoming);

@@ -11,8 +11,10 @@ use crate::broker::connection::{Cause, ConnectionId, Phase};
 use crate::broker::publish::Incoming;
 use crate::broker::session::{NEVER, Session};
 use crate::broker::timers::Deadline;
+use crate::mqtt::QoS;
 use crate::mqtt::Reason;
 use crate::mqtt::Version;
+use crate::mqtt::delivery::Pending;
 use crate::mqtt::disconnect::Disconnect;
 use crate::mqtt::message::Message;
 use crate::mqtt::property::{PropertiesBuf, PropertyId, Value};
@@ -237,11 +239,16 @@ impl Broker {
     /// Messages of Shared Subscriptions that this member got and never acknowledged, or never
     /// got: to another member.
     fn redeliver(&mut self, state: &mut Session, now: Instant) {
+        // A QoS 2 message that is in flight goes to nobody else [MQTT-4.8.2-5].
         let inflight = state
             .sender
-            .drain()
-            .into_iter()
-            .map(|kept| (kept.message, kept.share));
+            .resend()
+            .filter_map(|(_, pending)| match pending {
+                Pending::Publish(QoS::AtLeastOnce, kept) => {
+                    Some((kept.message.clone(), kept.share.clone()))
+                }
+                _ => None,
+            });
         let queued = state
             .queue
             .drain(..)

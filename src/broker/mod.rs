@@ -53,6 +53,7 @@ pub use crate::broker::event::{Event, What};
 use crate::broker::limits::Limits;
 pub use crate::broker::outbox::SLICES_MAX;
 use crate::broker::profile::Profile;
+pub use crate::broker::receive::ALIVE_WHILE_DUE;
 use crate::broker::router::Router;
 use crate::broker::session::Session;
 use crate::broker::shared::SessionKey;

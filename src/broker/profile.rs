@@ -9,6 +9,8 @@ pub struct Profile {
     /// Whether a client that exceeds our Receive Maximum is disconnected (0x93), as the standard
     /// demands, or only counted.
     pub receive_max_enforced: bool,
+    /// Whether version 3.1 clients may have Client Identifiers of more than 23 characters.
+    pub long_v31_client_ids: bool,
     /// Whether PUBACK and PUBREC tell v5 publishers that nobody is subscribed (0x10).
     pub no_matching_subscribers_told: bool,
 }
@@ -27,6 +29,7 @@ impl Profile {
     pub const STANDARD: Self = Self {
         overlap: Overlap::Once,
         receive_max_enforced: true,
+        long_v31_client_ids: false,
         no_matching_subscribers_told: true,
     };
 
@@ -34,6 +37,7 @@ impl Profile {
     pub const MOSQUITTO: Self = Self {
         overlap: Overlap::Each,
         receive_max_enforced: false,
+        long_v31_client_ids: true,
         no_matching_subscribers_told: true,
     };
 }

@@ -83,7 +83,6 @@ impl<'a> Incoming<'a> {
         };
         let as_it_came = publish.properties.is_empty()
             || !publish.properties.iter().any(|(id, _)| rewritten(id));
-        let id_at = topic.as_ptr() as usize + topic.len() - bytes.as_ptr() as usize;
         let shared = match frame {
             Frame::Borrowed(_) => None,
             Frame::Shared(whole) => Some(whole.slice(whole.len() - publish.payload.len()..)),
@@ -92,6 +91,12 @@ impl<'a> Incoming<'a> {
         if let (Frame::Shared(whole), false) = (frame, publish.topic.is_empty()) {
             let _ = message.set(Message::from_frame(whole.clone(), publish, now));
         }
+        let plain = as_it_came.then(|| Plain {
+            version,
+            frame: bytes,
+            // Here the topic is the packet's own, not one that an alias stands for.
+            id_at: topic.as_ptr() as usize + topic.len() - bytes.as_ptr() as usize,
+        });
         Self {
             topic,
             qos: publish.qos,
@@ -100,11 +105,7 @@ impl<'a> Incoming<'a> {
             payload: publish.payload,
             from: Some(from),
             now,
-            plain: as_it_came.then_some(Plain {
-                version,
-                frame: bytes,
-                id_at,
-            }),
+            plain,
             shared,
             message,
         }

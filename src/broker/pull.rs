@@ -9,7 +9,6 @@ use crate::broker::crossing::{Crossing, Item};
 use crate::broker::outgoing::Outgoing;
 use crate::broker::router::Route;
 use crate::broker::session::{Kept, Queued, ReplayPart, Session, SubscriptionIds};
-use crate::mqtt::PacketId;
 use crate::mqtt::PacketType;
 use crate::mqtt::QoS;
 use crate::mqtt::Reason;
@@ -20,13 +19,16 @@ impl Session {
     /// Whether [`Broker::pull`] would find anything.
     #[inline]
     pub(crate) fn has_waiting(&self) -> bool {
-        !self.queue.is_empty() || self.replay.is_some()
+        !self.queue.is_empty() || self.replay.is_some() || !self.again.is_empty()
     }
 }
 
 impl Broker {
     /// Sends what waits, as far as quota and room allow.
     pub(crate) fn pull(&mut self, session: u32, now: Instant) {
+        if let Some(slot) = self.sessions[session as usize].connection {
+            self.pull_again(slot, session, now);
+        }
         self.pull_replay(session, now);
         loop {
             let state = &self.sessions[session as usize];
@@ -35,7 +37,7 @@ impl Broker {
             };
             let room =
                 self.connections[slot as usize].outbox.len() < self.config.limits.outbox_bytes_max;
-            if !room || (next.qos != QoS::AtMostOnce && !state.sender.has_quota()) {
+            if !room || (next.qos != QoS::AtMostOnce && !state.has_quota()) {
                 return;
             }
             let Some(queued) = self.sessions[session as usize].queue.pop_front() else {
@@ -123,46 +125,44 @@ impl Broker {
     /// A Session has its client back: first what was in flight, in its order and marked DUP
     /// [MQTT-4.4.0-1], then what was queued.
     pub(crate) fn resume(&mut self, session: u32, now: Instant) {
-        let Some(slot) = self.sessions[session as usize].connection else {
-            return;
-        };
-        enum Again {
-            Publish(PacketId, QoS, Message, bool, SubscriptionIds),
-            Pubrel(PacketId),
-        }
-        let again: Vec<Again> = self.sessions[session as usize]
-            .sender
-            .resend()
-            .filter_map(|(id, pending)| match pending {
-                Pending::Pubrel => Some(Again::Pubrel(id)),
-                Pending::Publish(qos, kept) => kept.message.clone().map(|message| {
-                    let ids = kept.subscription_ids.clone();
-                    Again::Publish(id, qos, message, kept.retain, ids)
-                }),
-            })
-            .collect();
-        for packet in again {
-            match packet {
-                Again::Pubrel(id) => {
-                    self.acknowledge(slot, PacketType::Pubrel, id, Reason::SUCCESS)
+        let state = &mut self.sessions[session as usize];
+        state.again = state.sender.resend().map(|(id, _)| id).collect();
+        self.pull(session, now);
+    }
+
+    /// Sends again what the quota of this connection allows.
+    fn pull_again(&mut self, slot: u32, session: u32, now: Instant) {
+        loop {
+            let state = &mut self.sessions[session as usize];
+            let Some(&id) = state.again.front() else {
+                return;
+            };
+            let (qos, kept) = match state.sender.pending(id) {
+                None => {
+                    state.again.pop_front();
+                    continue;
                 }
-                Again::Publish(id, qos, message, retain, ids) => {
-                    let mut outgoing = self.outgoing(slot, &message, qos, retain, &ids, now);
-                    outgoing.dup = true;
-                    if self.fit(slot, &mut outgoing) {
-                        let shared = message.shared_payload();
-                        self.put_outgoing(
-                            slot,
-                            &outgoing,
-                            Some(id),
-                            message.payload(),
-                            Some(&shared),
-                        );
-                    }
+                Some(Pending::Pubrel) => {
+                    state.again.pop_front();
+                    self.acknowledge(slot, PacketType::Pubrel, id, Reason::SUCCESS);
+                    continue;
                 }
+                Some(Pending::Publish(qos, kept)) => (qos, kept),
+            };
+            if state.sender.inflight() - state.again.len() >= state.sender.quota() {
+                return;
+            }
+            let (message, retain) = (kept.message.clone(), kept.retain);
+            let ids = kept.subscription_ids.clone();
+            state.again.pop_front();
+            let Some(message) = message else { continue };
+            let mut outgoing = self.outgoing(slot, &message, qos, retain, &ids, now);
+            outgoing.dup = true;
+            if self.fit(slot, &mut outgoing) {
+                let shared = message.shared_payload();
+                self.put_outgoing(slot, &outgoing, Some(id), message.payload(), Some(&shared));
             }
         }
-        self.pull(session, now);
     }
 
     /// Retained messages for a new Subscription, behind those that wait already.
@@ -188,7 +188,7 @@ impl Broker {
                 continue;
             };
             let qos = part.qos.min(next.qos());
-            let quota = self.sessions[session as usize].sender.has_quota();
+            let quota = self.sessions[session as usize].has_quota();
             if !room || (qos != QoS::AtMostOnce && !quota) {
                 break;
             }

@@ -29,6 +29,10 @@ pub(crate) enum Step {
     Stop,
 }
 
+/// Bytes of a packet that are still due while its parts keep the connection alive. Single bytes
+/// of a small packet do not: one each minute would hold a connection for ever.
+pub const ALIVE_WHILE_DUE: usize = 1_000;
+
 /// Bytes of a packet, and whether they may be kept instead of copied.
 #[derive(Clone, Copy)]
 pub(crate) enum Frame<'a> {
@@ -49,12 +53,10 @@ impl Broker {
     /// Takes all whole packets at the front of `bytes`.
     pub fn receive(&mut self, id: ConnectionId, bytes: &[u8], now: Instant) -> Receipt {
         let mut used = 0;
-        let ticks = self.ticks(now);
         let next = loop {
             let Some(connection) = self.connection_mut(id) else {
                 break Next::Stop;
             };
-            connection.last_received = ticks;
             let size_max = match connection.phase {
                 Phase::Waiting => self.config.limits.connect_size_max,
                 Phase::Open(_) => self.config.limits.packet_size_max,
@@ -97,7 +99,26 @@ impl Broker {
             }
         };
         self.stats.bytes_received += used as u64;
+        let due = match next {
+            Next::Read(total) => total.saturating_sub(bytes.len() - used),
+            _ => 0,
+        };
+        if used > 0 || due > ALIVE_WHILE_DUE {
+            self.heard(id, now);
+        }
         Receipt { used, next }
+    }
+
+    /// Something came that counts as a sign of life (§3.1.2.10): a whole packet, or a part of one
+    /// that is too large to come at once.
+    pub fn heard(&mut self, id: ConnectionId, now: Instant) {
+        let ticks = self.ticks(now);
+        if let Some(connection) = self.connection_mut(id) {
+            // Before CONNECT nothing counts but CONNECT.
+            if !matches!(connection.phase, Phase::Waiting) {
+                connection.last_received = ticks;
+            }
+        }
     }
 
     /// Takes one whole packet, kept by reference: for those too large to copy.

@@ -8,6 +8,7 @@ use std::time::Instant;
 use crate::broker::shared::SessionKey;
 use crate::broker::shared::subscriptions::ShareGroup;
 use crate::broker::shared::trie::NodeId;
+use crate::mqtt::PacketId;
 use crate::mqtt::QoS;
 use crate::mqtt::Version;
 use crate::mqtt::delivery::{Receiver, Sender};
@@ -29,6 +30,9 @@ pub(crate) struct Session {
     /// An entry for it lies in the timers.
     pub(crate) expiry_timed: bool,
     pub(crate) sender: Sender<Kept>,
+    /// What is in flight and was not yet sent on this connection: the quota counts anew for each
+    /// connection (§4.9), so a resumed Session may not send everything at once.
+    pub(crate) again: VecDeque<PacketId>,
     pub(crate) receiver: Receiver,
     pub(crate) queue: VecDeque<Queued>,
     /// Bytes of messages kept for it, queued or in flight.
@@ -101,6 +105,7 @@ impl Session {
             expires_at: None,
             expiry_timed: false,
             sender: Sender::new(1),
+            again: VecDeque::new(),
             receiver: Receiver::default(),
             queue: VecDeque::new(),
             held_bytes: 0,
@@ -115,6 +120,12 @@ impl Session {
     #[inline]
     pub(crate) fn persists(&self) -> bool {
         self.expiry > 0
+    }
+
+    /// Whether a new QoS 1 or 2 message may be sent: what was sent before comes first.
+    #[inline]
+    pub(crate) fn has_quota(&self) -> bool {
+        self.again.is_empty() && self.sender.has_quota()
     }
 
     /// Messages that wait, in flight or queued.

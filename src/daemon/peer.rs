@@ -35,6 +35,8 @@ pub(crate) struct Peer {
     pub(crate) waiting: bool,
     /// More may be there to read.
     pub(crate) readable: bool,
+    /// The other side sends no more: read on until the end, whatever a read gives.
+    pub(crate) ending: bool,
     /// In the worker's list of those to read from in the next turn.
     pub(crate) listed: bool,
     /// The system took less than was offered; an event tells when it takes more.
@@ -55,6 +57,11 @@ impl Large {
         let mut bytes = Vec::with_capacity(total.min(TAKEN_AT_ONCE_MAX).max(start.len()) + BEHIND);
         bytes.extend_from_slice(start);
         Self { bytes, total }
+    }
+
+    /// Bytes that are still to come.
+    pub(crate) fn due(&self) -> usize {
+        self.total.saturating_sub(self.bytes.len())
     }
 
     /// What it costs now.
@@ -113,6 +120,7 @@ impl Peer {
             large: None,
             waiting: false,
             readable: false,
+            ending: false,
             listed: false,
             blocked: false,
             lingers: None,

@@ -17,8 +17,10 @@ use mio::Events;
 use mio::Interest;
 use mio::Poll;
 use mio::Token;
+use mio::event::Event;
 use mio::net::TcpStream;
 
+use crate::broker::ALIVE_WHILE_DUE;
 use crate::broker::Broker;
 use crate::broker::Cause;
 use crate::broker::ConnectionId;
@@ -136,7 +138,7 @@ impl Worker {
             match event.token() {
                 MAILBOX => self.take_mail(),
                 Token(token) if token >= LISTENERS_FROM => self.accepting = true,
-                Token(slot) => self.ready_event(slot, event.is_readable(), event.is_writable()),
+                Token(slot) => self.ready_event(slot, event),
             }
         }
         if self.accepting {
@@ -166,16 +168,18 @@ impl Worker {
         Some(wait + Duration::from_millis(1))
     }
 
-    fn ready_event(&mut self, slot: usize, readable: bool, writable: bool) {
+    fn ready_event(&mut self, slot: usize, event: &Event) {
         let Some(Some(peer)) = self.peers.get_mut(slot) else {
             return;
         };
         let id = peer.id;
-        if writable && std::mem::take(&mut peer.blocked) {
+        // Its end may come in one event with its last bytes, and then in no other.
+        peer.ending |= event.is_read_closed();
+        if event.is_writable() && std::mem::take(&mut peer.blocked) {
             self.write(id);
         }
         let Some(peer) = self.peer(id) else { return };
-        if readable {
+        if event.is_readable() || peer.ending {
             peer.readable = true;
             self.read(id);
         }
@@ -344,6 +348,7 @@ impl Worker {
 
     fn list(&mut self, id: ConnectionId, more: bool) {
         let Some(peer) = self.peer(id) else { return };
+        let more = more || peer.ending;
         peer.readable = more;
         if more && !peer.listed && !peer.waiting {
             peer.listed = true;
@@ -375,7 +380,10 @@ impl Worker {
             let receipt = self.broker.receive(id, &behind, self.now);
             return self.keep(id, &behind[receipt.used..], receipt);
         }
-        if peer.large.is_some() {
+        if let Some(large) = &peer.large {
+            if large.due() > ALIVE_WHILE_DUE {
+                self.broker.heard(id, self.now);
+            }
             return;
         }
         let kept = peer.unfinished.len();

@@ -188,6 +188,21 @@ impl<T> Sender<T> {
         })
     }
 
+    /// What is in flight under an identifier.
+    pub fn pending(&self, id: PacketId) -> Option<Pending<'_, T>> {
+        match &self.ring[self.place(id)?] {
+            Slot::Once(item) => Some(Pending::Publish(QoS::AtLeastOnce, item)),
+            Slot::Exactly(item) => Some(Pending::Publish(QoS::ExactlyOnce, item)),
+            Slot::Released => Some(Pending::Pubrel),
+            Slot::Done | Slot::Claimed => None,
+        }
+    }
+
+    /// How many messages may be in flight.
+    pub fn quota(&self) -> usize {
+        usize::from(self.quota)
+    }
+
     /// Empties the sender: the Session is gone. Returns what was never acknowledged, in order.
     pub fn drain(&mut self) -> Vec<T> {
         self.inflight = 0;
