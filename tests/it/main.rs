@@ -11,6 +11,7 @@ mod codec_differential;
 mod codec_roundtrip;
 #[cfg(unix)]
 mod compare_argv;
+mod fuzz_corpus;
 mod packets;
 mod spec;
 mod support;

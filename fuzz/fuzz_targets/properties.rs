@@ -1,0 +1,4 @@
+//! Fuzzes a run of properties in any place; what must hold is in `src/lib.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::properties(data));
