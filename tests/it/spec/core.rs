@@ -1,7 +1,7 @@
 //! Scripts against the broker's core: no socket, no thread, a clock that a script moves. Every case has a
 //! broker to itself, of one worker or of several, which then share clients as they come.
 
-use crate::spec::wire;
+use crate::spec::decode;
 use crate::spec::wire::Version;
 use crate::spec::world::Event;
 use crate::spec::world::World;
@@ -26,8 +26,12 @@ const ROUNDS_MAX: usize = 10_000;
 const RECEIVE_MAX: u16 = 20;
 const PACKET_SIZE_MAX: usize = 5_000_000;
 
+/// What the clients send is given to the broker in pieces of this size, up to a total that stays quick.
+const PIECES_OF_MAX: usize = 20_000;
+
 pub(crate) struct Core {
     workers: Vec<Broker>,
+    piece: usize,
     links: Vec<Link>,
     now: Instant,
 }
@@ -44,7 +48,8 @@ struct Link {
 }
 
 impl Core {
-    pub(crate) fn new(workers: u16) -> Self {
+    /// `piece`: how many bytes the broker is given at a time.
+    pub(crate) fn new(workers: u16, piece: usize) -> Self {
         let limits = Limits {
             receive_max: RECEIVE_MAX,
             packet_size_max: PACKET_SIZE_MAX,
@@ -69,6 +74,7 @@ impl Core {
         };
         Self {
             workers: (0..workers).map(worker).collect(),
+            piece,
             links: Vec::new(),
             now,
         }
@@ -212,15 +218,23 @@ impl World for Core {
     }
 
     fn send(&mut self, connection: usize, bytes: &[u8]) -> Result<(), String> {
-        let link = &mut self.links[connection];
-        link.sent.extend_from_slice(bytes);
-        link.seen = false;
-        self.settle()
+        let piece = if bytes.len() > PIECES_OF_MAX {
+            bytes.len()
+        } else {
+            self.piece
+        };
+        for part in bytes.chunks(piece.max(1)) {
+            let link = &mut self.links[connection];
+            link.sent.extend_from_slice(part);
+            link.seen = false;
+            self.settle()?;
+        }
+        Ok(())
     }
 
     fn next(&mut self, connection: usize, patience: Duration) -> Result<Event, String> {
         let link = &mut self.links[connection];
-        if let Some(length) = wire::whole(&link.received)? {
+        if let Some(length) = decode::whole(&link.received)? {
             return Ok(Event::Packet(link.received.drain(..length).collect()));
         }
         if link.id.is_some() {

@@ -1,5 +1,6 @@
 //! What a case expects of the broker: the next packet, none, the end, one of several in any order.
 
+use crate::spec::decode;
 use crate::spec::matching;
 use crate::spec::matching::Args;
 use crate::spec::run::Run;
@@ -47,9 +48,9 @@ impl Run<'_> {
                     }));
                 }
                 Event::Packet(bytes) => {
-                    let read = match wire::old_refusal(&bytes) {
+                    let read = match decode::old_refusal(&bytes) {
                         Some(packet) if !peer.accepted && peer.version == Version::V5 => Ok(packet),
-                        _ => wire::decode(&bytes, peer.version),
+                        _ => decode::decode(&bytes, peer.version),
                     };
                     let shown = read.as_ref().map_or_else(Clone::clone, Packet::show);
                     let foreign = read.as_ref().is_ok_and(|p| foreign(p, &self.namespace));
@@ -64,14 +65,7 @@ impl Run<'_> {
                     ));
                     let mut packet =
                         read.map_err(|e| format!("the broker's own packet is wrong: {e}"))?;
-                    if bytes.len() as u64 > peer.packet_max {
-                        return Err(Stop::Fail(format!(
-                            "{} bytes for a client that takes {}",
-                            bytes.len(),
-                            peer.packet_max
-                        )));
-                    }
-                    resolve_alias(&mut packet, &mut peer.aliases)?;
+                    peer.watch.came(&mut packet, bytes.len(), peer.version)?;
                     match packet.kind {
                         "connack" => peer.accepted = packet.number("reason") == Some(0),
                         "publish" => peer.publishes += 1,
@@ -301,30 +295,4 @@ fn foreign(packet: &Packet, namespace: &str) -> bool {
         .windows(namespace.len())
         .any(|part| part == namespace.as_bytes());
     packet.kind == "publish" && !topic.is_empty() && !has
-}
-
-/// Puts the topic in where only its alias came.
-fn resolve_alias(packet: &mut Packet, known: &mut HashMap<u64, Vec<u8>>) -> Result<(), String> {
-    let of_name = |(name, _): &&(String, Vec<u8>)| name == "topic-alias";
-    let alias = packet
-        .properties
-        .iter()
-        .find(of_name)
-        .and_then(|(_, v)| wire::number(v));
-    let topic = packet
-        .fields
-        .iter_mut()
-        .find(|(name, _)| name == "topic")
-        .map(|(_, v)| v);
-    if let (Some(alias), Some(topic)) = (alias, topic) {
-        if topic.is_empty() {
-            let first = known
-                .get(&alias)
-                .ok_or("the broker uses an alias it never set")?;
-            topic.clone_from(first);
-        } else {
-            known.insert(alias, topic.clone());
-        }
-    }
-    Ok(())
 }

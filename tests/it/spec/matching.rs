@@ -1,5 +1,7 @@
 //! A step's words with their variables put in, and how they are compared with a packet.
 
+use crate::spec::encode;
+use crate::spec::encode::Filter;
 use crate::spec::property;
 use crate::spec::property::Form;
 use crate::spec::run::Peer;
@@ -7,7 +9,6 @@ use crate::spec::run::Variables;
 use crate::spec::script::Piece;
 use crate::spec::script::Word;
 use crate::spec::wire;
-use crate::spec::wire::Filter;
 use crate::spec::wire::Packet;
 use crate::spec::wire::Version;
 
@@ -183,7 +184,7 @@ impl Args {
         let mut bytes = Vec::new();
         for arg in self.0.iter().skip(from) {
             match arg.key.as_deref() {
-                Some("s") => wire::put_binary(&mut bytes, &arg.value)?,
+                Some("s") => encode::put_binary(&mut bytes, &arg.value)?,
                 Some("t") => bytes.extend(&arg.value),
                 Some(other) => return Err(format!("{other}= among bytes")),
                 None => {

@@ -2,23 +2,29 @@
 //!
 //! One corpus, several worlds: the broker's binary over TCP, and any other broker, to learn what it does
 //! (`MQTTX_SPEC_BROKER=host:port cargo test --test it spec::foreign`). The runner's bytes are its own
-//! (`wire`, `property`): nothing of `mqttx::mqtt` is used, so that two readings of the standard meet.
+//! (`encode`, `decode`, `property`): nothing of `mqttx::mqtt` is used, so that two readings of the standard meet.
 //! `MQTTX_SPEC_ONLY=text` runs the cases whose line has that text.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 #![expect(clippy::print_stdout, reason = "what was skipped is said aloud")]
 
+mod binary;
 mod core;
+mod decode;
+mod encode;
 mod expect;
 mod matching;
 mod property;
 mod run;
 mod script;
+mod self_test;
 mod suite;
 mod tcp;
+mod watch;
 mod wire;
 mod world;
 
+use crate::spec::binary::Binary;
 use crate::spec::core::Core;
 use crate::spec::tcp::Tcp;
 use std::net::ToSocketAddrs;
@@ -71,18 +77,35 @@ fn foreign_broker_is_as_the_notes_say() {
 
 #[test]
 fn core_keeps_the_standard() {
-    check_core(1);
+    check_core(1, usize::MAX);
 }
 
 #[test]
 fn core_of_several_workers_keeps_the_standard() {
-    check_core(3);
+    check_core(3, usize::MAX);
+}
+
+#[test]
+fn core_keeps_the_standard_when_bytes_come_one_at_a_time() {
+    check_core(2, 1);
 }
 
 /// Every case runs here: time costs nothing, so none is skipped for it.
-fn check_core(workers: u16) {
+fn check_core(workers: u16, piece: usize) {
     let cases = suite::read_all();
-    let report = suite::run_all(&cases, 2, || Core::new(workers));
+    let report = suite::run_all(&cases, 2, || Core::new(workers, piece));
+    println!("{}", report.summary());
+    report.check();
+}
+
+/// Cases that wait longer than a few seconds are skipped here, and said so.
+#[test]
+fn binary_keeps_the_standard() {
+    let mut broker = Binary::start();
+    let address = broker.address;
+    let cases = suite::read_all();
+    let report = suite::run_all(&cases, THREADS, || Tcp::new(address, true));
+    broker.check_alive();
     println!("{}", report.summary());
     report.check();
 }

@@ -1,12 +1,14 @@
 //! Runs one case in a world: sends what it says, compares what comes, and tells the story when they differ.
 
+use crate::spec::encode;
+use crate::spec::encode::Filter;
 use crate::spec::matching;
 use crate::spec::matching::Args;
 use crate::spec::script::Act;
 use crate::spec::script::Case;
 use crate::spec::script::Step;
+use crate::spec::watch::Watch;
 use crate::spec::wire;
-use crate::spec::wire::Filter;
 use crate::spec::wire::Packet;
 use crate::spec::wire::Version;
 use crate::spec::world::World;
@@ -29,10 +31,7 @@ pub(crate) struct Peer {
     pub(crate) sent_id: u64,
     pub(crate) received_id: u64,
     pub(crate) publishes: u64,
-    /// What the client said it takes, in bytes [MQTT-3.1.2-24].
-    pub(crate) packet_max: u64,
-    /// Topics by the aliases the broker gave them on this connection.
-    pub(crate) aliases: HashMap<u64, Vec<u8>>,
+    pub(crate) watch: Watch,
     /// PUBLISHes that came before the acknowledgement a step was waiting for.
     pub(crate) early: VecDeque<Packet>,
 }
@@ -167,7 +166,7 @@ impl Run<'_> {
             }
             "send-body" => {
                 let first = args.first_byte()?;
-                let bytes = wire::frame(first, &args.raw(1)?);
+                let bytes = encode::frame(first, &args.raw(1)?);
                 self.send_bytes(at, &bytes)?;
             }
             "expect" if args.kind()? == "nothing" => self.expect_nothing(at)?,
@@ -218,8 +217,7 @@ impl Run<'_> {
             sent_id: old.as_ref().map_or(0, |p| p.sent_id),
             received_id: old.as_ref().map_or(0, |p| p.received_id),
             publishes: old.as_ref().map_or(0, |p| p.publishes),
-            packet_max: u64::MAX,
-            aliases: HashMap::new(),
+            watch: old.map_or_else(Watch::default, |p| p.watch),
             early: VecDeque::new(),
         });
         if verb == "connect" {
@@ -238,7 +236,8 @@ impl Run<'_> {
 
     pub(crate) fn send_packet(&mut self, at: usize, kind: &str, args: &Args) -> Result<(), Stop> {
         let (packet, filters) = self.build(at, kind, args)?;
-        let bytes = wire::encode(&packet, &filters, self.peers[at].version)?;
+        let bytes = encode::encode(&packet, &filters, self.peers[at].version)?;
+        self.peers[at].watch.sent(&packet);
         self.story
             .push(format!("{} → {}", self.peers[at].name, packet.show()));
         self.send_bytes(at, &bytes)
@@ -276,12 +275,6 @@ impl Run<'_> {
             }
         }
         let peer = &mut self.peers[at];
-        if kind == "connect" {
-            let max = packet
-                .property("maximum-packet-size")
-                .and_then(wire::number);
-            peer.packet_max = max.filter(|max| *max > 0).unwrap_or(u64::MAX);
-        }
         let mut default = |name: &str, value: String| {
             if packet.field(name).is_none() {
                 packet.fields.push((name.to_owned(), value.into_bytes()));

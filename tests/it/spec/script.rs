@@ -363,7 +363,14 @@ fn escape(chars: &mut Chars<'_>) -> Result<u8, String> {
 }
 
 fn braces(chars: &mut Chars<'_>) -> Result<Piece, String> {
-    let inside: String = chars.by_ref().take_while(|c| *c != '}').collect();
+    let mut inside = String::new();
+    loop {
+        match chars.next() {
+            Some('}') => break,
+            Some(c) => inside.push(c),
+            None => return Err(format!("what is {{{inside}?")),
+        }
+    }
     let wrong = || format!("what is {{{inside}}}?");
     if let Some((byte, count)) = inside.split_once('*') {
         let byte = *byte.as_bytes().first().ok_or_else(wrong)?;

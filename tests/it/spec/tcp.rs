@@ -1,5 +1,6 @@
 //! Scripts over TCP: one broker for all cases, each in its own namespace, with the time of this machine.
 
+use crate::spec::decode;
 use crate::spec::wire;
 use crate::spec::wire::Version;
 use crate::spec::world::Event;
@@ -106,7 +107,7 @@ impl Connection {
         let until = Instant::now() + patience;
         let mut chunk = [0; 64 * 1024];
         loop {
-            if let Some(length) = wire::whole(&self.buffer)? {
+            if let Some(length) = decode::whole(&self.buffer)? {
                 return Ok(Event::Packet(self.buffer.drain(..length).collect()));
             }
             if self.ended {
