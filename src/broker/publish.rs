@@ -221,14 +221,15 @@ impl Broker {
             return Ok(());
         }
         let receiver = &mut self.sessions[session as usize].receiver;
-        if !reason.is_error() && receiver.publish(id) {
-            if receiver.len() > usize::from(self.config.limits.receive_max) {
-                self.stats.receive_max_exceeded += 1;
-                if self.config.profile.receive_max_enforced {
-                    // [MQTT-3.3.4-7]
-                    let what = "more QoS 2 messages unreleased than Receive Maximum";
-                    return Err(Violation::new(Reason::RECEIVE_MAXIMUM_EXCEEDED, what));
-                }
+        if !reason.is_error()
+            && receiver.publish(id)
+            && receiver.len() > usize::from(self.config.limits.receive_max)
+        {
+            self.stats.receive_max_exceeded += 1;
+            if self.config.profile.receive_max_enforced {
+                // [MQTT-3.3.4-7]
+                let what = "more QoS 2 messages unreleased than Receive Maximum";
+                return Err(Violation::new(Reason::RECEIVE_MAXIMUM_EXCEEDED, what));
             }
         }
         self.acknowledge(slot, PacketType::Pubrec, id, reason);

@@ -165,9 +165,8 @@ impl Broker {
         let connection = &self.connections[slot as usize];
         let version = connection.version;
         let decoded = Packet::decode(frame.bytes(), version);
-        let session = match connection.phase {
-            Phase::Open(session) => session,
-            _ => return self.before_connect(slot, frame, decoded, now),
+        let Phase::Open(session) = connection.phase else {
+            return self.before_connect(slot, frame, decoded, now);
         };
         let packet = match decoded {
             Ok(packet) => packet,

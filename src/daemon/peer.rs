@@ -85,7 +85,7 @@ impl Large {
         self.bytes.len() >= self.total
     }
 
-    pub(crate) fn into_frame(self: Box<Self>) -> (Bytes, Bytes) {
+    pub(crate) fn into_frame(self) -> (Bytes, Bytes) {
         let mut frame = Bytes::from(self.bytes);
         let behind = frame.split_off(self.total);
         (frame, behind)

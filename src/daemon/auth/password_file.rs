@@ -59,7 +59,7 @@ impl PasswordFile {
             }
             let (user, hash) = row
                 .split_once(':')
-                .ok_or(bad("no ':' after the user name"))?;
+                .ok_or_else(|| bad("no ':' after the user name"))?;
             if user.is_empty() {
                 return Err(bad("an empty user name"));
             }
