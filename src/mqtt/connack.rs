@@ -45,7 +45,7 @@ impl<'a> Connack<'a> {
             Version::V31 | Version::V311 => reason.value() <= V3_CODE_MAX,
             Version::V5 => reason.allowed_in(PacketType::Connack),
         };
-        // [MQTT-3.2.2-7]
+        // [MQTT-3.2.2-8]
         if !is_known {
             return Err(Violation::protocol_error(
                 "a Reason Code this packet does not have",

@@ -19,8 +19,9 @@ fn replay(target: &str, run: fn(&[u8])) {
     paths.sort();
     assert!(paths.len() >= 20, "the corpus of {target} is gone");
     for path in paths {
-        println!("{}", path.display());
-        run(&fs::read(&path).unwrap());
+        let bytes = fs::read(&path).unwrap();
+        let survived = std::panic::catch_unwind(|| run(&bytes)).is_ok();
+        assert!(survived, "{}", path.display());
     }
 }
 
