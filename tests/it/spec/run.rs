@@ -58,6 +58,8 @@ pub(crate) struct Run<'a> {
     /// `got` and `rest` after a step of `b|c`.
     pub(crate) aliases: HashMap<String, String>,
     pub(crate) story: Vec<String>,
+    /// Bytes that wait for the end of a `together`, by connection.
+    held: Option<Vec<(usize, Vec<u8>)>>,
 }
 
 pub(crate) fn run(
@@ -75,6 +77,7 @@ pub(crate) fn run(
         peers: Vec::new(),
         aliases: HashMap::new(),
         story: Vec::new(),
+        held: None,
     };
     for (name, value) in row {
         let value = value.iter().flat_map(|b| match b {
@@ -121,6 +124,15 @@ impl Run<'_> {
                         self.variables
                             .insert(name.clone(), i.to_string().into_bytes());
                         self.steps(steps)?;
+                    }
+                }
+                Act::Together(steps) => {
+                    self.held = Some(Vec::new());
+                    self.steps(steps)?;
+                    for (connection, bytes) in self.held.take().unwrap_or_default() {
+                        self.world
+                            .send(connection, &bytes)
+                            .map_err(|e| here(e.into()))?;
                     }
                 }
                 Act::AnyOrder(steps) => self.any_order(steps).map_err(here)?,
@@ -247,7 +259,14 @@ impl Run<'_> {
         let peer = &self.peers[at];
         self.story
             .push(format!("{} → {}", peer.name, wire::hex(bytes)));
-        self.world.send(peer.connection, bytes)?;
+        let connection = peer.connection;
+        let Some(held) = &mut self.held else {
+            return Ok(self.world.send(connection, bytes)?);
+        };
+        match held.iter_mut().find(|(c, _)| *c == connection) {
+            Some((_, waiting)) => waiting.extend_from_slice(bytes),
+            None => held.push((connection, bytes.to_vec())),
+        }
         Ok(())
     }
 

@@ -41,6 +41,8 @@ pub(crate) enum Act {
         range: String,
     },
     AnyOrder(Vec<Step>),
+    /// What is sent inside leaves in one write.
+    Together(Vec<Step>),
     Repeat {
         count: Word,
         name: String,
@@ -246,6 +248,7 @@ fn act(lines: &mut Lines<'_>, text: &str) -> Result<Act, String> {
             duration(rest.trim()).ok_or("after wants 10s or 300ms")?,
         )),
         "any-order" => Ok(Act::AnyOrder(steps(lines, true)?)),
+        "together" => Ok(Act::Together(steps(lines, true)?)),
         "needs" => {
             let (name, range) = rest.trim().split_once(' ').ok_or("needs NAME RANGE")?;
             Ok(Act::Needs {
