@@ -42,7 +42,7 @@ pub(crate) fn help(caller: Caller) -> String {
     match caller.manner {
         Manner::Mqttx => crate::cli::tree(caller.program)
             .bin_name(format!("mqttx {}", caller.program.subcommand()))
-            .render_long_help()
+            .render_help()
             .to_string(),
         Manner::Mosquitto => of_link(caller.program),
     }
@@ -61,6 +61,7 @@ pub(crate) fn base(program: Program) -> Command {
 pub(crate) fn dress(program: Program, command: Command) -> Command {
     command
         .about(about(program))
+        .override_usage(synopsis(program))
         .styles(STYLES)
         .arg(
             Arg::new("url")
@@ -99,13 +100,22 @@ pub(crate) fn dress(program: Program, command: Command) -> Command {
                 .help_heading("Messages about the run")
                 .help("Print the version"),
         )
-        .after_long_help(after(program))
         .after_help(after(program))
 }
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
     .usage(AnsiColor::Green.on_default().bold());
+
+fn synopsis(program: Program) -> &'static str {
+    match program {
+        Program::Publish => "mqttx pub -t TOPIC {-m PAYLOAD | -f FILE | -l | -n | -s} [OPTIONS]",
+        Program::Subscribe => "mqttx sub -t FILTER... [OPTIONS]",
+        Program::Request => {
+            "mqttx rr -t TOPIC -e RESPONSE-TOPIC {-m PAYLOAD | -f FILE | -n | -s} [OPTIONS]"
+        }
+    }
+}
 
 pub fn about(program: Program) -> &'static str {
     match program {

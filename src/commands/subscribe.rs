@@ -290,10 +290,13 @@ impl<'a> Subscriber<'a> {
             return Error::new(Kind::Timeout, "Timed out").without_prefix();
         }
         let (seconds, came) = (self.args.timeout.unwrap_or_default(), self.count);
-        let many = if came == 1 { "message" } else { "messages" };
+        let messages = |count| if count == 1 { "message" } else { "messages" };
         let told = match self.args.count {
-            Some(count) => format!("timed out after {seconds} s with {came} of {count} {many}"),
-            None => format!("timed out after {seconds} s with {came} {many}"),
+            Some(count) => format!(
+                "timed out after {seconds} s with {came} of {count} {}",
+                messages(count)
+            ),
+            None => format!("timed out after {seconds} s with {came} {}", messages(came)),
         };
         Error::new(Kind::Timeout, told)
     }

@@ -10,8 +10,15 @@ mod client_repairs_bytes;
 mod codec_differential;
 mod codec_roundtrip;
 #[cfg(unix)]
+mod commands_pub;
+#[cfg(unix)]
+mod commands_rr;
+#[cfg(unix)]
+mod commands_sub;
+#[cfg(unix)]
 mod compare_argv;
 mod fuzz_corpus;
+mod generated;
 mod packets;
 mod spec;
 mod support;

@@ -1,0 +1,226 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_mqttx_global_optspecs
+    string join \n h/help
+end
+
+function __fish_mqttx_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_mqttx_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_mqttx_using_subcommand
+    set -l cmd (__fish_mqttx_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c mqttx -n "__fish_mqttx_needs_command" -s h -l help -d 'Print help'
+complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "pub" -d 'Publish messages'
+complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "sub" -d 'Subscribe and print messages'
+complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "rr" -d 'Publish a request and wait for the response'
+complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "broker" -d 'Run a broker for MQTT 3.1, 3.1.1 and 5.0'
+complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "link" -d 'Make links named mosquitto_pub, mosquitto_sub, mosquitto_rr'
+complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "generate" -d 'Print shell completions or man pages'
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s t -l topic -d 'Topic to publish to' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s m -l message -d 'Payload' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s f -l file -d 'Take the payload from this file' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s q -l qos -d 'QoS of the messages' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l repeat -d 'Publish this many times (with -m, -f, -n, -s)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l repeat-delay -d 'Seconds to wait between repeated messages' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s h -l host -d 'Broker to connect to' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s p -l port -d 'Port of the broker [default: 1883, with TLS 8883]; 0 takes the host as path of a Unix socket' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l unix -d 'Connect through this Unix socket instead' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s A -l bind-address -d 'Local address to connect from' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l proxy -d 'Connect through a SOCKS5 proxy: socks5h://[user[:password]@]host[:port]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s u -l username -d 'User name' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s P -l pw -d 'Password; anybody on this machine can read it in the list of processes' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s i -l id -d 'Client Identifier [default: the broker chooses one]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s k -l keepalive -d 'Keep Alive in seconds' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s x -l session-expiry -d 'Seconds a version 5 Session outlives its connection; -1 for ever' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31 [default: 311; rr: 5]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s M -l max-inflight -d 'QoS 1 and 2 messages in flight at most' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s D -l property -d 'Version 5 property: -D COMMAND NAME VALUE, for a user-property -D COMMAND user-property KEY VALUE' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l cafile -d 'Trust the certificates in this file' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l capath -d 'Trust the certificates in this directory' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l cert -d 'Certificate of this client; needs --key' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l key -d 'Private key of this client; needs --cert' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l keyform -d 'Kind of key: pem (or engine, which is refused)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l ciphers -d 'Cipher suites allowed, in OpenSSL\'s words' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l tls-version -d 'Version of TLS: tlsv1.2 or tlsv1.3' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l tls-alpn -d 'Application protocol to ask for (ALPN)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l tls-keylog -d 'Append the keys of the connection to this file, for a protocol analyser' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l tls-engine -d 'OpenSSL engine (refused: there is no OpenSSL inside)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l tls-engine-kpass-sha1 -d 'Password hash for the engine\'s key (refused: there is no OpenSSL inside)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l psk -d 'Pre-shared key in hexadecimal; needs --psk-identity' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l psk-identity -d 'Identity for --psk' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l will-topic -d 'Topic of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l will-payload -d 'Payload of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l will-qos -d 'QoS of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s L -l url -d 'Broker and topic in one: mqtt://[user[:password]@]host[:port]/topic, also mqtts://, ws://, wss://' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s o -l options-file -d 'Read options from this file first, one a line [default: ~/.config/mosquitto_pub, if it is there]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s n -l null-message -d 'Empty payload'
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s s -l stdin-file -d 'Take all of standard input as payload'
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s l -l stdin-line -d 'Publish each line of standard input'
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s r -l retain -d 'Let the broker retain the message'
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l ws -d 'Speak MQTT over WebSockets'
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s c -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s d -l debug -d 'Tell every packet on standard output'
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l quiet -d 'No messages about errors'
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l insecure -d 'Do not check the broker\'s certificate: anybody can pose as the broker'
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l tls-use-os-certs -d 'Trust the certificates the operating system trusts'
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l no-tls -d 'No TLS, whatever else was said (also on port 8883)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l will-retain -d 'Retain the Will Message'
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l help -d 'Print this help (-h is the host)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l version -d 'Print the version'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s t -l topic -d 'Topic Filter to subscribe to; repeatable' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s q -l qos -d 'QoS to ask for' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s T -l filter-out -d 'Leave out messages whose topic matches this filter; repeatable' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s U -l unsubscribe -d 'Unsubscribe from this filter; repeatable' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l retain-handling -d 'When to send retained messages: always, new, never (version 5)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s C -l count -d 'End after this many messages' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s W -l timeout -d 'End after this many seconds, with exit status 27' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s F -l output-format -d 'Format of each message: %t topic, %p payload, %x hex, %j JSON, @Y-@m-@d times, \\n newline …' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l random-filter -d 'Print this percentage of the messages, by chance' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s h -l host -d 'Broker to connect to' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s p -l port -d 'Port of the broker [default: 1883, with TLS 8883]; 0 takes the host as path of a Unix socket' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l unix -d 'Connect through this Unix socket instead' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s A -l bind-address -d 'Local address to connect from' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l proxy -d 'Connect through a SOCKS5 proxy: socks5h://[user[:password]@]host[:port]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s u -l username -d 'User name' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s P -l pw -d 'Password; anybody on this machine can read it in the list of processes' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s i -l id -d 'Client Identifier [default: the broker chooses one]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s k -l keepalive -d 'Keep Alive in seconds' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s x -l session-expiry -d 'Seconds a version 5 Session outlives its connection; -1 for ever' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31 [default: 311; rr: 5]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s M -l max-inflight -d 'QoS 1 and 2 messages in flight at most' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s D -l property -d 'Version 5 property: -D COMMAND NAME VALUE, for a user-property -D COMMAND user-property KEY VALUE' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l cafile -d 'Trust the certificates in this file' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l capath -d 'Trust the certificates in this directory' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l cert -d 'Certificate of this client; needs --key' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l key -d 'Private key of this client; needs --cert' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l keyform -d 'Kind of key: pem (or engine, which is refused)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l ciphers -d 'Cipher suites allowed, in OpenSSL\'s words' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l tls-version -d 'Version of TLS: tlsv1.2 or tlsv1.3' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l tls-alpn -d 'Application protocol to ask for (ALPN)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l tls-keylog -d 'Append the keys of the connection to this file, for a protocol analyser' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l tls-engine -d 'OpenSSL engine (refused: there is no OpenSSL inside)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l tls-engine-kpass-sha1 -d 'Password hash for the engine\'s key (refused: there is no OpenSSL inside)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l psk -d 'Pre-shared key in hexadecimal; needs --psk-identity' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l psk-identity -d 'Identity for --psk' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l will-topic -d 'Topic of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l will-payload -d 'Payload of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l will-qos -d 'QoS of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s L -l url -d 'Broker and topic in one: mqtt://[user[:password]@]host[:port]/topic, also mqtts://, ws://, wss://' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s o -l options-file -d 'Read options from this file first, one a line [default: ~/.config/mosquitto_sub, if it is there]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s R -l no-retained -d 'Leave out retained messages'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l retain-as-published -d 'Keep the RETAIN flag as the publisher set it (version 5)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l retained-only -d 'End at the first message that was not retained'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l remove-retained -d 'Clear every retained message received, by publishing an empty one'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s E -l exit-after-subscribe -d 'End as soon as the subscriptions are acknowledged'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s v -l verbose -d 'Print the topic before each payload'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s N -l no-newline -d 'No newline after each message'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l pretty -d 'Indent the JSON of %j and %J'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l message-rate -d 'Print how many messages came each second instead of the messages'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s w -l watch -d 'Give each topic a line of the screen and keep it up to date'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l ws -d 'Speak MQTT over WebSockets'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s c -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s d -l debug -d 'Tell every packet on standard output'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l quiet -d 'No messages about errors'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l insecure -d 'Do not check the broker\'s certificate: anybody can pose as the broker'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l tls-use-os-certs -d 'Trust the certificates the operating system trusts'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l no-tls -d 'No TLS, whatever else was said (also on port 8883)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l will-retain -d 'Retain the Will Message'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l help -d 'Print this help (-h is the host)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l version -d 'Print the version'
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s t -l topic -d 'Topic to publish the request to' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s e -l response-topic -d 'Topic to wait for the response on' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s m -l message -d 'Payload' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s f -l file -d 'Take the payload from this file' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s q -l qos -d 'QoS of request and subscription' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l retain-handling -d 'When to send retained messages: always, new, never (version 5)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s W -l timeout -d 'Give up after this many seconds, with exit status 27' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s F -l output-format -d 'Format of each message: %t topic, %p payload, %x hex, %j JSON, @Y-@m-@d times, \\n newline …' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s h -l host -d 'Broker to connect to' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s p -l port -d 'Port of the broker [default: 1883, with TLS 8883]; 0 takes the host as path of a Unix socket' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l unix -d 'Connect through this Unix socket instead' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s A -l bind-address -d 'Local address to connect from' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l proxy -d 'Connect through a SOCKS5 proxy: socks5h://[user[:password]@]host[:port]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s u -l username -d 'User name' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s P -l pw -d 'Password; anybody on this machine can read it in the list of processes' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s i -l id -d 'Client Identifier [default: the broker chooses one]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s k -l keepalive -d 'Keep Alive in seconds' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s x -l session-expiry -d 'Seconds a version 5 Session outlives its connection; -1 for ever' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31 [default: 311; rr: 5]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s M -l max-inflight -d 'QoS 1 and 2 messages in flight at most' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s D -l property -d 'Version 5 property: -D COMMAND NAME VALUE, for a user-property -D COMMAND user-property KEY VALUE' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l cafile -d 'Trust the certificates in this file' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l capath -d 'Trust the certificates in this directory' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l cert -d 'Certificate of this client; needs --key' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l key -d 'Private key of this client; needs --cert' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l keyform -d 'Kind of key: pem (or engine, which is refused)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l ciphers -d 'Cipher suites allowed, in OpenSSL\'s words' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l tls-version -d 'Version of TLS: tlsv1.2 or tlsv1.3' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l tls-alpn -d 'Application protocol to ask for (ALPN)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l tls-keylog -d 'Append the keys of the connection to this file, for a protocol analyser' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l tls-engine -d 'OpenSSL engine (refused: there is no OpenSSL inside)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l tls-engine-kpass-sha1 -d 'Password hash for the engine\'s key (refused: there is no OpenSSL inside)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l psk -d 'Pre-shared key in hexadecimal; needs --psk-identity' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l psk-identity -d 'Identity for --psk' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l will-topic -d 'Topic of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l will-payload -d 'Payload of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l will-qos -d 'QoS of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s L -l url -d 'Broker and topic in one: mqtt://[user[:password]@]host[:port]/topic, also mqtts://, ws://, wss://' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s o -l options-file -d 'Read options from this file first, one a line [default: ~/.config/mosquitto_rr, if it is there]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s n -l null-message -d 'Empty payload'
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s s -l stdin-file -d 'Take all of standard input as payload'
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s R -l no-retained -d 'Leave out retained messages'
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l retain-as-published -d 'Keep the RETAIN flag as the publisher set it (version 5)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s v -l verbose -d 'Print the topic before each payload'
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s N -l no-newline -d 'No newline after each message'
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l pretty -d 'Indent the JSON of %j and %J'
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l latency -d 'Print how long the response took'
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l ws -d 'Speak MQTT over WebSockets'
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s c -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s d -l debug -d 'Tell every packet on standard output'
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l quiet -d 'No messages about errors'
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l insecure -d 'Do not check the broker\'s certificate: anybody can pose as the broker'
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l tls-use-os-certs -d 'Trust the certificates the operating system trusts'
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l no-tls -d 'No TLS, whatever else was said (also on port 8883)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l will-retain -d 'Retain the Will Message'
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l help -d 'Print this help (-h is the host)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l version -d 'Print the version'
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s p -l port -d 'TCP port to listen on; 0 lets the system choose' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l bind -d 'Address to listen on, repeatable [default: this machine only]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l password-file -d 'Users and password hashes, as mosquitto_passwd writes them' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l workers -d 'Worker threads [default: half of the cores]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l limit -d 'Set a limit, repeatable; `--limits` lists them' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l ready-file -d 'Write the addresses as JSON once clients can connect' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l allow-anonymous -d 'Let clients in without a user name, also from other machines'
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l limits -d 'List the limits with their defaults, and end'
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s v -l verbose -d 'Log each subscription and message'
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s q -l quiet -d 'Log nothing but errors'
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s h -l help -d 'Print help'
+complete -c mqttx -n "__fish_mqttx_using_subcommand link" -l force -d 'Replace files that are there already'
+complete -c mqttx -n "__fish_mqttx_using_subcommand link" -s h -l help -d 'Print help'
+complete -c mqttx -n "__fish_mqttx_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -s h -l help -d 'Print help'
+complete -c mqttx -n "__fish_mqttx_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -f -a "completions" -d 'Print the completions of a shell'
+complete -c mqttx -n "__fish_mqttx_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -f -a "man" -d 'Print a man page, or write all of them to a directory'
+complete -c mqttx -n "__fish_mqttx_using_subcommand generate; and __fish_seen_subcommand_from completions" -s h -l help -d 'Print help'
+complete -c mqttx -n "__fish_mqttx_using_subcommand generate; and __fish_seen_subcommand_from man" -l dir -d 'Write every page to this directory' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand generate; and __fish_seen_subcommand_from man" -s h -l help -d 'Print help'

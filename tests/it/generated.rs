@@ -1,0 +1,45 @@
+//! `completions/` and `man/` are what the program itself would write. `UPDATE=1` writes them anew.
+
+use std::fs;
+use std::path::Path;
+
+use mqttx::commands::generate::{SHELLS, completions, man_pages};
+
+fn check(folder: &str, files: Vec<(String, Vec<u8>)>) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let update = std::env::var_os("UPDATE").is_some_and(|value| value == "1");
+    if update {
+        fs::create_dir_all(&folder).unwrap();
+    }
+    let mut names: Vec<String> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    for (name, text) in files {
+        let path = folder.join(&name);
+        if update {
+            fs::write(&path, &text).unwrap();
+        }
+        let committed = fs::read(&path).unwrap_or_default();
+        assert!(
+            committed == text,
+            "{} is out of date; UPDATE=1 writes it anew",
+            path.display()
+        );
+        names.retain(|other| *other != name);
+    }
+    assert_eq!(names, [""; 0], "left over in {}", folder.display());
+}
+
+#[test]
+fn committed_completions_are_the_programs_own() {
+    let files = SHELLS
+        .iter()
+        .map(|(shell, name)| ((*name).to_owned(), completions(*shell)));
+    check("completions", files.collect());
+}
+
+#[test]
+fn committed_man_pages_are_the_programs_own() {
+    check("man", man_pages().unwrap());
+}
