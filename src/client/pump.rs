@@ -48,6 +48,7 @@ pub(crate) async fn run<H: Handler>(engine: &mut Engine, stream: Stream, handler
         stream,
         input: Input::default(),
         last_write: now,
+        is_flushed: true,
         stalled_since: None,
         opened: now,
         ping_sent: now,
@@ -68,6 +69,7 @@ struct Pump<'a, H> {
     opened: Instant,
     /// Keep alive is measured from here (§3.1.2.10).
     last_write: Instant,
+    is_flushed: bool,
     /// Since when the peer takes nothing although there is something.
     stalled_since: Option<Instant>,
     ping_sent: Instant,
@@ -150,9 +152,6 @@ impl<H: Handler> Pump<'_, H> {
                 .disconnect(Reason::NORMAL_DISCONNECTION, Properties::EMPTY);
             self.engine.tell_sent(self.handler);
         }
-        if self.engine.pending().is_empty() {
-            return Ok(false);
-        }
         let mut has_written = false;
         while !self.engine.pending().is_empty() {
             match Pin::new(&mut self.stream).poll_write(cx, self.engine.pending()) {
@@ -160,26 +159,32 @@ impl<H: Handler> Pump<'_, H> {
                 Poll::Ready(Ok(count)) => {
                     self.engine.wrote(count);
                     has_written = true;
-                    self.stalled_since = None;
                 }
                 Poll::Ready(Err(error)) => return Err(self.failed(error)),
-                Poll::Pending => {
-                    if self.stalled_since.is_none() {
-                        self.stalled_since = Some(Instant::now());
-                    }
-                    break;
-                }
+                Poll::Pending => break,
             }
         }
         if has_written {
+            self.is_flushed = false;
+            self.stalled_since = None;
             self.last_write = Instant::now();
         }
-        let is_empty = self.engine.pending().is_empty();
         // A transport with a buffer of its own must be told that this was all for now.
-        if is_empty && let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_flush(cx) {
-            return Err(self.failed(error));
+        if !self.is_flushed && self.engine.pending().is_empty() {
+            match Pin::new(&mut self.stream).poll_flush(cx) {
+                Poll::Ready(Ok(())) => {
+                    self.is_flushed = true;
+                    self.stalled_since = None;
+                }
+                Poll::Ready(Err(error)) => return Err(self.failed(error)),
+                Poll::Pending => {}
+            }
         }
-        Ok(has_written && is_empty)
+        let is_stalled = !self.is_flushed || !self.engine.pending().is_empty();
+        if is_stalled && self.stalled_since.is_none() {
+            self.stalled_since = Some(Instant::now());
+        }
+        Ok(has_written && !is_stalled)
     }
 
     /// Nothing to write for now: a large buffer goes back.
@@ -205,7 +210,7 @@ impl<H: Handler> Pump<'_, H> {
 
     /// Everything was said and written, DISCONNECT last.
     fn is_over(&self) -> bool {
-        self.engine.has_left() && self.engine.pending().is_empty()
+        self.engine.has_left() && self.engine.pending().is_empty() && self.is_flushed
     }
 
     /// Reads once and handles every whole packet; true when something came.

@@ -10,6 +10,8 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
     Tcp,
+    /// A Unix socket.
+    Unix,
 }
 
 /// One URL scheme and what follows from it.
@@ -17,21 +19,36 @@ pub enum Transport {
 pub struct Scheme {
     pub name: &'static str,
     pub transport: Transport,
+    pub is_tls: bool,
+    pub is_websocket: bool,
     /// 0 where there are no ports.
     pub port: u16,
 }
 
+const fn scheme(name: &'static str, is_tls: bool, is_websocket: bool, port: u16) -> Scheme {
+    Scheme {
+        name,
+        transport: Transport::Tcp,
+        is_tls,
+        is_websocket,
+        port,
+    }
+}
+
 /// TABLE: every scheme a URL may begin with.
 pub const SCHEMES: &[Scheme] = &[
+    scheme("mqtt", false, false, 1883),
+    scheme("tcp", false, false, 1883),
+    scheme("mqtts", true, false, 8883),
+    scheme("ssl", true, false, 8883),
+    scheme("ws", false, true, 80),
+    scheme("wss", true, true, 443),
     Scheme {
-        name: "mqtt",
-        transport: Transport::Tcp,
-        port: 1883,
-    },
-    Scheme {
-        name: "tcp",
-        transport: Transport::Tcp,
-        port: 1883,
+        name: "unix",
+        transport: Transport::Unix,
+        is_tls: false,
+        is_websocket: false,
+        port: 0,
     },
 ];
 
@@ -39,7 +56,7 @@ pub const SCHEMES: &[Scheme] = &[
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Address {
     pub transport: Transport,
-    /// A name or an IP address, an IPv6 one without its brackets.
+    /// A name or an IP address, an IPv6 one without its brackets; the path of a Unix socket.
     pub host: String,
     pub port: u16,
 }
@@ -52,14 +69,24 @@ impl Address {
             port,
         }
     }
+
+    pub fn unix(path: impl Into<String>) -> Self {
+        Self {
+            transport: Transport::Unix,
+            host: path.into(),
+            port: 0,
+        }
+    }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
+        match self.transport {
+            Transport::Unix => f.write_str(&self.host),
+            Transport::Tcp if self.host.contains(':') => {
+                write!(f, "[{}]:{}", self.host, self.port)
+            }
+            Transport::Tcp => write!(f, "{}:{}", self.host, self.port),
         }
     }
 }
@@ -68,19 +95,23 @@ impl fmt::Display for Address {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
     pub address: Address,
+    pub is_tls: bool,
+    pub is_websocket: bool,
     pub user_name: Option<String>,
     pub password: Option<Vec<u8>>,
+    /// With its `/` and its query; empty when there is none. What it is for is the scheme's matter.
+    pub path: String,
 }
 
 impl Url {
-    /// Takes `mqtt://user:password@host:port` apart; the sentence of an error names the fault.
+    /// Takes `mqtt://user:password@host:port/path` apart; an error's sentence names the fault.
     pub fn parse(url: &str) -> Result<Self, &'static str> {
         let (scheme, rest) = url.split_once("://").ok_or("a URL begins with scheme://")?;
         let scheme = SCHEMES
             .iter()
             .find(|row| row.name.eq_ignore_ascii_case(scheme))
             .ok_or("unknown URL scheme")?;
-        let (authority, _) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         let (login, place) = match authority.rsplit_once('@') {
             Some((login, place)) => (Some(login), place),
             None => (None, authority),
@@ -92,16 +123,22 @@ impl Url {
                 (Some(percent_text(user)?), Some(percent_bytes(password)?))
             }
         };
-        let (host, port) = host_and_port(place)?;
-        let address = Address {
-            transport: scheme.transport,
-            host: host.to_owned(),
-            port: port.unwrap_or(scheme.port),
+        let (address, path) = if scheme.transport == Transport::Unix {
+            if !place.is_empty() || path.len() < 2 {
+                return Err("a Unix socket is written unix:///path");
+            }
+            (Address::unix(percent_text(path)?), "")
+        } else {
+            let (host, port) = host_and_port(place)?;
+            (Address::tcp(host, port.unwrap_or(scheme.port)), path)
         };
         Ok(Self {
             address,
+            is_tls: scheme.is_tls,
+            is_websocket: scheme.is_websocket,
             user_name,
             password,
+            path: path.to_owned(),
         })
     }
 }
@@ -157,7 +194,7 @@ pub fn percent_bytes(text: &str) -> Result<Vec<u8>, &'static str> {
 }
 
 fn percent_text(text: &str) -> Result<String, &'static str> {
-    String::from_utf8(percent_bytes(text)?).map_err(|_| "the user name is not UTF-8")
+    String::from_utf8(percent_bytes(text)?).map_err(|_| "a name in the URL is not UTF-8")
 }
 
 #[cfg(test)]
@@ -187,6 +224,24 @@ mod tests {
         );
         check("mqtt://::1", Ok(("-", "::1", 1883)));
         check("mqtt://ann@h", Ok(("ann", "h", 1883)));
+        check("wss://h/mqtt", Ok(("-", "h", 443)));
+        check("unix:///run/a%20b.sock", Ok(("-", "/run/a b.sock", 0)));
+    }
+
+    #[test]
+    fn a_scheme_says_what_is_wrapped_around_the_bytes() {
+        for (url, tls, websocket, path) in [
+            ("mqtt://h", false, false, ""),
+            ("mqtts://h/", true, false, "/"),
+            ("ws://h:81/a?b=c", false, true, "/a?b=c"),
+            ("wss://h?b", true, true, "?b"),
+        ] {
+            let url = Url::parse(url).unwrap();
+            assert_eq!(
+                (url.is_tls, url.is_websocket, url.path.as_str()),
+                (tls, websocket, path)
+            );
+        }
     }
 
     #[test]
@@ -200,11 +255,13 @@ mod tests {
         check("broker", Err("a URL begins with scheme://"));
         check("http://h", Err("unknown URL scheme"));
         check("mqtt://", Err("the host is missing"));
+        check("unix://run/x", Err("a Unix socket is written unix:///path"));
+        check("unix://", Err("a Unix socket is written unix:///path"));
         check("mqtt://h:0", Err("a port is a number from 1 to 65535"));
         check("mqtt://h:70000", Err("a port is a number from 1 to 65535"));
         check("mqtt://[::1", Err("a [ without its ]"));
         check("mqtt://[::1]x", Err("only a :port may follow the ]"));
-        check("mqtt://%ff@h", Err("the user name is not UTF-8"));
+        check("mqtt://%ff@h", Err("a name in the URL is not UTF-8"));
         check(
             "mqtt://%4@h",
             Err("two hexadecimal digits follow a % in a URL"),

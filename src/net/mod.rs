@@ -5,10 +5,17 @@
 //! sends which one in `client`.
 //!
 //! ```text
-//! Address ──► tcp or unix ──► Stream
+//! Address ──► tcp, by way of a proxy if wished ──┐
+//!        └──► unix ──────────────────────────────┴──► tls ──► websocket ──► Stream
+//!                                                    (if wished)
 //! ```
 pub mod address;
+pub mod proxy;
 pub mod tcp;
+pub mod tls;
+#[cfg(unix)]
+mod unix;
+pub mod websocket;
 
 use std::io;
 use std::net::IpAddr;
@@ -18,8 +25,14 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
+use tokio_rustls::client::TlsStream;
 
 use crate::net::address::{Address, Transport};
+use crate::net::proxy::Proxy;
+use crate::net::tls::Tls;
+use crate::net::websocket::WebSocket;
 
 /// Where to, and by which way.
 #[derive(Clone, Debug)]
@@ -32,7 +45,12 @@ pub struct Dial {
     /// ones. The writer collects what belongs together itself, so there is no reason to turn it
     /// off but imitation.
     pub nodelay: bool,
-    /// For the whole way, name look-up included.
+    /// Another machine that connects for us (TCP only).
+    pub proxy: Option<Proxy>,
+    pub tls: Option<Tls>,
+    /// Inside TLS, if both are wished.
+    pub websocket: Option<WebSocket>,
+    /// For the whole way, name look-up and handshakes included.
     pub timeout: Duration,
 }
 
@@ -43,6 +61,9 @@ impl Dial {
             address,
             bind: None,
             nodelay: true,
+            proxy: None,
+            tls: None,
+            websocket: None,
             timeout: Duration::from_secs(30),
         }
     }
@@ -62,12 +83,32 @@ impl Dial {
     }
 
     async fn walk(&self) -> io::Result<Stream> {
-        match self.address.transport {
-            Transport::Tcp => {
-                let stream = tcp::connect(&self.address.host, self.address.port, self).await?;
-                Ok(Stream::Tcp(stream))
-            }
+        let mut stream = match self.address.transport {
+            Transport::Tcp => Stream::Tcp(self.connect_tcp().await?),
+            #[cfg(unix)]
+            Transport::Unix => Stream::Unix(unix::connect(&self.address.host).await?),
+            #[cfg(not(unix))]
+            Transport::Unix => return Err(io::ErrorKind::Unsupported.into()),
+        };
+        if let Some(tls) = &self.tls {
+            stream = Stream::Tls(Box::new(tls.connect(&self.address.host, stream).await?));
         }
+        if let Some(websocket) = &self.websocket {
+            let is_tls = self.tls.is_some();
+            let opened = websocket.connect(&self.address, is_tls, stream).await?;
+            stream = Stream::WebSocket(Box::new(opened));
+        }
+        Ok(stream)
+    }
+
+    async fn connect_tcp(&self) -> io::Result<TcpStream> {
+        let Address { host, port, .. } = &self.address;
+        let Some(proxy) = &self.proxy else {
+            return tcp::connect(host, *port, self).await;
+        };
+        let mut stream = tcp::connect(&proxy.host, proxy.port, self).await?;
+        proxy.ask(&mut stream, host, *port).await?;
+        Ok(stream)
     }
 }
 
@@ -75,6 +116,23 @@ impl Dial {
 #[derive(Debug)]
 pub enum Stream {
     Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+    Tls(Box<TlsStream<Self>>),
+    WebSocket(Box<websocket::Opened>),
+}
+
+/// Hands a call to whatever the stream is made of.
+macro_rules! inner {
+    ($stream:expr, $call:ident($($argument:expr),*)) => {
+        match $stream.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).$call($($argument),*),
+            #[cfg(unix)]
+            Self::Unix(stream) => Pin::new(stream).$call($($argument),*),
+            Self::Tls(stream) => Pin::new(&mut **stream).$call($($argument),*),
+            Self::WebSocket(stream) => Pin::new(&mut **stream).$call($($argument),*),
+        }
+    };
 }
 
 impl AsyncRead for Stream {
@@ -83,9 +141,7 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
+        inner!(self, poll_read(cx, buf))
     }
 }
 
@@ -95,20 +151,14 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
+        inner!(self, poll_write(cx, bytes))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-        }
+        inner!(self, poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
+        inner!(self, poll_shutdown(cx))
     }
 }

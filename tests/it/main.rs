@@ -7,6 +7,7 @@
 mod client_layer;
 mod client_repairs;
 mod client_repairs_bytes;
+mod client_transports;
 mod codec_differential;
 mod codec_roundtrip;
 #[cfg(unix)]

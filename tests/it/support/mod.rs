@@ -1,4 +1,5 @@
 //! What several tests need: peers whose every byte is in a test's hand.
+pub(crate) mod peers;
 pub(crate) mod probe;
 #[cfg(unix)]
 pub(crate) mod programs;

@@ -1,0 +1,289 @@
+//! Another machine that connects for us: SOCKS5 (RFC 1928, with the passwords of RFC 1929), or HTTP
+//! CONNECT (RFC 9110, section 9.3.6). After [`Proxy::ask`] the stream is as if it were direct.
+//!
+//! The broker's name is given to the proxy as it is: `socks5h` in curl's words.
+
+use std::io;
+use std::net::IpAddr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::net::address::{host_and_port, percent_bytes};
+
+/// An answer longer than this is no proxy's.
+const ANSWER_MAX: usize = 16 * 1024;
+
+/// Where the proxy is and how it wants to be spoken to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    pub kind: ProxyKind,
+    pub host: String,
+    pub port: u16,
+    pub login: Option<Login>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyKind {
+    Socks5,
+    Http,
+}
+
+/// A name and a password for the proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    pub user_name: Vec<u8>,
+    pub password: Vec<u8>,
+}
+
+/// TABLE: schemes of a proxy's URL.
+const SCHEMES: &[(&str, ProxyKind, u16)] = &[
+    ("socks5h", ProxyKind::Socks5, 1080),
+    ("socks5", ProxyKind::Socks5, 1080),
+    ("http", ProxyKind::Http, 8080),
+];
+
+impl Proxy {
+    /// `socks5h://[user[:password]@]host[:port]` or `http://…`.
+    pub fn parse(url: &str) -> Result<Self, &'static str> {
+        let (scheme, rest) = url
+            .split_once("://")
+            .ok_or("a proxy is written socks5h://host")?;
+        let (_, kind, default_port) = SCHEMES
+            .iter()
+            .find(|(name, ..)| name.eq_ignore_ascii_case(scheme))
+            .ok_or("a proxy is of scheme socks5h or http")?;
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let (login, place) = match rest.rsplit_once('@') {
+            Some((login, place)) => (Some(login), place),
+            None => (None, rest),
+        };
+        let login = match login {
+            None => None,
+            Some(login) => {
+                let (user_name, password) = login.split_once(':').unwrap_or((login, ""));
+                Some(Login {
+                    user_name: percent_bytes(user_name)?,
+                    password: percent_bytes(password)?,
+                })
+            }
+        };
+        if *kind == ProxyKind::Socks5
+            && let Some(Login {
+                user_name,
+                password,
+            }) = &login
+            && (user_name.is_empty() || user_name.len() > 255 || password.len() > 255)
+        {
+            return Err("a SOCKS5 name has 1 to 255 bytes, its password at most 255");
+        }
+        let (host, port) = host_and_port(place)?;
+        Ok(Self {
+            kind: *kind,
+            host: host.to_owned(),
+            port: port.unwrap_or(*default_port),
+            login,
+        })
+    }
+
+    /// Has the proxy connect to `host`, over a stream that leads to the proxy.
+    pub(super) async fn ask(
+        &self,
+        stream: &mut TcpStream,
+        host: &str,
+        port: u16,
+    ) -> io::Result<()> {
+        match self.kind {
+            ProxyKind::Socks5 => socks5(stream, host, port, self.login.as_ref()).await,
+            ProxyKind::Http => http(stream, host, port, self.login.as_ref()).await,
+        }
+    }
+}
+
+const NO_LOGIN: u8 = 0;
+const WITH_LOGIN: u8 = 2;
+
+async fn socks5(
+    stream: &mut TcpStream,
+    host: &str,
+    port: u16,
+    login: Option<&Login>,
+) -> io::Result<()> {
+    let methods: &[u8] = match login {
+        None => &[NO_LOGIN],
+        Some(_) => &[NO_LOGIN, WITH_LOGIN],
+    };
+    stream
+        .write_all(&[&[5, methods.len() as u8], methods].concat())
+        .await?;
+    let mut answer = [0; 2];
+    stream.read_exact(&mut answer).await?;
+    match (answer, login) {
+        ([5, NO_LOGIN], _) => {}
+        (
+            [5, WITH_LOGIN],
+            Some(Login {
+                user_name,
+                password,
+            }),
+        ) => {
+            let mut words = vec![1, user_name.len() as u8];
+            words.extend_from_slice(user_name);
+            words.push(password.len() as u8);
+            words.extend_from_slice(password);
+            stream.write_all(&words).await?;
+            stream.read_exact(&mut answer).await?;
+            if answer[1] != 0 {
+                return Err(refused("SOCKS5 proxy: wrong name or password"));
+            }
+        }
+        ([5, _], None) => return Err(refused("SOCKS5 proxy: a name and a password are needed")),
+        ([5, _], Some(_)) => return Err(refused("SOCKS5 proxy: no login that we know")),
+        _ => return Err(refused("this is no SOCKS5 proxy")),
+    }
+    let mut request = vec![5, 1, 0];
+    match host.parse::<IpAddr>() {
+        Ok(IpAddr::V4(ip)) => {
+            request.push(1);
+            request.extend_from_slice(&ip.octets());
+        }
+        Ok(IpAddr::V6(ip)) => {
+            request.push(4);
+            request.extend_from_slice(&ip.octets());
+        }
+        Err(_) => {
+            let len = u8::try_from(host.len());
+            request.push(3);
+            request.push(len.map_err(|_| refused("this host's name is too long for SOCKS5"))?);
+            request.extend_from_slice(host.as_bytes());
+        }
+    }
+    request.extend_from_slice(&port.to_be_bytes());
+    stream.write_all(&request).await?;
+    let mut head = [0; 4];
+    stream.read_exact(&mut head).await?;
+    if head[0] != 5 || head[1] != 0 {
+        return Err(refused(socks5_failure(head[1])));
+    }
+    // The address the proxy speaks from: read, because the stream goes on behind it.
+    let len = match head[3] {
+        1 => 4,
+        4 => 16,
+        3 => usize::from(stream.read_u8().await?),
+        _ => return Err(refused("this is no SOCKS5 proxy")),
+    };
+    let mut bound = [0; 255 + 2];
+    stream.read_exact(&mut bound[..len + 2]).await?;
+    Ok(())
+}
+
+/// RFC 1928, section 6.
+fn socks5_failure(code: u8) -> &'static str {
+    match code {
+        1 => "SOCKS5 proxy: general failure",
+        2 => "SOCKS5 proxy: not allowed by its rules",
+        3 => "SOCKS5 proxy: network unreachable",
+        4 => "SOCKS5 proxy: host unreachable",
+        5 => "SOCKS5 proxy: connection refused",
+        6 => "SOCKS5 proxy: it took too long",
+        7 => "SOCKS5 proxy: command not supported",
+        8 => "SOCKS5 proxy: kind of address not supported",
+        _ => "SOCKS5 proxy: refused",
+    }
+}
+
+async fn http(
+    stream: &mut TcpStream,
+    host: &str,
+    port: u16,
+    login: Option<&Login>,
+) -> io::Result<()> {
+    let place = if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    };
+    let mut request = format!("CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n");
+    if let Some(Login {
+        user_name,
+        password,
+    }) = login
+    {
+        let words = [user_name, &b":"[..], password].concat();
+        let words = STANDARD.encode(words);
+        request.push_str(&format!("Proxy-Authorization: Basic {words}\r\n"));
+    }
+    request.push_str("\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    // Byte by byte: what follows the empty line belongs to the broker.
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        if answer.len() >= ANSWER_MAX {
+            return Err(refused("this is no HTTP proxy"));
+        }
+        answer.push(stream.read_u8().await?);
+    }
+    let line = answer
+        .split(|byte| *byte == b'\r')
+        .next()
+        .unwrap_or_default();
+    let line = String::from_utf8_lossy(line);
+    let mut words = line.split(' ');
+    match (words.next(), words.next()) {
+        (Some(protocol), Some(status)) if protocol.starts_with("HTTP/1.") => {
+            if status.len() == 3 && status.starts_with('2') {
+                Ok(())
+            } else {
+                let rest: Vec<_> = words.collect();
+                Err(refused(format!("HTTP proxy: {status} {}", rest.join(" "))))
+            }
+        }
+        _ => Err(refused("this is no HTTP proxy")),
+    }
+}
+
+fn refused(what: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionRefused, what.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(url: &str, expected: Result<(ProxyKind, &str, u16, &str), &str>) {
+        let read = Proxy::parse(url);
+        let seen = read.as_ref().map(|proxy| {
+            let login = proxy.login.as_ref().map_or(String::new(), |login| {
+                let text = [&login.user_name[..], b" ", &login.password].concat();
+                String::from_utf8(text).unwrap()
+            });
+            (proxy.kind, proxy.host.clone(), proxy.port, login)
+        });
+        let expected = expected
+            .map(|(kind, host, port, login)| (kind, host.to_owned(), port, login.to_owned()));
+        assert_eq!(seen.map_err(|sentence| *sentence), expected);
+    }
+
+    #[test]
+    fn a_proxys_url_is_read_like_curls() {
+        check("socks5h://h", Ok((ProxyKind::Socks5, "h", 1080, "")));
+        check(
+            "socks5h://u@[::1]:9",
+            Ok((ProxyKind::Socks5, "::1", 9, "u ")),
+        );
+        check(
+            "socks5h://u%3A:p%40@h",
+            Ok((ProxyKind::Socks5, "h", 1080, "u: p@")),
+        );
+        check("http://h:3128/", Ok((ProxyKind::Http, "h", 3128, "")));
+        check("h:3128", Err("a proxy is written socks5h://host"));
+        check("ftp://h", Err("a proxy is of scheme socks5h or http"));
+        check(
+            "socks5h://:p@h",
+            Err("a SOCKS5 name has 1 to 255 bytes, its password at most 255"),
+        );
+    }
+}

@@ -1,0 +1,345 @@
+//! TLS 1.2 and 1.3 through rustls: whom to trust, who we are, and how the handshake is bounded.
+//!
+//! [`TlsOptions`] are words and file names; [`Tls`] is what they amount to, read once and shared by
+//! as many connections as there are. OpenSSL's cipher names are known here, its cipher strings are
+//! not a language we speak beyond that.
+
+mod trust;
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, KeyLog, SupportedProtocolVersion, version};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::net::Stream;
+
+/// What is wished of TLS.
+#[derive(Clone, Debug, Default)]
+pub struct TlsOptions {
+    /// Certificates to trust, PEM.
+    pub ca_file: Option<PathBuf>,
+    /// A folder of such files.
+    pub ca_path: Option<PathBuf>,
+    /// Those of the operating system; they are also taken when neither of the above is given.
+    pub os_roots: bool,
+    /// Our own certificate and those that lead to it, PEM.
+    pub cert: Option<PathBuf>,
+    /// Its key, PEM.
+    pub key: Option<PathBuf>,
+    /// Trust whoever answers: no check of the certificate at all.
+    pub insecure: bool,
+    /// Application protocols to offer, in order.
+    pub alpn: Vec<String>,
+    /// Only this version, in place of both.
+    pub version: Option<TlsVersion>,
+    /// Cipher suites by OpenSSL's or the standard's names, between colons.
+    pub ciphers: Option<String>,
+    /// Secrets of each connection are appended here, for Wireshark.
+    pub key_log: Option<PathBuf>,
+    /// The name the certificate must have, when it is not the host's.
+    pub server_name: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    Tls12,
+    Tls13,
+}
+
+/// A configuration ready for use.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    config: Arc<ClientConfig>,
+    server_name: Option<String>,
+}
+
+/// Why there is no configuration.
+#[derive(Debug)]
+pub enum TlsFault {
+    /// A file or folder cannot be read.
+    File(PathBuf, io::Error),
+    /// A file holds something else than it should.
+    Content(PathBuf, &'static str),
+    /// The key needs a password.
+    EncryptedKey(PathBuf),
+    /// No such cipher suite here.
+    Cipher(String),
+    /// Only one of certificate and key.
+    CertWithoutKey,
+    /// The operating system has no certificates to trust.
+    NoOsRoots,
+    /// rustls does not accept what was put together.
+    Config(rustls::Error),
+}
+
+impl fmt::Display for TlsFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Content(path, what) => write!(f, "{}: {what}", path.display()),
+            Self::EncryptedKey(path) => write!(
+                f,
+                "{}: this key is encrypted; decrypt it first: openssl pkey -in KEY -out PLAIN",
+                path.display()
+            ),
+            Self::Cipher(name) => write!(f, "no cipher suite of that name: {name}"),
+            Self::CertWithoutKey => f.write_str("a certificate and its key belong together"),
+            Self::NoOsRoots => f.write_str("the operating system has no certificates to trust"),
+            Self::Config(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for TlsFault {}
+
+impl From<rustls::Error> for TlsFault {
+    fn from(error: rustls::Error) -> Self {
+        Self::Config(error)
+    }
+}
+
+impl Tls {
+    /// Reads the files and puts the configuration together.
+    pub fn new(options: &TlsOptions) -> Result<Self, TlsFault> {
+        let mut provider = ring::default_provider();
+        if let Some(names) = &options.ciphers {
+            choose_ciphers(&mut provider, names)?;
+        }
+        let provider = Arc::new(provider);
+        let versions: &[&SupportedProtocolVersion] = match options.version {
+            None => &[&version::TLS13, &version::TLS12],
+            Some(TlsVersion::Tls12) => &[&version::TLS12],
+            Some(TlsVersion::Tls13) => &[&version::TLS13],
+        };
+        let builder = ClientConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(versions)?;
+        let verifier = trust::verifier(options, &provider)?;
+        let builder = builder
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        let mut config = match (&options.cert, &options.key) {
+            (Some(cert), Some(key)) => {
+                builder.with_client_auth_cert(certificates(cert)?, private_key(key)?)?
+            }
+            (None, None) => builder.with_no_client_auth(),
+            _ => return Err(TlsFault::CertWithoutKey),
+        };
+        config.alpn_protocols = options
+            .alpn
+            .iter()
+            .map(|name| name.clone().into_bytes())
+            .collect();
+        if let Some(path) = &options.key_log {
+            let file = File::options().create(true).append(true).open(path);
+            let file = file.map_err(|error| TlsFault::File(path.clone(), error))?;
+            config.key_log = Arc::new(KeyLogFile(Mutex::new(file)));
+        }
+        Ok(Self {
+            config: Arc::new(config),
+            server_name: options.server_name.clone(),
+        })
+    }
+
+    /// The handshake, over a stream that stands.
+    pub(super) async fn connect(
+        &self,
+        host: &str,
+        stream: Stream,
+    ) -> io::Result<TlsStream<Stream>> {
+        let name = self.server_name.as_deref().unwrap_or(host);
+        // The path of a Unix socket is no name a certificate could have.
+        let name = if name.contains('/') {
+            "localhost"
+        } else {
+            name
+        };
+        let name = ServerName::try_from(name.to_owned()).map_err(|_| {
+            io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "no certificate can have this host's name",
+            )
+        })?;
+        TlsConnector::from(self.config.clone())
+            .connect(name, stream)
+            .await
+    }
+}
+
+/// What TLS has to say about a failed connection, if it was TLS that failed.
+pub fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// TABLE: rustls's suites of TLS 1.2 by OpenSSL's names. TLS 1.3's have one name everywhere.
+const OPENSSL_NAMES: &[(&str, rustls::CipherSuite)] = {
+    use rustls::CipherSuite as Suite;
+    &[
+        (
+            "ECDHE-ECDSA-AES256-GCM-SHA384",
+            Suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        ),
+        (
+            "ECDHE-ECDSA-AES128-GCM-SHA256",
+            Suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        ),
+        (
+            "ECDHE-ECDSA-CHACHA20-POLY1305",
+            Suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+        ),
+        (
+            "ECDHE-RSA-AES256-GCM-SHA384",
+            Suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+        ),
+        (
+            "ECDHE-RSA-AES128-GCM-SHA256",
+            Suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        ),
+        (
+            "ECDHE-RSA-CHACHA20-POLY1305",
+            Suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+        ),
+        ("TLS_AES_256_GCM_SHA384", Suite::TLS13_AES_256_GCM_SHA384),
+        ("TLS_AES_128_GCM_SHA256", Suite::TLS13_AES_128_GCM_SHA256),
+        (
+            "TLS_CHACHA20_POLY1305_SHA256",
+            Suite::TLS13_CHACHA20_POLY1305_SHA256,
+        ),
+    ]
+};
+
+/// Names that stand for all we have; rustls has no suite that they would leave out.
+const EVERYTHING: &[&str] = &["DEFAULT", "ALL", "HIGH", "SECURE"];
+
+/// As with OpenSSL, a list without any suite of TLS 1.3 leaves those alone.
+fn choose_ciphers(provider: &mut CryptoProvider, names: &str) -> Result<(), TlsFault> {
+    let mut chosen = Vec::new();
+    let mut is_everything = false;
+    for name in names.split([':', ',', ' ']).filter(|name| !name.is_empty()) {
+        let is_exclusion = name.starts_with(['!', '-']);
+        if EVERYTHING
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(name))
+        {
+            is_everything = true;
+        } else if let Some((_, suite)) = OPENSSL_NAMES
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+        {
+            chosen.push(*suite);
+        } else if !is_exclusion || OPENSSL_NAMES.iter().any(|(known, _)| *known == &name[1..]) {
+            return Err(TlsFault::Cipher(name.to_owned()));
+        }
+    }
+    if is_everything {
+        return Ok(());
+    }
+    let is_13 = |suite: &rustls::SupportedCipherSuite| suite.tls13().is_some();
+    let keeps_13 = !provider
+        .cipher_suites
+        .iter()
+        .any(|s| is_13(s) && chosen.contains(&s.suite()));
+    provider
+        .cipher_suites
+        .retain(|s| chosen.contains(&s.suite()) || (keeps_13 && is_13(s)));
+    if chosen.is_empty() {
+        return Err(TlsFault::Cipher(names.to_owned()));
+    }
+    Ok(())
+}
+
+/// Every certificate of a PEM file; there must be one.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
+    let bytes = fs::read(path).map_err(|error| TlsFault::File(path.to_owned(), error))?;
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    match read {
+        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(_) => Err(TlsFault::Content(
+            path.to_owned(),
+            "no certificate in this file",
+        )),
+        Err(_) => Err(TlsFault::Content(
+            path.to_owned(),
+            "a certificate that cannot be read",
+        )),
+    }
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsFault> {
+    let bytes = fs::read(path).map_err(|error| TlsFault::File(path.to_owned(), error))?;
+    let holds = |words: &[u8]| bytes.windows(words.len()).any(|window| window == words);
+    if holds(b"BEGIN ENCRYPTED PRIVATE KEY") || holds(b"Proc-Type: 4,ENCRYPTED") {
+        return Err(TlsFault::EncryptedKey(path.to_owned()));
+    }
+    PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| {
+        let what = match error {
+            pem::Error::NoItemsFound => "no private key in this file",
+            _ => "a private key that cannot be read",
+        };
+        TlsFault::Content(path.to_owned(), what)
+    })
+}
+
+/// Secrets in the format of NSS, which Wireshark reads.
+#[derive(Debug)]
+struct KeyLogFile(Mutex<File>);
+
+impl KeyLog for KeyLogFile {
+    fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
+        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let line = format!("{label} {} {}\n", hex(client_random), hex(secret));
+        if let Ok(mut file) = self.0.lock() {
+            // A full disk must not end the connection it only looks at.
+            let _ = file.write_all(line.as_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(names: &str, expected: Result<(usize, usize), &str>) {
+        let mut provider = ring::default_provider();
+        let chosen = match choose_ciphers(&mut provider, names) {
+            Ok(()) => {
+                let (of_13, of_12): (Vec<_>, Vec<_>) = provider
+                    .cipher_suites
+                    .iter()
+                    .partition(|suite| suite.tls13().is_some());
+                Ok((of_12.len(), of_13.len()))
+            }
+            Err(TlsFault::Cipher(name)) => Err(name),
+            Err(other) => panic!("{other}"),
+        };
+        assert_eq!(chosen, expected.map_err(str::to_owned));
+    }
+
+    #[test]
+    fn cipher_suites_go_by_openssls_names() {
+        check("ECDHE-RSA-AES128-GCM-SHA256", Ok((1, 3)));
+        check(
+            "ecdhe-rsa-aes128-gcm-sha256:ECDHE-RSA-CHACHA20-POLY1305:!aNULL",
+            Ok((2, 3)),
+        );
+        check(
+            "TLS_AES_128_GCM_SHA256:ECDHE-RSA-AES128-GCM-SHA256",
+            Ok((1, 1)),
+        );
+        check("HIGH:!aNULL:!MD5", Ok((6, 3)));
+        check("DES-CBC3-SHA", Err("DES-CBC3-SHA"));
+        check(
+            "HIGH:!ECDHE-RSA-AES128-GCM-SHA256",
+            Err("!ECDHE-RSA-AES128-GCM-SHA256"),
+        );
+        check("!aNULL", Err("!aNULL"));
+    }
+}

@@ -1,0 +1,492 @@
+//! Every way to a broker, walked to its end: a message of 100 kB goes out at QoS 2 and comes back.
+//! The peers are mosquitto, microsocks and tinyproxy.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use mqttx::client::{End, Engine, Event, Handler, Message, Options};
+use mqttx::mqtt::property::Properties;
+use mqttx::mqtt::subscribe::SubscribeOptions;
+use mqttx::mqtt::{QoS, Version};
+use mqttx::net::Dial;
+use mqttx::net::address::Address;
+use mqttx::net::proxy::Proxy;
+use mqttx::net::tls::{Tls, TlsFault, TlsOptions, TlsVersion, tls_error};
+use mqttx::net::websocket::WebSocket;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+
+use crate::support::peers::{free_port, installed, mosquitto, start};
+use crate::support::probe::run;
+
+/// Publishes to itself.
+struct Echo {
+    payload: Vec<u8>,
+    has_come: bool,
+}
+
+impl Handler for Echo {
+    fn handle(&mut self, event: Event<'_>, client: &mut Engine) {
+        match event {
+            Event::Connack(_) => {
+                let how = SubscribeOptions {
+                    qos: QoS::ExactlyOnce,
+                    ..Default::default()
+                };
+                client
+                    .subscribe(&[("echo", how)], Properties::EMPTY)
+                    .unwrap();
+            }
+            Event::Suback(_) => {
+                let message = Message::new("echo", &self.payload).qos(QoS::ExactlyOnce);
+                client.publish(&message).unwrap();
+            }
+            Event::Message(message) => {
+                assert_eq!(message.payload, self.payload);
+                self.has_come = true;
+                client.finish();
+            }
+            _ => {}
+        }
+    }
+}
+
+fn echo(dial: Dial) -> End {
+    let payload = (0..100_000_u32)
+        .map(|n| (n.wrapping_mul(n) >> 8) as u8)
+        .collect();
+    let mut echo = Echo {
+        payload,
+        has_come: false,
+    };
+    let mut options = Options::new(dial);
+    options.version = Version::V5;
+    let (end, _) = run(options, &mut echo);
+    assert_eq!(echo.has_come, matches!(end, End::Finished), "{end}");
+    end
+}
+
+#[track_caller]
+fn goes_round(dial: Dial) {
+    let end = echo(dial);
+    assert!(matches!(end, End::Finished), "{end}");
+}
+
+#[track_caller]
+fn is_refused(dial: Dial) -> std::io::Error {
+    match echo(dial) {
+        End::Unreachable(error) => error,
+        end => panic!("{end}"),
+    }
+}
+
+fn local(port: u16) -> Dial {
+    Dial::new(Address::tcp("localhost", port))
+}
+
+#[cfg(unix)]
+#[test]
+fn a_unix_socket_leads_to_a_broker() {
+    let folder = tempfile::tempdir().unwrap();
+    let (port, socket) = (free_port(), folder.path().join("broker.sock"));
+    let lines = format!(
+        "listener {port} 127.0.0.1\nlistener 0 {}\n",
+        socket.display()
+    );
+    let Some(_broker) = mosquitto(folder.path(), &lines, port) else {
+        return;
+    };
+    goes_round(Dial::new(Address::unix(socket.to_str().unwrap())));
+    let error = is_refused(Dial::new(Address::unix("/nowhere/at/all")));
+    assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+}
+
+#[test]
+fn a_local_address_is_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let lines = format!("listener {port} 127.0.0.1\n");
+    let Some(_broker) = mosquitto(folder.path(), &lines, port) else {
+        return;
+    };
+    let from = |bind: &str| Dial {
+        bind: Some(bind.parse().unwrap()),
+        ..local(port)
+    };
+    goes_round(from("127.0.0.1"));
+    goes_round(from("127.0.0.2"));
+    let error = is_refused(from("192.0.2.1"));
+    assert_eq!(error.kind(), std::io::ErrorKind::AddrNotAvailable);
+}
+
+/// An authority, a broker's certificate for `localhost`, and a client's.
+struct Certificates {
+    folder: tempfile::TempDir,
+}
+
+impl Certificates {
+    fn new() -> Self {
+        let made = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "the authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        made.write("ca.pem", &ca.pem());
+        for name in ["localhost", "client"] {
+            let key = KeyPair::generate().unwrap();
+            let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+            params.distinguished_name.push(DnType::CommonName, name);
+            let certificate = params.signed_by(&key, &ca).unwrap();
+            made.write(&format!("{name}.pem"), &certificate.pem());
+            made.write(&format!("{name}.key"), &key.serialize_pem());
+        }
+        // Somebody else's authority, and a broker that vouches for itself.
+        for name in ["other", "self"] {
+            let key = KeyPair::generate().unwrap();
+            let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            made.write(
+                &format!("{name}.pem"),
+                &params.self_signed(&key).unwrap().pem(),
+            );
+            made.write(&format!("{name}.key"), &key.serialize_pem());
+        }
+        made
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn options(&self) -> TlsOptions {
+        TlsOptions {
+            ca_file: Some(self.path("ca.pem")),
+            ..TlsOptions::default()
+        }
+    }
+
+    fn listener(&self, port: u16, certificate: &str) -> String {
+        let path = |name: String| self.path(&name).display().to_string();
+        format!(
+            "listener {port} 127.0.0.1\ncertfile {}\nkeyfile {}\n",
+            path(format!("{certificate}.pem")),
+            path(format!("{certificate}.key")),
+        )
+    }
+}
+
+fn tls(port: u16, options: &TlsOptions) -> Dial {
+    Dial {
+        tls: Some(Tls::new(options).unwrap()),
+        ..local(port)
+    }
+}
+
+#[test]
+fn tls_trusts_whom_it_was_told_to_and_nobody_else() {
+    let made = Certificates::new();
+    let (port, port_self) = (free_port(), free_port());
+    let lines = format!(
+        "per_listener_settings true\n{}allow_anonymous true\n{}",
+        made.listener(port, "localhost"),
+        made.listener(port_self, "self")
+    );
+    let Some(_broker) = mosquitto(made.folder.path(), &lines, port_self) else {
+        return;
+    };
+    for version in [None, Some(TlsVersion::Tls12), Some(TlsVersion::Tls13)] {
+        let log = made.path("keys.log");
+        let mut options = made.options();
+        options.version = version;
+        options.key_log = Some(log.clone());
+        goes_round(tls(port, &options));
+        let secrets = fs::read_to_string(&log).unwrap();
+        let label = match version {
+            Some(TlsVersion::Tls12) => "CLIENT_RANDOM ",
+            _ => "CLIENT_TRAFFIC_SECRET_0 ",
+        };
+        assert!(
+            secrets.lines().any(|line| line.starts_with(label)),
+            "{secrets}"
+        );
+        fs::remove_file(log).unwrap();
+    }
+    let folder = made.path("trusted");
+    fs::create_dir(&folder).unwrap();
+    fs::copy(made.path("ca.pem"), folder.join("1a2b3c4d.0")).unwrap();
+    let by_folder = TlsOptions {
+        ca_path: Some(folder),
+        ..TlsOptions::default()
+    };
+    goes_round(tls(port, &by_folder));
+
+    let other = TlsOptions {
+        ca_file: Some(made.path("other.pem")),
+        ..TlsOptions::default()
+    };
+    let error = is_refused(tls(port, &other));
+    assert!(
+        matches!(
+            tls_error(&error),
+            Some(rustls::Error::InvalidCertificate(_))
+        ),
+        "{error}"
+    );
+    let elsewhere = TlsOptions {
+        server_name: Some("elsewhere".into()),
+        ..made.options()
+    };
+    let error = is_refused(tls(port, &elsewhere));
+    assert!(error.to_string().contains("elsewhere"), "{error}");
+    let anybody = TlsOptions {
+        insecure: true,
+        server_name: Some("x".into()),
+        ..other.clone()
+    };
+    goes_round(tls(port, &anybody));
+
+    // A certificate that vouches for itself is enough when it is the one we were given.
+    let itself = TlsOptions {
+        ca_file: Some(made.path("self.pem")),
+        ..TlsOptions::default()
+    };
+    goes_round(tls(port_self, &itself));
+    is_refused(tls(port_self, &other));
+    is_refused(tls(
+        port_self,
+        &TlsOptions {
+            server_name: Some("elsewhere".into()),
+            ..itself
+        },
+    ));
+    // A broker without TLS.
+    let plain = crate::support::scripted_broker::ScriptedBroker::start(Version::V311, |broker| {
+        let mut client = broker.accept_raw();
+        client.send(&[0x20, 2, 0, 0]);
+        while client.read_or_reset().is_some() {}
+    });
+    let error = is_refused(tls(plain.port, &made.options()));
+    assert!(tls_error(&error).is_some(), "{error}");
+    plain.join();
+}
+
+#[test]
+fn a_broker_may_ask_for_our_certificate_and_a_protocol() {
+    let made = Certificates::new();
+    let port = free_port();
+    let lines = format!(
+        "{}cafile {}\nrequire_certificate true\n",
+        made.listener(port, "localhost"),
+        made.path("ca.pem").display()
+    );
+    let Some(_broker) = mosquitto(made.folder.path(), &lines, port) else {
+        return;
+    };
+    let known = TlsOptions {
+        cert: Some(made.path("client.pem")),
+        key: Some(made.path("client.key")),
+        alpn: vec!["mqtt".into()],
+        ..made.options()
+    };
+    goes_round(tls(port, &known));
+    let end = echo(tls(port, &made.options()));
+    assert!(!matches!(end, End::Finished), "{end}");
+    let ciphers = Some("ECDHE-ECDSA-AES128-GCM-SHA256".into());
+    goes_round(tls(port, &TlsOptions { ciphers, ..known }));
+}
+
+#[test]
+fn what_tls_cannot_use_is_named() {
+    let made = Certificates::new();
+    made.write("empty.pem", "nothing here\n");
+    made.write(
+        "broken.pem",
+        "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
+    );
+    made.write(
+        "locked.key",
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+    );
+    let fault = |change: &dyn Fn(&mut TlsOptions)| {
+        let mut options = made.options();
+        change(&mut options);
+        Tls::new(&options).unwrap_err()
+    };
+    let path = |name: &str| Some(made.path(name));
+    let file = fault(&|options| options.ca_file = path("none.pem"));
+    assert!(
+        matches!(&file, TlsFault::File(at, _) if *at == made.path("none.pem")),
+        "{file}"
+    );
+    for name in ["empty.pem", "broken.pem"] {
+        let content = fault(&|options| options.ca_file = path(name));
+        assert!(matches!(&content, TlsFault::Content(at, _) if *at == made.path(name)));
+    }
+    let cert = |key: &'static str| {
+        fault(&move |options| {
+            options.cert = path("client.pem");
+            options.key = path(key);
+        })
+    };
+    assert!(matches!(cert("locked.key"), TlsFault::EncryptedKey(_)));
+    assert!(matches!(cert("client.pem"), TlsFault::Content(..)));
+    assert!(matches!(cert("localhost.key"), TlsFault::Config(_)));
+    let alone = fault(&|options| options.cert = path("client.pem"));
+    assert!(matches!(alone, TlsFault::CertWithoutKey));
+}
+
+#[test]
+fn websockets_carry_mqtt_with_and_without_tls() {
+    let made = Certificates::new();
+    let (direct, plain, secure) = (free_port(), free_port(), free_port());
+    // mosquitto 2.0.11 does not start with WebSocket listeners alone.
+    let lines = format!(
+        "listener {direct} 127.0.0.1\nlistener {plain} 127.0.0.1\nprotocol websockets\n{}protocol websockets\n",
+        made.listener(secure, "localhost")
+    );
+    let Some(_broker) = mosquitto(made.folder.path(), &lines, secure) else {
+        return;
+    };
+    let headers = vec![("X-Tried-By".to_owned(), "a test".to_owned())];
+    for websocket in [
+        WebSocket::default(),
+        WebSocket {
+            path: "/mqtt?token=1".into(),
+            headers: headers.clone(),
+        },
+    ] {
+        goes_round(Dial {
+            websocket: Some(websocket.clone()),
+            ..local(plain)
+        });
+        goes_round(Dial {
+            websocket: Some(websocket),
+            ..tls(secure, &made.options())
+        });
+    }
+    let wrong = WebSocket {
+        headers: vec![("a b".into(), "c".into())],
+        ..WebSocket::default()
+    };
+    is_refused(Dial {
+        websocket: Some(wrong),
+        ..local(plain)
+    });
+}
+
+/// A server that speaks HTTP and no WebSocket.
+#[test]
+fn a_failed_websocket_handshake_says_what_came() {
+    let script = crate::support::scripted_broker::ScriptedBroker::start(Version::V311, |broker| {
+        let mut client = broker.accept_raw();
+        client.send(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+        while client.read_or_reset().is_some() {}
+    });
+    let error = is_refused(Dial {
+        websocket: Some(WebSocket::default()),
+        ..local(script.port)
+    });
+    assert!(error.to_string().contains("404"), "{error}");
+    script.join();
+}
+
+fn by_way_of(url: &str, dial: Dial) -> Dial {
+    Dial {
+        proxy: Some(Proxy::parse(url).unwrap()),
+        ..dial
+    }
+}
+
+#[test]
+fn a_socks5_proxy_connects_for_us() {
+    let Some(program) = installed("microsocks") else {
+        return;
+    };
+    let made = Certificates::new();
+    let (port, secure) = (free_port(), free_port());
+    let lines = format!(
+        "listener {port} 127.0.0.1\n{}",
+        made.listener(secure, "localhost")
+    );
+    let Some(_broker) = mosquitto(made.folder.path(), &lines, secure) else {
+        return;
+    };
+    let (open, locked) = (free_port(), free_port());
+    let at = |port: u16| {
+        let mut command = Command::new(&program);
+        command.args(["-i", "127.0.0.1", "-p", &port.to_string()]);
+        command
+    };
+    let _open = start(&mut at(open), open);
+    let _locked = start(at(locked).args(["-u", "ann", "-P", "p@ss"]), locked);
+    goes_round(by_way_of(
+        &format!("socks5h://127.0.0.1:{open}"),
+        local(port),
+    ));
+    goes_round(by_way_of(
+        &format!("socks5h://127.0.0.1:{open}"),
+        Dial::new(Address::tcp("127.0.0.1", port)),
+    ));
+    let known = format!("socks5h://ann:p%40ss@127.0.0.1:{locked}");
+    goes_round(by_way_of(&known, local(port)));
+    goes_round(by_way_of(&known, tls(secure, &made.options())));
+    for url in [
+        format!("socks5h://127.0.0.1:{locked}"),
+        format!("socks5h://ann:wrong@127.0.0.1:{locked}"),
+    ] {
+        let error = is_refused(by_way_of(&url, local(port)));
+        assert!(error.to_string().starts_with("SOCKS5 proxy: "), "{error}");
+    }
+    let error = is_refused(by_way_of(
+        &format!("socks5h://127.0.0.1:{open}"),
+        local(free_port()),
+    ));
+    assert!(error.to_string().starts_with("SOCKS5 proxy: "), "{error}");
+}
+
+fn tinyproxy(program: &Path, folder: &Path, port: u16, more: &str) -> crate::support::peers::Peer {
+    let conf = folder.join(format!("tinyproxy-{port}.conf"));
+    let lines = format!("Port {port}\nListen 127.0.0.1\nTimeout 60\nAllow 127.0.0.1\n{more}");
+    fs::write(&conf, lines).unwrap();
+    start(Command::new(program).arg("-d").arg("-c").arg(conf), port)
+}
+
+#[test]
+fn an_http_proxy_connects_for_us() {
+    let Some(program) = installed("tinyproxy") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let lines = format!("listener {port} 127.0.0.1\n");
+    let Some(_broker) = mosquitto(folder.path(), &lines, port) else {
+        return;
+    };
+    let (open, locked) = (free_port(), free_port());
+    let _open = tinyproxy(&program, folder.path(), open, "");
+    let _locked = tinyproxy(&program, folder.path(), locked, "BasicAuth ann secret\n");
+    goes_round(by_way_of(&format!("http://127.0.0.1:{open}"), local(port)));
+    goes_round(by_way_of(
+        &format!("http://ann:secret@127.0.0.1:{locked}"),
+        local(port),
+    ));
+    let error = is_refused(by_way_of(
+        &format!("http://127.0.0.1:{locked}"),
+        local(port),
+    ));
+    assert!(error.to_string().starts_with("HTTP proxy: 4"), "{error}");
+    // Another kind of server in its place.
+    let socks = by_way_of(&format!("socks5h://127.0.0.1:{open}"), local(port));
+    is_refused(Dial {
+        timeout: std::time::Duration::from_secs(2),
+        ..socks
+    });
+}
