@@ -1,4 +1,4 @@
-//! Every way to a broker, walked to its end: a message of 100 kB goes out at QoS 2 and comes back.
+//! Every way to a broker, walked to its end: a message of 20 kB goes out at QoS 2 and comes back.
 //! The peers are mosquitto, microsocks and tinyproxy.
 
 use std::fs;
@@ -52,7 +52,7 @@ impl Handler for Echo {
 }
 
 fn echo(dial: Dial) -> End {
-    let payload = (0..100_000_u32)
+    let payload = (0..20_000_u32)
         .map(|n| (n.wrapping_mul(n) >> 8) as u8)
         .collect();
     let mut echo = Echo {
