@@ -17,6 +17,10 @@ use bytes::Bytes;
 /// Slices given to one vectored write at most.
 pub const SLICES_MAX: usize = 64;
 
+/// From this size on, bytes of a larger buffer are written from where they are. A part of this
+/// size holds on to a buffer that is at most a few times larger.
+pub(crate) const SHARE_FROM: usize = 32_768;
+
 /// A drained tail larger than this is not kept for the next turn.
 const TAIL_KEPT_MAX: usize = 512 * 1_024;
 

@@ -83,12 +83,13 @@ impl<'a> Incoming<'a> {
         };
         let as_it_came = publish.properties.is_empty()
             || !publish.properties.iter().any(|(id, _)| rewritten(id));
+        let payload_at = bytes.len() - publish.payload.len();
         let shared = match frame {
             Frame::Borrowed(_) => None,
-            Frame::Shared(whole) => Some(whole.slice(whole.len() - publish.payload.len()..)),
+            Frame::Part(whole) | Frame::Whole(whole) => Some(whole.slice(payload_at..)),
         };
         let message = OnceCell::new();
-        if let (Frame::Shared(whole), false) = (frame, publish.topic.is_empty()) {
+        if let (Frame::Whole(whole), false) = (frame, publish.topic.is_empty()) {
             let _ = message.set(Message::from_frame(whole.clone(), publish, now));
         }
         let plain = as_it_came.then(|| Plain {

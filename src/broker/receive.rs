@@ -8,6 +8,7 @@ use crate::broker::Broker;
 use crate::broker::Next;
 use crate::broker::Receipt;
 use crate::broker::connection::{Cause, ConnectionId, Phase};
+use crate::broker::outbox::SHARE_FROM;
 use crate::mqtt::Packet;
 use crate::mqtt::PacketId;
 use crate::mqtt::PacketType;
@@ -37,14 +38,17 @@ pub const ALIVE_WHILE_DUE: usize = 1_000;
 #[derive(Clone, Copy)]
 pub(crate) enum Frame<'a> {
     Borrowed(&'a [u8]),
-    Shared(&'a Bytes),
+    /// A part of a larger buffer: good to write from, not to keep.
+    Part(&'a Bytes),
+    /// A packet in memory of its own.
+    Whole(&'a Bytes),
 }
 
 impl<'a> Frame<'a> {
     pub(crate) fn bytes(&self) -> &'a [u8] {
         match self {
             Self::Borrowed(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
+            Self::Part(bytes) | Self::Whole(bytes) => bytes,
         }
     }
 }
@@ -52,6 +56,22 @@ impl<'a> Frame<'a> {
 impl Broker {
     /// Takes all whole packets at the front of `bytes`.
     pub fn receive(&mut self, id: ConnectionId, bytes: &[u8], now: Instant) -> Receipt {
+        self.receive_from(id, bytes, None, now)
+    }
+
+    /// The same for bytes that outboxes may write from, so that long runs and large payloads are
+    /// not copied.
+    pub fn receive_shared(&mut self, id: ConnectionId, bytes: &Bytes, now: Instant) -> Receipt {
+        self.receive_from(id, bytes, Some(bytes), now)
+    }
+
+    fn receive_from(
+        &mut self,
+        id: ConnectionId,
+        bytes: &[u8],
+        shared: Option<&Bytes>,
+        now: Instant,
+    ) -> Receipt {
         let mut used = 0;
         let next = loop {
             let Some(connection) = self.connection_mut(id) else {
@@ -79,7 +99,7 @@ impl Broker {
             if head.first & 0xf7 == 0x30
                 && let Phase::Open(session) = self.connections[id.slot as usize].phase
             {
-                match self.take_run(id.slot, session, rest, head, now) {
+                match self.take_run(id.slot, session, rest, head, shared, now) {
                     Ok((0, _)) => break Next::Wait,
                     Ok((taken, _)) => {
                         used += taken;
@@ -91,7 +111,12 @@ impl Broker {
                     }
                 }
             }
-            match self.packet(id.slot, Frame::Borrowed(&rest[..head.total()]), now) {
+            let frame = &rest[..head.total()];
+            let part = shared
+                .filter(|_| frame.len() >= SHARE_FROM)
+                .map(|whole| whole.slice_ref(frame));
+            let frame = part.as_ref().map_or(Frame::Borrowed(frame), Frame::Part);
+            match self.packet(id.slot, frame, now) {
                 Step::Done => used += head.total(),
                 Step::Pause => break Next::Wait,
                 Step::Move(worker) => break Next::Move(worker),
@@ -146,7 +171,7 @@ impl Broker {
             }
             Phase::Waiting | Phase::Open(_) => {}
         }
-        let next = match self.packet(id.slot, Frame::Shared(frame), now) {
+        let next = match self.packet(id.slot, Frame::Whole(frame), now) {
             Step::Done => {
                 self.stats.bytes_received += frame.len() as u64;
                 return Receipt {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::broker::Broker;
 use crate::broker::crossing::{Crossing, Item};
+use crate::broker::outbox;
 use crate::broker::publish::Incoming;
 use crate::broker::receive::{Frame, Step};
 use crate::broker::router::{Route, Target};
@@ -50,6 +51,7 @@ impl Broker {
         session: u32,
         bytes: &[u8],
         head: Head,
+        shared: Option<&Bytes>,
         now: Instant,
     ) -> Result<(usize, u32), Violation> {
         let version = self.connections[slot as usize].version;
@@ -69,13 +71,15 @@ impl Broker {
             .route
             .as_ref()
             .is_some_and(|route| *route.topic == *publish.topic);
+        let part = shared
+            .filter(|_| first.len() >= outbox::SHARE_FROM)
+            .map(|whole| whole.slice_ref(first));
+        let frame = part.as_ref().map_or(Frame::Borrowed(first), Frame::Part);
         if !simple || self.config.trace || (!checked && publish.topic.starts_with('$')) {
-            return Ok(
-                match self.publish(slot, session, &publish, Frame::Borrowed(first), now)? {
-                    Step::Pause => (0, 0),
-                    _ => (head.total(), 1),
-                },
-            );
+            return Ok(match self.publish(slot, session, &publish, frame, now)? {
+                Step::Pause => (0, 0),
+                _ => (head.total(), 1),
+            });
         }
         if !checked && self.too_deep(publish.topic) {
             let reason = crate::mqtt::Reason::TOPIC_NAME_INVALID;
@@ -88,12 +92,23 @@ impl Broker {
         let run = find_run(bytes, head, publish.payload.len(), version);
         self.stats.publish_received += u64::from(run.count);
         let from = self.sessions[session as usize].key;
-        self.deliver_run(&route, &run, from, now);
+        let whole = shared.filter(|_| run.bytes.len() >= outbox::SHARE_FROM);
+        let forms = Forms {
+            same: whole.map(|whole| whole.slice_ref(run.bytes)),
+            other: None,
+        };
+        self.deliver_run(&route, &run, forms, from, now);
         Ok((run.bytes.len(), run.count))
     }
 
-    fn deliver_run(&mut self, route: &Route, run: &Run<'_>, from: SessionKey, now: Instant) {
-        let mut forms = Forms::default();
+    fn deliver_run(
+        &mut self,
+        route: &Route,
+        run: &Run<'_>,
+        mut forms: Forms,
+        from: SessionKey,
+        now: Instant,
+    ) {
         let many = route.local.len() > 1;
         for target in &route.local {
             self.deliver_run_to(target, run, Some(from), many, &mut forms, now);
@@ -192,7 +207,7 @@ impl Broker {
         }
         self.stats.publish_sent += u64::from(run.count);
         let same = session.version.is_v5() == run.version.is_v5();
-        if same && !(many && run.bytes.len() >= SHARE_FROM) {
+        if same && forms.same.is_none() && !(many && run.bytes.len() >= SHARE_FROM) {
             connection.outbox.append(&mut self.spare, run.bytes);
         } else if same {
             let bytes = forms

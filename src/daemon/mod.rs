@@ -4,6 +4,7 @@
 //! signal, for the end of a command, for a worker that failed.
 
 pub mod auth;
+mod buffers;
 pub mod conf;
 mod listener;
 mod log;

@@ -8,13 +8,15 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
+use bytes::BytesMut;
 use mio::net::TcpStream;
 
 use crate::broker::ConnectionId;
+use crate::daemon::buffers::Buffers;
 
 /// Packets from this size on are read into memory of their own, which then is the message's body:
 /// nothing is copied. Smaller ones come many to a read.
-pub(crate) const LARGE_FROM: usize = 32_768;
+pub(crate) const LARGE_FROM: usize = 131_072;
 
 /// Bytes read beyond the end of a large packet: enough for the next one's head, so that the next
 /// large packet is read into its own memory too.
@@ -35,6 +37,10 @@ pub(crate) struct Peer {
     pub(crate) waiting: bool,
     /// More may be there to read.
     pub(crate) readable: bool,
+    /// Much came with the last read: the next one is into memory that can be written from.
+    pub(crate) bulk: bool,
+    /// The size of the last packet that did not come whole.
+    pub(crate) packet: usize,
     /// The other side sends no more: read on until the end, whatever a read gives.
     pub(crate) ending: bool,
     /// In the worker's list of those to read from in the next turn.
@@ -47,67 +53,70 @@ pub(crate) struct Peer {
 
 /// A large packet on its way in.
 pub(crate) struct Large {
-    bytes: Vec<u8>,
+    /// As long as the room there is now.
+    bytes: BytesMut,
+    filled: usize,
     total: usize,
 }
 
 impl Large {
     /// A packet of `total` bytes, of which `start` has come.
-    pub(crate) fn new(total: usize, start: &[u8]) -> Self {
-        let mut bytes = Vec::with_capacity(total.min(TAKEN_AT_ONCE_MAX).max(start.len()) + BEHIND);
-        bytes.extend_from_slice(start);
-        Self { bytes, total }
+    pub(crate) fn new(total: usize, start: &[u8], buffers: &mut Buffers) -> Self {
+        let size = total.min(TAKEN_AT_ONCE_MAX).max(start.len()) + BEHIND;
+        let mut bytes = buffers.take(size);
+        bytes[..start.len()].copy_from_slice(start);
+        Self {
+            bytes,
+            filled: start.len(),
+            total,
+        }
     }
 
     /// Bytes that are still to come.
     pub(crate) fn due(&self) -> usize {
-        self.total.saturating_sub(self.bytes.len())
+        self.total.saturating_sub(self.filled)
     }
 
     /// What it costs now.
     pub(crate) fn size(&self) -> usize {
-        self.bytes.capacity()
+        self.bytes.len()
     }
 
     /// Reads once. Returns the bytes read, and whether that was all there was room for.
     pub(crate) fn read(&mut self, stream: &mut TcpStream) -> io::Result<(usize, bool)> {
         let wanted = self.total + BEHIND;
-        if self.bytes.len() == self.bytes.capacity() {
-            let more = self.bytes.len().min(wanted - self.bytes.len());
-            self.bytes.reserve_exact(more);
+        if self.filled == self.bytes.len() {
+            let room = (2 * self.filled).min(wanted);
+            self.bytes.resize(room, 0);
         }
-        let count = read_into_spare(stream, &mut self.bytes)?;
-        Ok((count, self.bytes.len() == self.bytes.capacity()))
+        let end = self.bytes.len().min(wanted);
+        let count = read_once(stream, &mut self.bytes[self.filled..end])?;
+        self.filled += count;
+        Ok((count, self.filled == end))
     }
 
-    /// The packet and the bytes behind it, once it is whole.
+    /// Whether all of it is here.
     pub(crate) fn whole(&self) -> bool {
-        self.bytes.len() >= self.total
+        self.filled >= self.total
     }
 
-    pub(crate) fn into_frame(self) -> (Bytes, Bytes) {
-        let mut frame = Bytes::from(self.bytes);
-        let behind = frame.split_off(self.total);
-        (frame, behind)
+    /// The packet and the bytes behind it.
+    pub(crate) fn into_frame(self, buffers: &mut Buffers) -> (Bytes, Bytes) {
+        let bytes = buffers.lend(self.bytes);
+        (
+            bytes.slice(..self.total),
+            bytes.slice(self.total..self.filled),
+        )
     }
 }
 
-/// Reads into memory that was never written, so that it need not be filled with zeros first.
-#[cfg(unix)]
-fn read_into_spare(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> io::Result<usize> {
-    Ok(rustix::io::read(
-        &*stream,
-        rustix::buffer::spare_capacity(bytes),
-    )?)
-}
-
-#[cfg(not(unix))]
-fn read_into_spare(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> io::Result<usize> {
-    let before = bytes.len();
-    bytes.resize(bytes.capacity(), 0);
-    let result = stream.read(&mut bytes[before..]);
-    bytes.truncate(before + result.as_ref().map_or(0, |count| *count));
-    result
+fn read_once(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match stream.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
 }
 
 impl Peer {
@@ -120,6 +129,8 @@ impl Peer {
             large: None,
             waiting: false,
             readable: false,
+            bulk: false,
+            packet: 0,
             ending: false,
             listed: false,
             blocked: false,
@@ -128,12 +139,7 @@ impl Peer {
     }
 
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.stream.read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result,
-            }
-        }
+        read_once(&mut self.stream, buffer)
     }
 
     pub(crate) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {

@@ -28,6 +28,7 @@ use crate::broker::Next;
 use crate::broker::Receipt;
 use crate::broker::SLICES_MAX;
 use crate::daemon::auth::Authenticator;
+use crate::daemon::buffers::Buffers;
 use crate::daemon::listener::Listener;
 use crate::daemon::log::Log;
 use crate::daemon::mail::{MAILBOX, Mail, Mailbox};
@@ -35,7 +36,10 @@ use crate::daemon::peer::{LARGE_FROM, Large, Peer};
 use crate::mqtt::Reason;
 
 /// Bytes read from a connection at a time. Larger gains nothing, and leaves the cache.
-const READ_SIZE: usize = 131_072;
+const READ_SIZE: usize = 262_144;
+
+/// A connection that gave this much in one read probably gives as much in the next.
+const BULK_FROM: usize = 65_536;
 
 /// Bytes taken in before what they led to is written.
 const FLUSH_FROM: usize = 131_072;
@@ -72,6 +76,7 @@ pub(crate) struct Worker {
     ready: Vec<ConnectionId>,
     lingering: Vec<ConnectionId>,
     buffer: Box<[u8]>,
+    buffers: Buffers,
     touched: Vec<ConnectionId>,
     accepting: bool,
     taken: usize,
@@ -99,6 +104,7 @@ impl Worker {
             ready: Vec::new(),
             lingering: Vec::new(),
             buffer: vec![0; READ_SIZE + LARGE_FROM].into(),
+            buffers: Buffers::default(),
             touched: Vec::new(),
             accepting: false,
             taken: 0,
@@ -321,6 +327,9 @@ impl Worker {
                     // Left over from a pause: first this, then what comes.
                     return self.take_unfinished(id);
                 }
+                if peer.bulk {
+                    return self.read_bulk(id);
+                }
                 let room = READ_SIZE;
                 let result = peer.read(&mut self.buffer[kept..kept + room]);
                 result.map(|count| (count, count == room))
@@ -330,6 +339,7 @@ impl Worker {
             Ok((0, _)) => self.close(id),
             Ok((count, more)) => {
                 self.taken += count;
+                peer.bulk = peer.large.is_none() && count >= BULK_FROM;
                 self.take(id, count);
                 self.list(id, more);
                 if self.taken >= FLUSH_FROM {
@@ -343,6 +353,50 @@ impl Worker {
                 }
             }
             Err(_) => self.close(id),
+        }
+    }
+
+    /// Reads into memory that outboxes can write from.
+    fn read_bulk(&mut self, id: ConnectionId) {
+        let Some(peer) = self
+            .peers
+            .get_mut(id.slot as usize)
+            .and_then(Option::as_mut)
+        else {
+            return;
+        };
+        let kept = peer.unfinished.len();
+        // Packets of one size are read to the end of a packet, so that no part is left to copy.
+        let size = match peer.packet {
+            size if (BULK_FROM / 16..=READ_SIZE).contains(&size) => READ_SIZE / size * size,
+            _ => READ_SIZE,
+        };
+        let mut buffer = self.buffers.take(READ_SIZE + LARGE_FROM);
+        buffer[..kept].copy_from_slice(&peer.unfinished);
+        peer.unfinished = Vec::new();
+        let end = if size > kept { size } else { kept + READ_SIZE };
+        let result = peer.read(&mut buffer[kept..end]);
+        let count = result.as_ref().map_or(0, |count| *count);
+        peer.bulk = count >= BULK_FROM;
+        let more = kept + count == end;
+        self.taken += count;
+        if count > 0 || kept > 0 {
+            let bytes = self.buffers.lend(buffer).slice(..kept + count);
+            let receipt = self.broker.receive_shared(id, &bytes, self.now);
+            self.keep(id, &bytes[receipt.used..], receipt);
+        }
+        match result {
+            Ok(0) => self.close(id),
+            Ok(_) => self.list(id, more),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if let Some(peer) = self.peer(id) {
+                    peer.readable = false;
+                }
+            }
+            Err(_) => self.close(id),
+        }
+        if self.taken >= FLUSH_FROM {
+            self.flush();
         }
     }
 
@@ -367,7 +421,7 @@ impl Worker {
         };
         if let Some(large) = peer.large.take_if(|large| large.whole()) {
             self.unfinished_bytes -= large.size().min(self.unfinished_bytes);
-            let (frame, behind) = large.into_frame();
+            let (frame, behind) = large.into_frame(&mut self.buffers);
             let receipt = self.broker.receive_frame(id, &frame, self.now);
             if receipt.used == 0 {
                 let Some(peer) = self.peer(id) else { return };
@@ -419,9 +473,14 @@ impl Worker {
         else {
             return;
         };
+        if let Next::Read(total) = receipt.next
+            && total > 0
+        {
+            peer.packet = total;
+        }
         match receipt.next {
             Next::Read(total) if total >= LARGE_FROM && total > rest.len() => {
-                let large = Box::new(Large::new(total, rest));
+                let large = Box::new(Large::new(total, rest, &mut self.buffers));
                 self.unfinished_bytes += large.size();
                 peer.large = Some(large);
                 if self.unfinished_bytes > self.broker.limits().unfinished_bytes_max {
