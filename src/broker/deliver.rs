@@ -132,10 +132,9 @@ impl Broker {
         incoming: &Incoming<'_>,
         share: Option<&Arc<ShareGroup>>,
     ) {
-        if target.no_local && incoming.from == Some(target.session) {
-            // [MQTT-3.8.3-3]
+        let Some(target) = target.seen_by(incoming.from) else {
             return;
-        }
+        };
         let session = target.session.slot;
         // A Session of this worker ends only after its Subscriptions, but what crosses from
         // another worker may come later than that.

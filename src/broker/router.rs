@@ -39,39 +39,65 @@ impl Route {
 pub(crate) struct Target {
     pub(crate) session: SessionKey,
     pub(crate) qos: QoS,
-    pub(crate) no_local: bool,
     pub(crate) retain_as_published: bool,
     pub(crate) subscription_ids: SubscriptionIds,
+    own: Own,
+}
+
+/// What a Session gets of its own messages: Subscriptions with No Local have no part in them, nor
+/// in their QoS and identifiers [MQTT-3.8.3-3].
+#[derive(Clone, Debug)]
+enum Own {
+    Same,
+    Nothing,
+    Less(Arc<Target>),
 }
 
 impl Target {
     pub(crate) fn new(subscription: &Subscription) -> Self {
+        let id = subscription.subscription_id;
         Self {
             session: subscription.session,
             qos: subscription.options.qos,
-            no_local: subscription.options.no_local,
             retain_as_published: subscription.options.retain_as_published,
-            subscription_ids: (subscription.subscription_id != 0)
-                .then(|| Arc::from([subscription.subscription_id])),
+            subscription_ids: (id != 0).then(|| Arc::from([id])),
+            own: if subscription.options.no_local {
+                Own::Nothing
+            } else {
+                Own::Same
+            },
+        }
+    }
+
+    /// How a message of `from` is to be delivered; `None`: not at all.
+    #[inline]
+    pub(crate) fn seen_by(&self, from: Option<SessionKey>) -> Option<&Self> {
+        if from != Some(self.session) {
+            return Some(self);
+        }
+        match &self.own {
+            Own::Same => Some(self),
+            Own::Nothing => None,
+            Own::Less(less) => Some(less),
         }
     }
 
     /// One copy for two Subscriptions of a Session: the higher QoS, all identifiers
     /// [MQTT-3.3.4-2] [MQTT-3.3.4-3].
     fn merge(&mut self, other: &Subscription) {
+        let no_local = other.options.no_local;
+        match &mut self.own {
+            Own::Same if no_local => self.own = Own::Less(Arc::new(self.clone())),
+            Own::Nothing if !no_local => self.own = Own::Less(Arc::new(Self::new(other))),
+            Own::Less(less) if !no_local => Arc::make_mut(less).merge(other),
+            _ => {}
+        }
         self.qos = self.qos.max(other.options.qos);
-        self.no_local &= other.options.no_local;
         self.retain_as_published |= other.options.retain_as_published;
-        if other.subscription_id != 0 {
-            let mut ids = self
-                .subscription_ids
-                .as_deref()
-                .unwrap_or_default()
-                .to_vec();
-            if !ids.contains(&other.subscription_id) {
-                ids.push(other.subscription_id);
-            }
-            self.subscription_ids = Some(ids.into());
+        let id = other.subscription_id;
+        let ids = self.subscription_ids.as_deref().unwrap_or_default();
+        if id != 0 && !ids.contains(&id) {
+            self.subscription_ids = Some([ids, &[id]].concat().into());
         }
     }
 }

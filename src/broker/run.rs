@@ -181,9 +181,9 @@ impl Broker {
         forms: &mut Forms,
         now: Instant,
     ) {
-        if target.no_local && from == Some(target.session) {
+        let Some(target) = target.seen_by(from) else {
             return;
-        }
+        };
         let session = &self.sessions[target.session.slot as usize];
         let Some(slot) = session.connection else {
             self.stats.dropped_offline += u64::from(run.count);
