@@ -93,16 +93,7 @@ pub(crate) struct Plan {
 impl Cell {
     /// Connects and subscribes everybody, publishers last. `number` makes names unique within the run.
     pub(crate) fn open(broker: &Broker, number: usize, plan: &Plan) -> Result<Self> {
-        let mut sample = Vec::new();
-        let id_at = wire::publish(plan.shape, &plan.topics[0][0], 1, &mut sample);
-        let body_at = sample.len() - wire::packet_size(&sample).map_or(0, |size| size - 2);
-        let frame = Frame {
-            size: sample.len(),
-            id_at,
-            qos: plan.shape.qos,
-            head: sample[..body_at.max(2)].to_vec(),
-            tail: sample[sample.len() - plan.shape.payload.min(64)..].to_vec(),
-        };
+        let frame = Frame::of(plan);
         let mut subscribers = Vec::new();
         for (at, filters) in plan.filters.iter().enumerate() {
             let name = format!("rig-s-{number}-{at}");
@@ -114,10 +105,19 @@ impl Cell {
                 Some(&frame),
                 true,
             )?;
-            subscribers.push(Subscriber::new(subscribe(
-                stream, broker, plan.shape, filters,
-            )?)?);
+            subscribers.push(ready(subscribe(stream, broker, plan.shape, filters)?)?);
         }
+        Self::join(broker, number, plan, subscribers)
+    }
+
+    /// The same with subscribers that stand already.
+    pub(crate) fn join(
+        broker: &Broker,
+        number: usize,
+        plan: &Plan,
+        subscribers: Vec<TcpStream>,
+    ) -> Result<Self> {
+        let frame = Frame::of(plan);
         let mut publishers = Vec::new();
         for (at, topics) in plan.topics.iter().enumerate() {
             let name = format!("rig-p-{number}-{at}");
@@ -129,11 +129,10 @@ impl Cell {
                 Some(&frame),
                 false,
             )?;
-            publishers.push(Publisher::new(
-                stream,
-                block(plan.shape, topics, frame.size)?,
-            )?);
+            let block = block(plan.shape, topics, frame.size)?;
+            publishers.push(Publisher::new(ready(stream)?, block));
         }
+        let subscribers = subscribers.into_iter().map(Subscriber::new).collect();
         let fan = plan.fan;
         Ok(Self {
             publishers,
@@ -145,6 +144,20 @@ impl Cell {
             dirty: true,
             frame,
         })
+    }
+
+    /// One subscriber to whom `count` messages are owed from before.
+    pub(crate) fn awaiting(plan: &Plan, stream: TcpStream, count: u64) -> Self {
+        Self {
+            publishers: Vec::new(),
+            subscribers: vec![Subscriber::new(stream)],
+            fan: Fan::Sum(1),
+            sent: count,
+            received: 0,
+            sent_at: None,
+            dirty: true,
+            frame: Frame::of(plan),
+        }
     }
 
     /// Messages that all who should have them have.
@@ -214,14 +227,12 @@ impl Cell {
 }
 
 impl Link {
-    fn new(stream: Blocking) -> Result<Self> {
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
-        Ok(Self {
-            stream: TcpStream::from_std(stream),
+    const fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
             writable: true,
             queued: false,
-        })
+        }
     }
 
     /// `None` when the socket is empty.
@@ -251,9 +262,9 @@ impl Link {
 }
 
 impl Publisher {
-    fn new(stream: Blocking, block: Vec<u8>) -> Result<Self> {
-        Ok(Self {
-            link: Link::new(stream)?,
+    const fn new(stream: TcpStream, block: Vec<u8>) -> Self {
+        Self {
+            link: Link::new(stream),
             block,
             cursor: 0,
             due: 0,
@@ -262,7 +273,7 @@ impl Publisher {
             sent: 0,
             acknowledged: 0,
             carry: Vec::new(),
-        })
+        }
     }
 
     fn add(&mut self, count: u64, frame: &Frame) {
@@ -323,16 +334,16 @@ impl Publisher {
 }
 
 impl Subscriber {
-    fn new(stream: Blocking) -> Result<Self> {
+    fn new(stream: TcpStream) -> Self {
         let (out, carry) = (Vec::new(), Vec::new());
-        Ok(Self {
-            link: Link::new(stream)?,
+        Self {
+            link: Link::new(stream),
             bytes: 0,
             messages: 0,
             out,
             written: 0,
             carry,
-        })
+        }
     }
 
     fn read(&mut self, frame: &Frame, buffer: &mut [u8]) -> Result<bool> {
@@ -396,6 +407,31 @@ impl Subscriber {
 }
 
 impl Frame {
+    fn of(plan: &Plan) -> Self {
+        let mut sample = Vec::new();
+        let topic = plan
+            .topics
+            .iter()
+            .flatten()
+            .next()
+            .map_or("", String::as_str);
+        let id_at = wire::publish(plan.shape, topic, 1, &mut sample);
+        let head = 1
+            + sample
+                .iter()
+                .skip(1)
+                .take_while(|&&byte| byte & 0x80 != 0)
+                .count()
+            + 1;
+        Self {
+            size: sample.len(),
+            id_at,
+            qos: plan.shape.qos,
+            head: sample[..head].to_vec(),
+            tail: sample[sample.len() - plan.shape.payload.min(64)..].to_vec(),
+        }
+    }
+
     /// The head and the end of the payload must be those of the message that was sent.
     fn check(&self, message: &[u8]) -> Result<()> {
         if !message.starts_with(&self.head) || !message.ends_with(&self.tail) {
@@ -444,6 +480,13 @@ fn open(
         return Ok(stream);
     }
     connect(broker, version, name, true)
+}
+
+/// A socket for the loop.
+pub(crate) fn ready(stream: Blocking) -> Result<TcpStream> {
+    stream.set_nodelay(true)?;
+    stream.set_nonblocking(true)?;
+    Ok(TcpStream::from_std(stream))
 }
 
 /// One blocking connection, up to its CONNACK.

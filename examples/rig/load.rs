@@ -11,8 +11,7 @@ use mio::{Events, Interest, Poll, Token};
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 
 use crate::cell::{Cell, Publisher, READ_MAX};
-use crate::process;
-use crate::process::Broker;
+use crate::process::{Broker, Meter, Used};
 
 /// Nothing arrived for so long: what is missing is lost.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -41,19 +40,16 @@ pub(crate) enum Until {
 pub(crate) struct Tally {
     pub(crate) delivered: u64,
     pub(crate) acknowledged: u64,
-    pub(crate) elapsed: Duration,
-    pub(crate) broker_cpu: Duration,
-    pub(crate) own_cpu: Duration,
+    pub(crate) used: Used,
     pub(crate) rss: u64,
+    pub(crate) paced: bool,
     /// Over the whole run; negative when more arrived than was due.
     pub(crate) lost: i64,
     pub(crate) latency: Histogram<u64>,
 }
 
 struct Snapshot {
-    at: Instant,
-    broker_cpu: Duration,
-    own_cpu: Duration,
+    meter: Meter,
     delivered: u64,
     acknowledged: u64,
 }
@@ -92,7 +88,7 @@ pub(crate) fn run(broker: &Broker, cells: &mut [Cell], pace: Pace) -> Result<Tal
     };
     let timer = run.timer()?;
     let mut begin = run.snapshot(broker);
-    run.start = begin.at;
+    run.start = begin.meter.at;
     let (mut warming, mut end) = (!warm.is_zero(), None);
     let (mut progress, mut look) = ((0, run.start), run.start);
     run.dirty = (0..run.cells.len()).collect();
@@ -372,9 +368,7 @@ impl<'a> Run<'a> {
 
     fn snapshot(&self, broker: &Broker) -> Snapshot {
         Snapshot {
-            at: Instant::now(),
-            broker_cpu: broker.cpu(),
-            own_cpu: process::own_cpu(),
+            meter: Meter::read(broker),
             delivered: self.cells.iter().map(|cell| cell.received).sum(),
             acknowledged: self.acknowledged(),
         }
@@ -389,11 +383,10 @@ impl<'a> Run<'a> {
             bail!("the last message is incomplete");
         }
         Ok(Tally {
+            paced: self.pace.offered.is_some(),
             delivered: end.delivered - begin.delivered,
             acknowledged: end.acknowledged - begin.acknowledged,
-            elapsed: end.at - begin.at,
-            broker_cpu: end.broker_cpu - begin.broker_cpu,
-            own_cpu: end.own_cpu - begin.own_cpu,
+            used: begin.meter.until(&end.meter),
             rss,
             lost,
             latency: self.latency,

@@ -49,7 +49,7 @@ impl Contender {
     pub(crate) fn mqttx(name: &str, options: &str) -> Result<Self> {
         let path = beside()?;
         let command = format!(
-            "'{}' broker --config {{conf}} --port 0 --ready-file {{ready}} {options}",
+            "'{}' broker --quiet --port 0 --ready-file {{ready}} {options}",
             path.display()
         );
         Ok(Self::new(name, &command))
@@ -148,7 +148,7 @@ impl Broker {
     }
 
     /// CPU time of all threads so far.
-    pub(crate) fn cpu(&self) -> Duration {
+    fn cpu(&self) -> Duration {
         cpu(self.id())
     }
 
@@ -175,8 +175,49 @@ impl Drop for Broker {
     }
 }
 
+/// The clocks before or after a span of work.
+pub(crate) struct Meter {
+    pub(crate) at: Instant,
+    broker: Duration,
+    own: Duration,
+    machine: Duration,
+}
+
+/// What a span of work used.
+#[derive(Clone, Copy)]
+pub(crate) struct Used {
+    pub(crate) elapsed: Duration,
+    pub(crate) broker: Duration,
+    pub(crate) own: Duration,
+    /// Cores that others kept busy meanwhile.
+    pub(crate) foreign: f64,
+}
+
+impl Meter {
+    pub(crate) fn read(broker: &Broker) -> Self {
+        Self {
+            at: Instant::now(),
+            broker: broker.cpu(),
+            own: own_cpu(),
+            machine: machine_cpu(),
+        }
+    }
+
+    pub(crate) fn until(&self, end: &Self) -> Used {
+        let elapsed = end.at - self.at;
+        let (broker, own) = (end.broker - self.broker, end.own - self.own);
+        let others = (end.machine - self.machine).saturating_sub(broker + own);
+        Used {
+            elapsed,
+            broker,
+            own,
+            foreign: others.as_secs_f64() / elapsed.as_secs_f64(),
+        }
+    }
+}
+
 /// CPU time of a process, to the nanosecond, from the books of its threads.
-pub(crate) fn cpu(process: u32) -> Duration {
+fn cpu(process: u32) -> Duration {
     let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else {
         return Duration::ZERO;
     };
@@ -188,12 +229,39 @@ pub(crate) fn cpu(process: u32) -> Duration {
 }
 
 /// CPU time of the calling thread.
-pub(crate) fn own_cpu() -> Duration {
+fn own_cpu() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(
         now.tv_sec.unsigned_abs(),
         u32::try_from(now.tv_nsec).unwrap_or(0),
     )
+}
+
+/// CPU time everything on the machine has used, in the kernel's ticks of ten milliseconds.
+fn machine_cpu() -> Duration {
+    const TICK_MS: u64 = 10;
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let line = text.lines().next().unwrap_or("");
+    let mut ticks = line
+        .split_whitespace()
+        .skip(1)
+        .map(|number| number.parse::<u64>().unwrap_or(0));
+    // user nice system, then idle and iowait, then interrupts and what the host took.
+    let busy: u64 = ticks.by_ref().take(3).sum();
+    Duration::from_millis((busy + ticks.skip(2).take(3).sum::<u64>()) * TICK_MS)
+}
+
+/// Waits until others leave the machine alone, or until patience ends: the column `foreign` tells which it was.
+pub(crate) fn await_quiet(patience: Duration) {
+    const LOOK: Duration = Duration::from_millis(150);
+    let from = Instant::now();
+    while from.elapsed() < patience {
+        let before = machine_cpu();
+        std::thread::sleep(LOOK);
+        if machine_cpu() - before < LOOK / 5 {
+            return;
+        }
+    }
 }
 
 /// Where cargo puts the broker when it builds this example: one folder up.

@@ -10,6 +10,7 @@ use crate::load;
 use crate::load::{Pace, Tally, Until};
 use crate::process::Broker;
 use crate::report::Measure;
+use crate::scale;
 use crate::wire::{Shape, Version};
 
 pub(crate) struct Scenario {
@@ -25,11 +26,17 @@ pub(crate) struct Scenario {
 pub(crate) struct Effort {
     pub(crate) span: Duration,
     /// Divides the sizes of what grows.
-    pub(crate) divisor: u64,
+    pub(crate) divisor: usize,
+}
+
+impl Effort {
+    const fn scaled(self, count: usize) -> usize {
+        count / self.divisor
+    }
 }
 
 /// Deliveries a scenario may have on their way: deep batches, and yet no broker is ever made to drop.
-const ON_THE_WAY: u64 = 100_000;
+pub(crate) const ON_THE_WAY: u64 = 100_000;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -128,6 +135,46 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         about: "5 shared subscriptions: 2 publishers and 4 sharing subscribers each, MQTT 5",
         relays: false,
         run: share,
+    },
+    Scenario {
+        name: "connections",
+        about: "10,000 connections: idle, then with one subscription each",
+        relays: false,
+        run: |broker, effort| scale::connections(broker, effort.scaled(10_000)),
+    },
+    Scenario {
+        name: "cycles",
+        about: "connect, CONNACK, DISCONNECT, close, 64 at a time",
+        relays: false,
+        run: scale::cycles,
+    },
+    Scenario {
+        name: "filters-100k",
+        about: "100,000 filters with + and #, each topic matched by ten",
+        relays: false,
+        run: |broker, effort| {
+            scale::filters("filters-100k", effort.scaled(100_000), broker, effort)
+        },
+    },
+    Scenario {
+        name: "filters-1m",
+        about: "1,000,000 filters with + and #, each topic matched by ten",
+        relays: false,
+        run: |broker, effort| {
+            scale::filters("filters-1m", effort.scaled(1_000_000), broker, effort)
+        },
+    },
+    Scenario {
+        name: "retained",
+        about: "1,000,000 retained messages: stored, then delivered to #",
+        relays: false,
+        run: |broker, effort| scale::retained("retained", effort.scaled(1_000_000), broker),
+    },
+    Scenario {
+        name: "offline",
+        about: "200,000 QoS 1 messages queued for a session that is away, then drained",
+        relays: false,
+        run: |broker, effort| scale::offline("offline", effort.scaled(200_000), broker),
     },
 ];
 
