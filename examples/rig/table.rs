@@ -8,7 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 
+use crate::process;
 use crate::process::Contender;
+use crate::relay;
 use crate::report::{Measure, Report};
 use crate::scenario::{Effort, SCENARIOS, Scenario};
 
