@@ -428,7 +428,7 @@ impl Frame {
             id_at,
             qos: plan.shape.qos,
             head: sample[..head].to_vec(),
-            tail: sample[sample.len() - plan.shape.payload.min(64)..].to_vec(),
+            tail: sample[sample.len() - (plan.shape.payload - wire::VARIED).min(64)..].to_vec(),
         }
     }
 
@@ -456,7 +456,12 @@ fn block(shape: Shape, topics: &[String], size: usize) -> Result<Vec<u8>> {
     let count = topics.len() * least.div_ceil(topics.len());
     let mut block = Vec::with_capacity(count * size);
     for at in 0..count {
-        wire::publish(shape, &topics[at % topics.len()], at as u16 + 1, &mut block);
+        wire::publish(
+            shape,
+            &topics[at % topics.len()],
+            (at % 65_535) as u16 + 1,
+            &mut block,
+        );
     }
     if block.len() != count * size {
         bail!("topics of one cell differ in length");

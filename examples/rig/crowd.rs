@@ -15,7 +15,7 @@ use crate::process::{Broker, Meter, Used};
 use crate::wire;
 use crate::wire::Version;
 
-/// Nothing arrived for so long: what is missing is lost.
+/// Nothing moved for so long: what is missing is lost.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Connections whose CONNACK is awaited at a time; below every broker's backlog.
 const DIALLING_MAX: usize = 64;
@@ -52,6 +52,7 @@ pub(crate) fn play(
             let (stream, script) = (&mut streams[at], &mut scripts[at]);
             if event.is_writable() {
                 write(stream, &script.out, &mut written[at])?;
+                progress = Instant::now();
             }
             if event.is_readable() {
                 let size = read(stream, &mut buffer)?;

@@ -41,6 +41,8 @@ pub(crate) struct Tally {
     pub(crate) delivered: u64,
     pub(crate) acknowledged: u64,
     pub(crate) used: Used,
+    /// The clocks at the end, for who began to count before the loop did.
+    pub(crate) end: Meter,
     pub(crate) rss: u64,
     pub(crate) paced: bool,
     /// Over the whole run; negative when more arrived than was due.
@@ -113,7 +115,7 @@ pub(crate) fn run(broker: &Broker, cells: &mut [Cell], pace: Pace) -> Result<Tal
         }
         if now - progress.1 > PATIENCE || run.is_done() {
             let (end, rss) = end.unwrap_or_else(|| (run.snapshot(broker), broker.rss()));
-            return run.tally(&begin, &end, rss);
+            return run.tally(&begin, end, rss);
         }
     }
 }
@@ -374,7 +376,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn tally(self, begin: &Snapshot, end: &Snapshot, rss: u64) -> Result<Tally> {
+    fn tally(self, begin: &Snapshot, end: Snapshot, rss: u64) -> Result<Tally> {
         let owes = |cell: &&Cell| !cell.subscribers.is_empty();
         let owed: u64 = self.cells.iter().filter(owes).map(Cell::owed).sum();
         let got: u64 = self.cells.iter().map(|cell| cell.received).sum();
@@ -387,6 +389,7 @@ impl<'a> Run<'a> {
             delivered: end.delivered - begin.delivered,
             acknowledged: end.acknowledged - begin.acknowledged,
             used: begin.meter.until(&end.meter),
+            end: end.meter,
             rss,
             lost,
             latency: self.latency,

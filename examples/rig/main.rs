@@ -8,7 +8,11 @@ mod cell;
 #[cfg(target_os = "linux")]
 mod crowd;
 #[cfg(target_os = "linux")]
+mod instructions;
+#[cfg(target_os = "linux")]
 mod load;
+#[cfg(target_os = "linux")]
+mod plots;
 #[cfg(target_os = "linux")]
 mod process;
 #[cfg(target_os = "linux")]
@@ -19,6 +23,8 @@ mod report;
 mod scale;
 #[cfg(target_os = "linux")]
 mod scenario;
+#[cfg(target_os = "linux")]
+mod svg;
 #[cfg(target_os = "linux")]
 mod table;
 #[cfg(target_os = "linux")]

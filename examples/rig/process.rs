@@ -77,6 +77,14 @@ impl Contender {
         ))
     }
 
+    /// The same under another program.
+    pub(crate) fn under(&self, words: &str) -> Self {
+        Self {
+            name: self.name.clone(),
+            command: format!("{words} {}", self.command),
+        }
+    }
+
     pub(crate) fn start(&self) -> Result<Broker> {
         let folder = tempfile::tempdir()?;
         let ready = folder.path().join("ready.json");
@@ -150,6 +158,19 @@ impl Broker {
     /// CPU time of all threads so far.
     fn cpu(&self) -> Duration {
         cpu(self.id())
+    }
+
+    /// Asks the broker to end, and waits until it has.
+    pub(crate) fn end(mut self) -> Result<()> {
+        let id = i32::try_from(self.id())
+            .ok()
+            .and_then(rustix::process::Pid::from_raw);
+        rustix::process::kill_process(
+            id.context("no such process")?,
+            rustix::process::Signal::TERM,
+        )?;
+        self.child.wait()?;
+        Ok(())
     }
 
     /// Resident memory in bytes.

@@ -13,7 +13,7 @@ use crate::crowd;
 use crate::crowd::Script;
 use crate::load;
 use crate::load::{Pace, Until};
-use crate::process::Broker;
+use crate::process::{Broker, Meter};
 use crate::report::Measure;
 use crate::scenario::{Effort, ON_THE_WAY};
 use crate::wire;
@@ -169,7 +169,7 @@ pub(crate) fn retained(name: &str, count: usize, broker: &Broker) -> Result<Vec<
             wire::publish(
                 shape,
                 &format!("plant{:03}/meter{at:07}", at % 1_000),
-                0,
+                (at % 65_536) as u16,
                 &mut out,
             );
         }
@@ -249,6 +249,8 @@ pub(crate) fn offline(name: &str, count: usize, broker: &Broker) -> Result<Vec<M
             filling.acknowledged
         );
     }
+    // The queue may be on its way before the loop sees the socket.
+    let begin = Meter::read(broker);
     let back = cell::ready(cell::connect(broker, Version::V311, OWNER, false)?)?;
     let mut cells = [Cell::awaiting(&plan, back, count as u64)];
     let draining = load::run(
@@ -259,10 +261,15 @@ pub(crate) fn offline(name: &str, count: usize, broker: &Broker) -> Result<Vec<M
             ..pace
         },
     )?;
+    let used = begin.until(&draining.end);
+    let drained = Measure::of(&format!("{name}: drained"), draining.delivered, &used);
     Ok(vec![
         Measure::of(&format!("{name}: queued"), count as u64, &filling.used),
         Measure::of_memory(&format!("{name}: each"), before, after, count as u64),
-        Measure::of_load(&format!("{name}: drained"), &draining),
+        Measure {
+            lost: draining.lost,
+            ..drained
+        },
     ])
 }
 

@@ -178,7 +178,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     },
 ];
 
-fn pairs(shape: Shape) -> impl Fn(usize) -> Plan {
+pub(crate) fn pairs(shape: Shape) -> impl Fn(usize) -> Plan {
     move |number| Plan {
         shape,
         topics: vec![vec![format!("pair/{number:04}")]],

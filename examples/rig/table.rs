@@ -8,6 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 
+use crate::instructions;
+use crate::plots;
 use crate::process;
 use crate::process::Contender;
 use crate::relay;
@@ -21,37 +23,42 @@ struct Args {
     #[command(subcommand)]
     mode: Option<Mode>,
     /// Only the scenarios whose names begin so.
-    #[arg(long, value_delimiter = ',')]
+    #[arg(global = true, long, value_delimiter = ',')]
     only: Vec<String>,
     /// Which of mqttx, mosquitto, relay take part.
-    #[arg(long, value_delimiter = ',', default_value = "mqttx,mosquitto,relay")]
+    #[arg(
+        global = true,
+        long,
+        value_delimiter = ',',
+        default_value = "mqttx,mosquitto,relay"
+    )]
     brokers: Vec<String>,
     /// One more broker: NAME=COMMAND with {port}, or {ready} for a ready file, and {conf}, {dir}.
-    #[arg(long, value_name = "NAME=COMMAND")]
+    #[arg(global = true, long, value_name = "NAME=COMMAND")]
     broker: Vec<String>,
     /// Columns for mqttx with so many workers each.
-    #[arg(long, value_delimiter = ',')]
+    #[arg(global = true, long, value_delimiter = ',')]
     workers: Vec<u32>,
     /// Under a minute: short runs, small sizes.
-    #[arg(long)]
+    #[arg(global = true, long)]
     quick: bool,
     /// Rounds; the best figure of all counts.
-    #[arg(long)]
+    #[arg(global = true, long)]
     rounds: Option<u32>,
     /// Milliseconds measured a run.
-    #[arg(long)]
+    #[arg(global = true, long)]
     span: Option<u64>,
     /// Seconds to wait before a run for the rest of the machine to be quiet.
-    #[arg(long, default_value_t = 1)]
+    #[arg(global = true, long, default_value_t = 1)]
     wait: u64,
     /// Keep the figures.
-    #[arg(long, value_name = "FILE")]
+    #[arg(global = true, long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Show the ratio to kept figures.
-    #[arg(long, value_name = "FILE")]
+    #[arg(global = true, long, value_name = "FILE")]
     compare: Option<PathBuf>,
     /// End with the whole as a Markdown table.
-    #[arg(long)]
+    #[arg(global = true, long)]
     markdown: bool,
 }
 
@@ -62,6 +69,15 @@ enum Mode {
         #[arg(long)]
         ready_file: PathBuf,
     },
+    /// Draw how cost grows with size, as SVG in a folder.
+    Plots {
+        folder: PathBuf,
+        /// Draw the figures kept there, and measure nothing.
+        #[arg(long)]
+        drawn_again: bool,
+    },
+    /// Count instructions a message, under valgrind.
+    Instructions,
     /// Name the scenarios.
     List,
 }
@@ -74,6 +90,24 @@ pub(crate) fn main() -> Result<()> {
         Some(Mode::List) => {
             for row in SCENARIOS {
                 println!("{:<16}{}", row.name, row.about);
+            }
+            Ok(())
+        }
+        Some(Mode::Plots {
+            folder,
+            drawn_again: true,
+        }) => plots::draw(folder),
+        Some(Mode::Plots { folder, .. }) => plots::measure(
+            folder,
+            &contenders(&args)?,
+            effort(&args),
+            args.rounds.unwrap_or(2),
+        ),
+        Some(Mode::Instructions) => {
+            for (name, broker, count) in instructions::count(&contenders(&args)?)? {
+                println!(
+                    "{name:<16}{broker:<20}{count:>10.0} instructions a message outside the kernel"
+                );
             }
             Ok(())
         }
@@ -126,6 +160,14 @@ fn measure(args: &Args) -> Result<()> {
         println!("{}", report.against(&Report::load(path)?));
     }
     Ok(())
+}
+
+fn effort(args: &Args) -> Effort {
+    let span = Duration::from_millis(args.span.unwrap_or(if args.quick { 300 } else { 1_000 }));
+    Effort {
+        span,
+        divisor: if args.quick { 10 } else { 1 },
+    }
 }
 
 /// A fresh broker a run: no scenario inherits another's memory.
