@@ -78,8 +78,12 @@ impl Broker {
                 break Next::Stop;
             };
             let size_max = match connection.phase {
+                // No byte buys time here: a CONNECT that drips in must still be whole in time.
                 Phase::Waiting => self.config.limits.connect_size_max,
-                Phase::Open(_) => self.config.limits.packet_size_max,
+                Phase::Open(_) => {
+                    connection.last_received = ticks;
+                    self.config.limits.packet_size_max
+                }
                 // Neither reads on before a verdict, so that nobody fills memory unasked.
                 Phase::Asking(_) => break Next::Wait,
                 Phase::Closing => break Next::Stop,

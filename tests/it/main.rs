@@ -4,6 +4,7 @@
     reason = "a test that cannot go on says so by a panic"
 )]
 
+mod broker_core;
 mod client_layer;
 mod client_repairs;
 mod client_repairs_bytes;

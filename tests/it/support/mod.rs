@@ -4,3 +4,5 @@ pub(crate) mod probe;
 #[cfg(unix)]
 pub(crate) mod programs;
 pub(crate) mod scripted_broker;
+pub(crate) mod core;
+pub(crate) mod packets;
