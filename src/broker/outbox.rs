@@ -24,6 +24,9 @@ pub(crate) const SHARE_FROM: usize = 32_768;
 /// A drained tail larger than this is not kept for the next turn.
 const TAIL_KEPT_MAX: usize = 512 * 1_024;
 
+/// Written bytes that may stay in front of a tail which is not drained yet.
+const WRITTEN_MAX: usize = 128 * 1_024;
+
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Outbox {
@@ -115,6 +118,11 @@ impl Outbox {
             self.written -= first.len();
             self.chunks.pop_front();
         }
+        if self.len > 0 && self.written >= WRITTEN_MAX && self.written >= self.tail.len() / 2 {
+            // A reader that is always a little behind would never let go of what it has read.
+            self.tail.drain(..self.written);
+            self.written = 0;
+        }
         if self.len == 0 {
             self.written = 0;
             let mut tail = std::mem::take(&mut self.tail);
@@ -140,6 +148,26 @@ mod tests {
             .iter()
             .flat_map(|slice| slice.to_vec())
             .collect()
+    }
+
+    #[test]
+    fn a_reader_that_is_always_behind_costs_what_waits_for_it() {
+        let (mut outbox, mut spare) = (Outbox::default(), Vec::new());
+        let mut next = (0..=u8::MAX).cycle();
+        let mut seen = (0..=u8::MAX).cycle();
+        for _ in 0..1_000 {
+            let bytes: Vec<u8> = next.by_ref().take(10_000).collect();
+            outbox.append(&mut spare, &bytes);
+            let taken = outbox.len() - 1;
+            let now = waiting(&outbox);
+            assert!(
+                now[..taken]
+                    .iter()
+                    .eq(seen.by_ref().take(taken).collect::<Vec<_>>().iter())
+            );
+            outbox.wrote(&mut spare, taken);
+            assert!(outbox.tail.capacity() < 4 * WRITTEN_MAX);
+        }
     }
 
     #[test]
