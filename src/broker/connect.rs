@@ -186,18 +186,11 @@ impl Broker {
         };
         match verdict {
             Verdict::Accept(data) => {
-                // Another worker may own the Session by now: it has the right of way.
-                let owner = self.shared.directory().find(connect.client_id);
-                if owner.is_some_and(|key| key.worker != self.config.worker) {
-                    self.refuse(
-                        slot,
-                        Reason::SERVER_BUSY,
-                        "connected elsewhere meanwhile",
-                        now,
-                    );
-                    return;
+                if let Step::Move(_) = self.accept(slot, &connect, data, now) {
+                    // Another worker owns the Session by now: it has the right of way.
+                    let why = "connected elsewhere meanwhile";
+                    self.refuse(slot, Reason::SERVER_BUSY, why, now);
                 }
-                self.accept(slot, &connect, data, now);
             }
             Verdict::Continue(data) => {
                 self.put_auth(
@@ -397,6 +390,10 @@ impl Broker {
     ) -> Result<(u32, bool), Step> {
         let found = self.shared.directory().find(client_id);
         if let Some(key) = found {
+            if key.worker != self.config.worker {
+                // Another worker was quicker since the directory was asked.
+                return Err(Step::Move(key.worker));
+            }
             if let Some(old) = self.sessions[key.slot as usize].connection {
                 // [MQTT-3.1.4-3]
                 self.put_disconnect(old, Reason::SESSION_TAKEN_OVER, None);
