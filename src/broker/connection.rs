@@ -64,6 +64,10 @@ pub(crate) struct Connection {
     pub(crate) pressed: bool,
     /// It stayed pressed over a whole pause: QoS 0 messages are dropped until it is well again.
     pub(crate) slow: bool,
+    /// Bytes of answers to its own packets that were put into the outbox since it was last low.
+    pub(crate) answered: usize,
+    /// It does not read its answers: it is not read from either, until the outbox is low again.
+    pub(crate) unheard: bool,
     /// Reason Strings and User Properties are wanted (§3.1.2.11.7).
     pub(crate) problem_information: bool,
     /// Tenths of a second since the broker's start.
@@ -91,6 +95,8 @@ impl Connection {
             touched: false,
             pressed: false,
             slow: false,
+            answered: 0,
+            unheard: false,
             problem_information: true,
             last_received,
             grace,

@@ -28,11 +28,7 @@ impl Broker {
             return;
         }
         self.end_connection(id.slot, Cause::Lost, now);
-        let connection = self.connections.remove(id.slot as usize);
-        if connection.pressed {
-            self.pressed -= usize::from(!connection.slow);
-            self.resume_paused();
-        }
+        self.connections.remove(id.slot as usize);
         self.shared.connections.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -152,6 +148,7 @@ impl Broker {
             return;
         }
         let id = connection.id;
+        self.unpress(slot);
         self.event(slot, What::Closed(cause));
         let connection = &mut self.connections[slot as usize];
         let phase = std::mem::replace(&mut connection.phase, Phase::Closing);

@@ -94,6 +94,9 @@ limits! {
     retained_max: usize = 10_000_000, 0, u32::MAX;
     /// Bytes of retained messages, bookkeeping included.
     retained_bytes_max: usize = 4_294_967_296, 0, u64::MAX;
+    /// Retained messages that wait to be sent for the new Subscriptions of one Session; while
+    /// there are more, its further Subscriptions are refused.
+    replay_messages_max: usize = 4_194_304, 1, u32::MAX;
     /// Messages that wait for one Session, in flight or queued.
     session_messages_max: usize = 1_000_000, 1, u32::MAX;
     /// Bytes that wait for one Session.

@@ -248,6 +248,10 @@ impl Broker {
         connection.outbox.wrote(&mut self.spare, count);
         self.stats.bytes_sent += count as u64;
         if connection.outbox.len() < self.config.limits.outbox_bytes_low() {
+            connection.answered = 0;
+            if std::mem::take(&mut connection.unheard) {
+                self.effects.resumed.push(id);
+            }
             self.relieved(id.slot, now);
         }
     }

@@ -168,7 +168,9 @@ impl Broker {
     /// Retained messages for a new Subscription, behind those that wait already.
     pub(crate) fn replay(&mut self, session: u32, part: ReplayPart, now: Instant) {
         let state = &mut self.sessions[session as usize];
-        state.replay.get_or_insert_default().waiting.push_back(part);
+        let replay = state.replay.get_or_insert_default();
+        replay.asked += part.messages.len();
+        replay.waiting.push_back(part);
         self.pull_replay(session, now);
     }
 
@@ -223,7 +225,7 @@ impl Broker {
     /// The outbox of a connection is above its limit: publishers that reach it are to wait.
     pub(crate) fn press(&mut self, slot: u32) {
         let connection = &mut self.connections[slot as usize];
-        if connection.pressed {
+        if connection.pressed || connection.session().is_none() {
             return;
         }
         connection.pressed = true;
@@ -250,12 +252,16 @@ impl Broker {
                 return;
             }
         }
-        let connection = &mut self.connections[slot as usize];
-        if !connection.pressed || connection.outbox.len() > low {
-            return;
+        if self.connections[slot as usize].outbox.len() <= low {
+            self.unpress(slot);
         }
-        connection.pressed = false;
-        if !std::mem::take(&mut connection.slow) {
+    }
+
+    /// Nobody has to wait for this connection any more: it is well again, or it ends.
+    pub(crate) fn unpress(&mut self, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        let slow = std::mem::take(&mut connection.slow);
+        if std::mem::take(&mut connection.pressed) && !slow {
             self.pressed -= 1;
             self.tell_pressed(slot, false);
             self.resume_paused();

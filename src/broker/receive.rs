@@ -74,20 +74,23 @@ impl Broker {
     ) -> Receipt {
         let mut used = 0;
         let next = loop {
-            let Some(connection) = self.connection_mut(id) else {
+            let limits = &self.config.limits;
+            let place = self.connections.get_mut(id.slot as usize);
+            let Some(connection) = place.filter(|connection| connection.id == id) else {
                 break Next::Stop;
             };
             let size_max = match connection.phase {
-                // No byte buys time here: a CONNECT that drips in must still be whole in time.
-                Phase::Waiting => self.config.limits.connect_size_max,
-                Phase::Open(_) => {
-                    connection.last_received = ticks;
-                    self.config.limits.packet_size_max
-                }
+                Phase::Waiting => limits.connect_size_max,
+                Phase::Open(_) => limits.packet_size_max,
                 // Neither reads on before a verdict, so that nobody fills memory unasked.
                 Phase::Asking(_) => break Next::Wait,
                 Phase::Closing => break Next::Stop,
             };
+            if connection.answered > limits.outbox_bytes_max {
+                // Whoever asks without reading the answers fills the memory of others.
+                connection.unheard = true;
+                break Next::Wait;
+            }
             let rest = &bytes[used..];
             let head = match frame::scan(rest, size_max) {
                 Ok(Scan::More) => break Next::Read(0),
@@ -159,7 +162,6 @@ impl Broker {
                 next: Next::Stop,
             };
         };
-        connection.last_received = ticks;
         match connection.phase {
             Phase::Asking(_) => {
                 return Receipt {
@@ -173,7 +175,8 @@ impl Broker {
                     next: Next::Stop,
                 };
             }
-            Phase::Waiting | Phase::Open(_) => {}
+            Phase::Open(_) => connection.last_received = ticks,
+            Phase::Waiting => {}
         }
         let next = match self.packet(id.slot, Frame::Whole(frame), now) {
             Step::Done => {
@@ -306,7 +309,7 @@ impl Broker {
     ) {
         let connection = &mut self.connections[slot as usize];
         let v5 = connection.version.is_v5();
-        connection.outbox.encode(&mut self.spare, |out| {
+        connection.answered += connection.outbox.encode(&mut self.spare, |out| {
             if v5 && reason != Reason::SUCCESS {
                 ack::put_ack_reason(kind, id, reason, Properties::EMPTY, out);
             } else {
@@ -316,11 +319,11 @@ impl Broker {
         self.touch(slot);
     }
 
-    /// Appends the bytes of a packet.
+    /// Appends the bytes of an answer.
     pub(crate) fn append(&mut self, slot: u32, bytes: &[u8]) {
-        self.connections[slot as usize]
-            .outbox
-            .append(&mut self.spare, bytes);
+        let connection = &mut self.connections[slot as usize];
+        connection.outbox.append(&mut self.spare, bytes);
+        connection.answered += bytes.len();
         self.touch(slot);
     }
 

@@ -86,6 +86,8 @@ pub(crate) struct Will {
 #[derive(Default)]
 pub(crate) struct Replay {
     pub(crate) waiting: VecDeque<ReplayPart>,
+    /// Messages of all parts, when they were asked for.
+    pub(crate) asked: usize,
 }
 
 pub(crate) struct ReplayPart {

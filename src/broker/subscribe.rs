@@ -24,21 +24,25 @@ impl Broker {
     ) {
         let subscription_id = subscribe.properties.subscription_ids().next().unwrap_or(0);
         let mut reasons = Vec::new();
-        let mut replays = Vec::new();
+        let mut replays: Vec<ReplayPart> = Vec::new();
+        let replay = &self.sessions[session as usize].replay;
+        let mut asked = replay.as_ref().map_or(0, |replay| replay.asked);
         for (filter, options) in subscribe.filters() {
             let subscription = Subscription {
                 session: self.sessions[session as usize].key,
                 options,
                 subscription_id,
             };
-            let reason = match self.refuses(session, filter) {
+            let reason = match self.refuses(session, filter, asked) {
                 Some(reason) => {
                     self.stats.subscriptions_refused += 1;
                     reason
                 }
                 None => {
                     let new = self.enter(session, filter, subscription);
-                    replays.extend(self.find_retained(filter, subscription, new, now));
+                    let found = self.find_retained(filter, subscription, new, now);
+                    asked += found.as_ref().map_or(0, |part| part.messages.len());
+                    replays.extend(found);
                     // [MQTT-3.9.3-1]
                     Reason(options.qos.bits())
                 }
@@ -66,15 +70,16 @@ impl Broker {
             properties: Properties::EMPTY,
             reasons: &reasons,
         };
-        let outbox = &mut self.connections[slot as usize].outbox;
-        outbox.encode(&mut self.spare, |out| suback.encode(version, out));
+        let connection = &mut self.connections[slot as usize];
+        let encode = |out: &mut Vec<u8>| suback.encode(version, out);
+        connection.answered += connection.outbox.encode(&mut self.spare, encode);
         self.touch(slot);
         for part in replays {
             self.replay(session, part, now);
         }
     }
 
-    fn refuses(&self, session: u32, filter: &str) -> Option<Reason> {
+    fn refuses(&self, session: u32, filter: &str, asked: usize) -> Option<Reason> {
         let limits = &self.config.limits;
         let state = &self.sessions[session as usize];
         if self.too_deep(filter) {
@@ -82,6 +87,7 @@ impl Broker {
         }
         let held = state.subscriptions.len() + state.shares.len();
         let full = held >= limits.subscriptions_max
+            || asked > limits.replay_messages_max
             || self.shared.subscriptions().len() >= limits.subscriptions_total_max;
         full.then_some(Reason::QUOTA_EXCEEDED)
     }
@@ -179,8 +185,9 @@ impl Broker {
             properties: Properties::EMPTY,
             reasons: &reasons,
         };
-        let outbox = &mut self.connections[slot as usize].outbox;
-        outbox.encode(&mut self.spare, |out| unsuback.encode(version, out));
+        let connection = &mut self.connections[slot as usize];
+        let encode = |out: &mut Vec<u8>| unsuback.encode(version, out);
+        connection.answered += connection.outbox.encode(&mut self.spare, encode);
         self.touch(slot);
     }
 

@@ -336,7 +336,14 @@ impl Worker {
             }
         };
         match result {
-            Ok((0, _)) => self.close(id),
+            Ok((0, _)) => {
+                // What another worker has read before comes first, even when nothing follows it.
+                peer.readable = true;
+                self.take_unfinished(id);
+                if self.peer_ref(id).is_some_and(|peer| !peer.waiting) {
+                    self.close(id);
+                }
+            }
             Ok((count, more)) => {
                 self.taken += count;
                 peer.bulk = peer.large.is_none() && count >= BULK_FROM;

@@ -199,10 +199,7 @@ fn a_retained_message_set_on_one_worker_is_cleared_on_another() {
     let mut core = core();
     let one = core.join(0, &Hello::new("one"));
     let two = core.join(1, &Hello::new("two"));
-    core.send(
-        one,
-        &retained(publish(Version::V5, "r", "v", 0, 0, &[])),
-    );
+    core.send(one, &retained(publish(Version::V5, "r", "v", 0, 0, &[])));
     assert_eq!(core.workers[1].retained().0, 1);
     core.send(two, &retained(publish(Version::V5, "r", "", 0, 0, &[])));
     assert_eq!(core.workers[0].retained().0, 0);

@@ -71,13 +71,16 @@ impl Hello {
     }
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let will = self.will.as_ref().map(|(topic, payload, qos, retain)| Will {
-            qos: QoS::from_bits(*qos).unwrap(),
-            retain: *retain,
-            topic,
-            payload: payload.as_bytes(),
-            properties: self.will_properties.properties(),
-        });
+        let will = self
+            .will
+            .as_ref()
+            .map(|(topic, payload, qos, retain)| Will {
+                qos: QoS::from_bits(*qos).unwrap(),
+                retain: *retain,
+                topic,
+                payload: payload.as_bytes(),
+                properties: self.will_properties.properties(),
+            });
         let connect = Connect {
             version: self.version,
             bridge: false,
