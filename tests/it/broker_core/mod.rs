@@ -3,5 +3,7 @@
 
 mod deadlines;
 mod pressure;
+mod quantity;
+mod random;
 mod resuming;
 mod workers;

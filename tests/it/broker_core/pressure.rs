@@ -187,10 +187,18 @@ fn retained_messages_beyond_the_outbox_come_as_the_client_reads() {
             &retained(publish(Version::V5, &topic, &payload, 1, 1, &[])),
         );
     }
+    // Everybody gets them in the same order; one who reads shows which.
+    let reader = core.join(0, &Hello::new("reader"));
+    core.send(reader, &subscribe(Version::V5, 1, "r/#", 0, &[]));
+    let all = core.take(reader);
+    assert_eq!(all.len(), 1 + count);
+    let last = all[count].split(' ').nth(1).unwrap();
+
+    let before = core.stats().publish_sent;
     let sub = core.join(0, &Hello::new("sub"));
     core.set_room(sub, Some(0));
-    core.send(sub, &subscribe(Version::V5, 1, "r/#", 0, &[]));
-    let sent = core.stats().publish_sent as usize;
+    core.send(sub, &subscribe(Version::V5, 1, "r/#", 1, &[]));
+    let sent = (core.stats().publish_sent - before) as usize;
     assert!(
         sent * 1_000 < 2 * OUTBOX,
         "{sent} encoded for nobody to read"
@@ -198,16 +206,53 @@ fn retained_messages_beyond_the_outbox_come_as_the_client_reads() {
     // A message that is replaced while the others wait comes once, as it is now.
     core.send(
         publisher,
-        &retained(publish(Version::V5, "r/300", "new", 0, 0, &[])),
+        &retained(publish(Version::V5, last, "new", 1, 1, &[])),
     );
+    core.advance(Duration::from_millis(101));
     core.set_room(sub, None);
     let got = core.take(sub);
-    let about_300: Vec<&String> = got
-        .iter()
-        .filter(|l| l.starts_with("PUBLISH r/300 "))
-        .collect();
-    assert_eq!(about_300, ["PUBLISH r/300 new q0"]);
+    let about_last = format!("PUBLISH {last} ");
+    let about_last: Vec<&String> = got.iter().filter(|l| l.starts_with(&about_last)).collect();
+    assert_eq!(about_last.len(), 1);
+    assert!(about_last[0].starts_with(&format!("PUBLISH {last} new q1")));
     assert_eq!(got.len(), 1 + count);
+}
+
+#[test]
+fn retained_messages_that_wait_for_one_client_are_bounded() {
+    let limits = Limits {
+        outbox_bytes_max: OUTBOX,
+        replay_messages_max: 5_000,
+        ..Limits::default()
+    };
+    let mut core = Core::new(1, limits);
+    let publisher = core.join(0, &Hello::new("pub"));
+    for number in 0..1_000 {
+        let topic = format!("r/{number}");
+        core.send(
+            publisher,
+            &retained(publish(Version::V5, &topic, "0123456789", 0, 0, &[])),
+        );
+    }
+    let sub = core.join(0, &Hello::new("sub"));
+    core.set_room(sub, Some(0));
+    for id in 1..=100 {
+        core.send(sub, &subscribe(Version::V5, id, "r/#", 0, &[]));
+    }
+    core.set_room(sub, None);
+    let got = core.take(sub);
+    let count = |start: &str| got.iter().filter(|line| line.starts_with(start)).count();
+    let refused = got.iter().filter(|line| line.contains("[151]")).count();
+    assert_eq!(count("SUBACK"), 100);
+    assert!((90..=95).contains(&refused), "{refused}");
+    assert_eq!(count("PUBLISH"), 1_000 * (100 - refused));
+    assert_eq!(core.stats().subscriptions_refused, refused as u64);
+    core.send(sub, &subscribe(Version::V5, 1, "r/#", 0, &[]));
+    assert_eq!(
+        core.take(sub).len(),
+        1_001,
+        "it has read all: welcome again"
+    );
 }
 
 #[test]
