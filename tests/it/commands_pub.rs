@@ -309,64 +309,67 @@ fn help_and_version() {
     }
 }
 
+/// Words that make no sense, and what is said of them.
+const BAD_WORDS: &[(&str, &str)] = &[
+    ("pub", "both topic and message must be supplied"),
+    ("pub -t a", "both topic and message must be supplied"),
+    (
+        "pub -t a/# -m b",
+        "invalid publish topic 'a/#', does it contain '+' or '#'?",
+    ),
+    ("pub -t a -m b -q x", "-q needs a whole number, not 'x'"),
+    ("pub -t a -m b -q 3", "invalid QoS given: 3"),
+    ("pub -t a -m b --qos=3", "invalid QoS given: 3"),
+    ("pub -t a -m b --retain=1", "--retain takes no value"),
+    (
+        "pub -t a -m b --repeat-delay soon",
+        "--repeat-delay needs a number, not 'soon'",
+    ),
+    (
+        "pub -t a -m b -p",
+        "-p argument given but no port specified",
+    ),
+    ("pub -t a -m b --topc x", "unknown option '--topc'"),
+    ("pub -t a -m b stray", "unknown option 'stray'"),
+    (
+        "pub -t a -m b -n",
+        "only one type of message can be sent at once",
+    ),
+    (
+        "pub -t a -m b -c",
+        "you must provide a client id if you are using the -c option",
+    ),
+    (
+        "pub -t a -m b --cert x",
+        "both certfile and keyfile must be provided if one of them is set",
+    ),
+    (
+        "pub -t a -m b -D connect receive-maximum 0",
+        "the properties of CONNECT cannot be sent",
+    ),
+    (
+        "pub -t a -f /nonexistent/x",
+        "unable to read file \"/nonexistent/x\": No such file",
+    ),
+    (
+        "sub",
+        "you must specify a topic to subscribe to (-t) or unsubscribe from (-U)",
+    ),
+    ("sub -t a -F %z", "invalid format specifier 'z'"),
+    (
+        "sub -t a -R --retained-only",
+        "combining '-R' and '--retained-only' makes no sense",
+    ),
+    (
+        "rr -t a -m b",
+        "all of topic, message, and response topic must be supplied",
+    ),
+];
+
 /// One line on stderr, status 1, nothing sent: in our own words.
 #[test]
 fn bad_words() {
-    for (words, told) in [
-        ("pub", "both topic and message must be supplied"),
-        ("pub -t a", "both topic and message must be supplied"),
-        (
-            "pub -t a/# -m b",
-            "invalid publish topic 'a/#', does it contain '+' or '#'?",
-        ),
-        ("pub -t a -m b -q x", "-q needs a whole number, not 'x'"),
-        ("pub -t a -m b -q 3", "invalid QoS given: 3"),
-        ("pub -t a -m b --qos=3", "invalid QoS given: 3"),
-        ("pub -t a -m b --retain=1", "--retain takes no value"),
-        (
-            "pub -t a -m b --repeat-delay soon",
-            "--repeat-delay needs a number, not 'soon'",
-        ),
-        (
-            "pub -t a -m b -p",
-            "-p argument given but no port specified",
-        ),
-        ("pub -t a -m b --topc x", "unknown option '--topc'"),
-        ("pub -t a -m b stray", "unknown option 'stray'"),
-        (
-            "pub -t a -m b -n",
-            "only one type of message can be sent at once",
-        ),
-        (
-            "pub -t a -m b -c",
-            "you must provide a client id if you are using the -c option",
-        ),
-        (
-            "pub -t a -m b --cert x",
-            "both certfile and keyfile must be provided if one of them is set",
-        ),
-        (
-            "pub -t a -m b -D connect receive-maximum 0",
-            "the properties of CONNECT cannot be sent",
-        ),
-        (
-            "pub -t a -f /nonexistent/x",
-            "unable to read file \"/nonexistent/x\": No such file",
-        ),
-        (
-            "sub",
-            "you must specify a topic to subscribe to (-t) or unsubscribe from (-U)",
-        ),
-        ("sub -t a -F %z", "invalid format specifier 'z'"),
-        (
-            "sub -t a -R --retained-only",
-            "combining '-R' and '--retained-only' makes no sense",
-        ),
-        (
-            "rr -t a -m b",
-            "all of topic, message, and response topic must be supplied",
-        ),
-    ] {
+    for (words, told) in BAD_WORDS {
         let left = Program::mqttx().words(words).run();
         let command = words.split(' ').next().unwrap();
         assert_eq!((left.status, left.out().as_str()), (1, ""), "{words}");

@@ -24,3 +24,4 @@ mod generated;
 mod packets;
 mod spec;
 mod support;
+mod tidy;

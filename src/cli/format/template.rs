@@ -203,7 +203,6 @@ impl Field {
         pretty: bool,
         out: &mut Vec<u8>,
     ) -> Option<String> {
-        let properties = &arrival.properties;
         let time = || moment.expect("needs_time() told that a time is due");
         match letter {
             b'p' => self.payload(arrival.payload, out),
@@ -216,6 +215,27 @@ impl Field {
             b'm' => self.integer(i64::from(arrival.packet_id), out),
             b'q' => out.push(b'0' + arrival.qos),
             b'r' => out.push(if arrival.retain { b'1' } else { b'0' }),
+            b'I' => self.text(&time().iso(), out),
+            b'U' => {
+                let text = format!("{}.{:09}", time().seconds(), time().nanoseconds());
+                out.extend_from_slice(text.as_bytes());
+            }
+            b'j' | b'J' => {
+                let is_json = json::message(arrival, time(), letter == b'J', pretty, out);
+                let topic = arrival.topic;
+                return (!is_json).then(|| {
+                    format!("Error: Message payload is not valid JSON on topic {topic}.\n")
+                });
+            }
+            _ => self.property(letter, arrival, out),
+        }
+        None
+    }
+
+    /// The letters of the properties of version 5.
+    fn property(&self, letter: u8, arrival: &Arrival<'_>, out: &mut Vec<u8>) {
+        let properties = &arrival.properties;
+        match letter {
             b'A' => self.maybe(properties.two(PropertyId::TopicAlias).map(i64::from), out),
             b'E' => {
                 let seconds = properties.four(PropertyId::MessageExpiryInterval);
@@ -251,21 +271,8 @@ impl Field {
                     out.extend_from_slice(format!("{gap}{name}:{value}").as_bytes());
                 }
             }
-            b'I' => self.text(&time().iso(), out),
-            b'U' => {
-                let text = format!("{}.{:09}", time().seconds(), time().nanoseconds());
-                out.extend_from_slice(text.as_bytes());
-            }
-            b'j' | b'J' => {
-                let is_json = json::message(arrival, time(), letter == b'J', pretty, out);
-                let topic = arrival.topic;
-                return (!is_json).then(|| {
-                    format!("Error: Message payload is not valid JSON on topic {topic}.\n")
-                });
-            }
             _ => {}
         }
-        None
     }
 
     fn filler(&self) -> u8 {

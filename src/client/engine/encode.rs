@@ -2,8 +2,8 @@
 //!
 //! | packet | written by `mqtt` instead, because |
 //! |-|-|
-//! | CONNECT | rumqttc knows no protocol level 3, takes passwords for text, leaves an empty user name out, and orders the properties |
-//! | PUBLISH, SUBSCRIBE, UNSUBSCRIBE with properties | rumqttc orders the properties; scripts expect them as typed |
+//! | CONNECT | rumqttc knows no protocol level 3, takes passwords for text, leaves an empty user name out |
+//! | anything with properties | rumqttc orders them; scripts expect them as typed |
 //! | PUBLISH of a large payload | rumqttc would have it copied twice more |
 //! | acknowledgements with a Reason Code | they are rare, and go with properties |
 //! | DISCONNECT | rumqttc writes a byte too many when there is a Reason Code and no property |

@@ -179,7 +179,8 @@ impl Args {
             .map_err(|_| "two hex digits first".to_owned())
     }
 
-    /// Bytes of `send-hex` and `send-body`: hex digits, `t=text` as it is, `s=text` with its length before it.
+    /// Bytes of `send-hex` and `send-body`: hex digits, `t=text` as it is, `s=text` with its length
+    /// before it.
     pub(crate) fn raw(&self, from: usize) -> Result<Vec<u8>, String> {
         let mut bytes = Vec::new();
         for arg in self.0.iter().skip(from) {

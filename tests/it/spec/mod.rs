@@ -2,8 +2,8 @@
 //!
 //! One corpus, several worlds: the broker's binary over TCP, and any other broker, to learn what it does
 //! (`MQTTX_SPEC_BROKER=host:port cargo test --test it spec::foreign`). The runner's bytes are its own
-//! (`encode`, `decode`, `property`): nothing of `mqttx::mqtt` is used, so that two readings of the standard meet.
-//! `MQTTX_SPEC_ONLY=text` runs the cases whose line has that text.
+//! (`encode`, `decode`, `property`): nothing of `mqttx::mqtt` is used, so that two readings of the
+//! standard meet. `MQTTX_SPEC_ONLY=text` runs the cases whose line has that text.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 #![expect(clippy::print_stdout, reason = "what was skipped is said aloud")]

@@ -332,7 +332,8 @@ pub(crate) fn words(text: &str) -> Result<Vec<Word>, String> {
 }
 
 fn is_key(piece: &Piece) -> bool {
-    matches!(piece, Piece::Bytes(bytes) if bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-._!?".contains(b)))
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._!?".contains(byte);
+    matches!(piece, Piece::Bytes(bytes) if bytes.iter().all(fits))
 }
 
 fn bytes_of(piece: Piece) -> Vec<u8> {

@@ -25,7 +25,12 @@ fn check(steps: &str, expected: &str) {
 }
 
 /// Two clients and one message, then the step in question.
-const TALK: &str = "b connect\nb subscribe ~/t qos=1\na connect\na publish topic=~/t payload=hi qos=1 .content-type=c\n";
+const TALK: &str = "\
+b connect
+b subscribe ~/t qos=1
+a connect
+a publish topic=~/t payload=hi qos=1 .content-type=c
+";
 
 #[test]
 fn a_right_script_passes() {
