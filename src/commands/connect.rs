@@ -88,19 +88,12 @@ fn connect_properties(asked: &Asked<'_>, options: &mut Options) {
     {
         typed.push(PropertyId::SessionExpiryInterval, Value::Four(seconds));
     }
-    // mosquitto's clients tell their receive maximum first, even where it is the one typed.
+    // mosquitto's clients tell their own receive maximum last.
     let has_own = typed.properties().two(PropertyId::ReceiveMaximum).is_some();
-    match asked.receive_max {
-        Some(most) if !has_own => {
-            options
-                .properties
-                .push(PropertyId::ReceiveMaximum, Value::Two(most));
-            options
-                .properties
-                .extend_filtered(typed.properties(), |_| true);
-        }
-        _ => options.properties = typed,
+    if let Some(most) = asked.receive_max.filter(|_| !has_own) {
+        typed.push(PropertyId::ReceiveMaximum, Value::Two(most));
     }
+    options.properties = typed;
 }
 
 /// What is not built in is refused, never passed over.

@@ -19,6 +19,8 @@ mod commands_rr;
 mod commands_sub;
 #[cfg(unix)]
 mod compare_argv;
+#[cfg(unix)]
+mod compare_wire;
 mod fuzz_corpus;
 mod generated;
 mod packets;

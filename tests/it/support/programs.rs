@@ -144,6 +144,11 @@ impl Running {
     }
 
     pub(crate) fn end(mut self) -> Left {
+        self.finish_or("it")
+    }
+
+    /// Waits for the end; a failure names the program so.
+    pub(crate) fn finish_or(&mut self, name: &str) -> Left {
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
@@ -151,7 +156,7 @@ impl Running {
             if self.started.elapsed() > PATIENCE {
                 let _ = self.child.kill();
                 let _ = self.child.wait();
-                panic!("still running after {PATIENCE:?}");
+                panic!("{name} is still running after {PATIENCE:?}");
             }
             std::thread::sleep(Duration::from_millis(1));
         };
