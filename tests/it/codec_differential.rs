@@ -302,7 +302,7 @@ fn shared_versions() -> impl Strategy<Value = Version> {
 }
 
 proptest! {
-    #![proptest_config(cases(3_000))]
+    #![proptest_config(cases(1_000))]
 
     #[test]
     fn packets_go_through_both_codecs_and_come_back(

@@ -13,7 +13,7 @@ use crate::packets::{models, models_of, versions};
 fn cases() -> ProptestConfig {
     ProptestConfig {
         failure_persistence: None,
-        ..ProptestConfig::with_cases(2_000)
+        ..ProptestConfig::with_cases(1_000)
     }
 }
 
