@@ -34,17 +34,8 @@ impl Broker {
         for target in &route.local {
             self.deliver(target, incoming.qos, incoming);
         }
-        for targets in route
-            .remote
-            .chunk_by(|a, b| a.session.worker == b.session.worker)
-        {
-            let item = Item::Message {
-                message: incoming.message().clone(),
-                from: incoming.from,
-                targets: targets.to_vec(),
-                share: None,
-            };
-            self.cross(targets[0].session.worker, Crossing(item));
+        for remote in &route.remote {
+            self.cross_message(remote, incoming);
         }
         for group in &route.shares {
             self.deliver_share(group, incoming);
@@ -65,7 +56,7 @@ impl Broker {
         let item = Item::Message {
             message: incoming.message().clone(),
             from: incoming.from,
-            targets: vec![target],
+            targets: Arc::new([target]),
             share: Some(Arc::clone(group)),
         };
         self.cross(worker, Crossing(item));
@@ -81,7 +72,7 @@ impl Broker {
                 share,
             } => {
                 let incoming = Incoming::of_message(message, *from, now);
-                for target in targets {
+                for target in targets.iter() {
                     self.deliver_as(target, message.qos(), &incoming, share.as_ref());
                 }
             }
@@ -94,6 +85,12 @@ impl Broker {
             } => {
                 self.deliver_crossed_run(bytes, *count, *version, *from, targets, now);
             }
+            Item::Frames {
+                bytes,
+                version,
+                from,
+                targets,
+            } => self.deliver_crossed_frames(bytes, *version, *from, targets, now),
             &Item::Pressed {
                 session,
                 pressed: true,
@@ -115,10 +112,6 @@ impl Broker {
                 }
             }
         }
-    }
-
-    pub(crate) fn cross(&mut self, worker: u16, crossing: Crossing) {
-        self.effects.crossings[usize::from(worker)].push(crossing);
     }
 
     pub(crate) fn deliver(&mut self, target: &Target, qos: QoS, incoming: &Incoming<'_>) {

@@ -106,6 +106,9 @@ limits! {
     /// Bytes encoded for a connection and not yet taken by the system. Above it publishers to
     /// this connection are paused, and after the pause its QoS 0 messages are dropped.
     outbox_bytes_max: usize = 1_048_576, 4_096, 268_435_456;
+    /// Bytes that wait for one worker from the others; above it publishers to its clients are
+    /// paused like those to a slow subscriber.
+    crossing_bytes_max: usize = 8_388_608, 65_536, u64::MAX;
     /// Milliseconds a publisher may be paused for the sake of a slow subscriber.
     pause_max_ms: u32 = 100, 0, 60_000;
 }

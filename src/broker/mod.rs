@@ -146,6 +146,9 @@ pub struct Broker {
     /// Connections here that are pressed and not yet slow.
     pressed: usize,
     pressed_elsewhere: HashSet<SessionKey>,
+    /// Workers with as much waiting for them as `crossing_bytes_max` allows.
+    full: Vec<bool>,
+    any_full: bool,
     paused: Vec<Paused>,
     /// No connection's time without a packet ends before this.
     next_check: Option<Instant>,
@@ -167,6 +170,7 @@ impl Broker {
         effects
             .crossings
             .resize_with(usize::from(config.workers), Vec::new);
+        let full = vec![false; usize::from(config.workers)];
         Self {
             config,
             shared,
@@ -181,6 +185,8 @@ impl Broker {
             scratch: PropertiesBuf::new(),
             pressed: 0,
             pressed_elsewhere: HashSet::new(),
+            full,
+            any_full: false,
             paused: Vec::new(),
             next_check: None,
             connection_serial: 0,
@@ -273,6 +279,16 @@ impl Broker {
     /// The operator's numbers.
     pub fn limits(&self) -> &Limits {
         &self.config.limits
+    }
+
+    /// Tells whether another worker has so much waiting for it (`crossing_bytes_max`) that
+    /// publishers to its Sessions are to pause, as they do for a slow subscriber.
+    pub fn set_full(&mut self, worker: u16, full: bool) {
+        self.full[usize::from(worker)] = full;
+        self.any_full = self.full.contains(&true);
+        if !full {
+            self.resume_paused();
+        }
     }
 
     /// Whether a connection has something to write that [`touched`](Self::touched) would list.

@@ -10,7 +10,7 @@ use crate::broker::Broker;
 use crate::broker::Paused;
 use crate::broker::What;
 use crate::broker::receive::{Frame, Step};
-use crate::broker::router::Route;
+use crate::broker::router::{Route, Target};
 use crate::broker::shared::SessionKey;
 use crate::broker::shared::retained::Kept;
 use crate::mqtt::PacketType;
@@ -283,7 +283,7 @@ impl Broker {
     /// nobody waits for it until it is well again.
     #[inline]
     pub(crate) fn let_pass(&mut self, slot: u32, route: &Route, now: Instant) -> bool {
-        let none_pressed = self.pressed == 0 && self.pressed_elsewhere.is_empty();
+        let none_pressed = self.pressed == 0 && self.pressed_elsewhere.is_empty() && !self.any_full;
         if none_pressed || !self.reaches_pressed(route) {
             self.connections[slot as usize].paused_since = None;
             return true;
@@ -300,10 +300,10 @@ impl Broker {
                     connection.pressed && !connection.slow
                 })
         });
-        here || route
-            .remote
-            .iter()
-            .any(|t| self.pressed_elsewhere.contains(&t.session))
+        here || route.remote.iter().any(|remote| {
+            let pressed = |target: &Target| self.pressed_elsewhere.contains(&target.session);
+            self.full[usize::from(remote.worker)] || remote.targets.iter().any(pressed)
+        })
     }
 
     fn pause(&mut self, slot: u32, route: &Route, now: Instant) -> bool {

@@ -291,7 +291,7 @@ impl Broker {
                 self.slow_down(slot);
             }
         }
-        for target in &route.remote {
+        for target in route.remote.iter().flat_map(|remote| remote.targets.iter()) {
             if self.pressed_elsewhere.remove(&target.session) {
                 let item = Item::Slow {
                     session: target.session,

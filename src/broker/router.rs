@@ -23,15 +23,26 @@ pub(crate) struct Route {
     pub(crate) generation: u64,
     /// Sessions of this worker.
     pub(crate) local: Vec<Target>,
-    /// Sessions of other workers, ordered by worker.
-    pub(crate) remote: Vec<Target>,
+    /// Sessions of other workers.
+    pub(crate) remote: Vec<Remote>,
     pub(crate) shares: Vec<Arc<ShareGroup>>,
 }
 
 impl Route {
+    fn targets(&self) -> usize {
+        let remote: usize = self.remote.iter().map(|remote| remote.targets.len()).sum();
+        self.local.len() + remote
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.local.is_empty() && self.remote.is_empty() && self.shares.is_empty()
     }
+}
+
+/// The Sessions of one other worker on a route.
+pub(crate) struct Remote {
+    pub(crate) worker: u16,
+    pub(crate) targets: Arc<[Target]>,
 }
 
 /// One Session that gets a message, and how.
@@ -125,12 +136,12 @@ impl Router {
             if route.generation == generation {
                 return Rc::clone(route);
             }
-            self.targets -= route.local.len() + route.remote.len();
+            self.targets -= route.targets();
             self.routes.remove(topic);
         }
         shared.subscriptions().matching(topic, &mut self.matches);
         let route = Rc::new(self.build(topic, generation, worker, overlap));
-        let targets = route.local.len() + route.remote.len();
+        let targets = route.targets();
         if self.routes.len() >= ROUTES_MAX || self.targets + targets > TARGETS_MAX {
             self.routes.clear();
             self.targets = 0;
@@ -161,6 +172,13 @@ impl Router {
             }
         }
         let shares = std::mem::take(&mut self.matches.shares);
+        let remote = remote
+            .chunk_by(|a: &Target, b| a.session.worker == b.session.worker)
+            .map(|targets| Remote {
+                worker: targets[0].session.worker,
+                targets: targets.into(),
+            })
+            .collect();
         Route {
             topic: topic.into(),
             generation,

@@ -2,6 +2,7 @@
 //! up once, and where a subscriber speaks the same version the outgoing bytes are the incoming
 //! bytes, so a run costs one copy however many messages it has.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -113,21 +114,18 @@ impl Broker {
         for target in &route.local {
             self.deliver_run_to(target, run, Some(from), many, &mut forms, now);
         }
-        if !route.remote.is_empty() {
-            let bytes = Bytes::copy_from_slice(run.bytes);
-            for targets in route
-                .remote
-                .chunk_by(|a, b| a.session.worker == b.session.worker)
-            {
-                let item = Item::Run {
-                    bytes: bytes.clone(),
-                    count: run.count,
-                    version: run.version,
-                    from: Some(from),
-                    targets: targets.to_vec(),
-                };
-                self.cross(targets[0].session.worker, Crossing(item));
-            }
+        for remote in &route.remote {
+            let bytes = forms
+                .same
+                .get_or_insert_with(|| Bytes::copy_from_slice(run.bytes));
+            let item = Item::Run {
+                bytes: bytes.clone(),
+                count: run.count,
+                version: run.version,
+                from: Some(from),
+                targets: Arc::clone(&remote.targets),
+            };
+            self.cross(remote.worker, Crossing(item));
         }
         for group in &route.shares {
             self.each_message(run, Some(from), now, |broker, incoming| {
@@ -168,6 +166,27 @@ impl Broker {
                 .is_some_and(|session| session.key == key)
             {
                 self.deliver_run_to(target, &run, from, targets.len() > 1, &mut forms, now);
+            }
+        }
+    }
+
+    /// Packets of one publisher that came from another worker.
+    pub(crate) fn deliver_crossed_frames(
+        &mut self,
+        bytes: &[u8],
+        version: Version,
+        from: SessionKey,
+        targets: &[Target],
+        now: Instant,
+    ) {
+        for (head, frame) in frames(bytes) {
+            let Ok(publish) = Publish::decode(head.first, &frame[head.head_len..], version) else {
+                continue;
+            };
+            let (topic, frame) = (publish.topic, Frame::Borrowed(frame));
+            let incoming = Incoming::of_publish(&publish, topic, frame, version, from, now);
+            for target in targets {
+                self.deliver(target, incoming.qos, &incoming);
             }
         }
     }

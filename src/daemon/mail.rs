@@ -26,6 +26,8 @@ pub(crate) enum Mail {
     },
     /// A turn's messages from another worker.
     Crossings(Vec<Crossing>),
+    /// The mailbox of this worker has room again.
+    Drained(u16),
     /// The answer to a question of this worker's broker.
     Verdict(ConnectionId, Verdict),
     /// Say goodbye and end.
@@ -36,6 +38,8 @@ pub(crate) struct Mailbox {
     mail: Mutex<Vec<Mail>>,
     waker: Waker,
     awake: AtomicBool,
+    /// Bytes of the messages in it.
+    pub(crate) bytes: AtomicUsize,
     /// Connections of the worker, for whoever hands out new ones.
     pub(crate) connections: AtomicUsize,
 }
@@ -46,6 +50,7 @@ impl Mailbox {
             mail: Mutex::new(Vec::new()),
             waker: Waker::new(poll.registry(), MAILBOX)?,
             awake: AtomicBool::new(false),
+            bytes: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
         })
     }

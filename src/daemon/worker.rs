@@ -24,6 +24,7 @@ use crate::broker::ALIVE_WHILE_DUE;
 use crate::broker::Broker;
 use crate::broker::Cause;
 use crate::broker::ConnectionId;
+use crate::broker::Crossing;
 use crate::broker::Next;
 use crate::broker::Receipt;
 use crate::broker::SLICES_MAX;
@@ -281,11 +282,8 @@ impl Worker {
                     address,
                     bytes,
                 } => self.adopt(stream, address, bytes),
-                Mail::Crossings(batch) => {
-                    for crossing in &batch {
-                        self.broker.deliver_crossing(crossing, self.now);
-                    }
-                }
+                Mail::Crossings(batch) => self.take_crossings(&batch),
+                Mail::Drained(worker) => self.broker.set_full(worker, false),
                 Mail::Verdict(id, verdict) => self.broker.answer(id, &verdict, self.now),
                 Mail::Stop => {
                     self.seat.listeners.clear();
@@ -295,6 +293,42 @@ impl Worker {
             }
         }
         self.count_connections();
+    }
+
+    fn take_crossings(&mut self, batch: &[Crossing]) {
+        for crossing in batch {
+            self.broker.deliver_crossing(crossing, self.now);
+        }
+        let size: usize = batch.iter().map(Crossing::size).sum();
+        let mailbox = &self.seat.mailboxes[self.seat.number];
+        let before = mailbox.bytes.fetch_sub(size, Ordering::AcqRel);
+        let max = self.broker.limits().crossing_bytes_max;
+        if before > max && before - size <= max {
+            for (number, other) in self.seat.mailboxes.iter().enumerate() {
+                if number != self.seat.number {
+                    other.post(Mail::Drained(self.seat.number as u16));
+                }
+            }
+        }
+    }
+
+    /// Hands a turn's messages to the workers whose Sessions get them.
+    fn post_crossings(&mut self) {
+        let max = self.broker.limits().crossing_bytes_max;
+        for worker in 0..self.seat.mailboxes.len() {
+            let batch = &mut self.broker.effects().crossings[worker];
+            if batch.is_empty() {
+                continue;
+            }
+            let batch = std::mem::take(batch);
+            let size: usize = batch.iter().map(Crossing::size).sum();
+            let mailbox = &self.seat.mailboxes[worker];
+            let before = mailbox.bytes.fetch_add(size, Ordering::AcqRel);
+            if before + size > max {
+                self.broker.set_full(worker as u16, true);
+            }
+            mailbox.post(Mail::Crossings(batch));
+        }
     }
 
     fn count_connections(&self) {
@@ -557,12 +591,8 @@ impl Worker {
 
     /// False: there was nothing to do.
     fn carry_out(&mut self) -> bool {
+        self.post_crossings();
         let effects = self.broker.effects();
-        for (worker, batch) in effects.crossings.iter_mut().enumerate() {
-            if !batch.is_empty() {
-                self.seat.mailboxes[worker].post(Mail::Crossings(std::mem::take(batch)));
-            }
-        }
         if effects.is_empty() {
             return self.broker.is_touched();
         }
