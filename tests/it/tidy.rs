@@ -107,11 +107,6 @@ const LONG_FUNCTIONS: &[(&str, &str, &str)] = &[
         "assert_same",
         "a table: one arm a packet",
     ),
-    (
-        "tests/it/spec/decode.rs",
-        "decode",
-        "a table: one arm a packet",
-    ),
 ];
 
 /// Names that say nothing about what is inside.

@@ -2,6 +2,7 @@
 
 use crate::spec::property;
 use crate::spec::property::Form;
+use crate::spec::wire;
 use crate::spec::wire::KINDS;
 use crate::spec::wire::Packet;
 use crate::spec::wire::Pairs;
@@ -102,6 +103,38 @@ pub(crate) fn decode(bytes: &[u8], version: Version) -> Result<Packet, String> {
         return Err(format!("{}: the flags are {flags:#x}", packet.kind));
     }
     let r = &mut reader;
+    header_fields(&mut packet, r, flags, version)?;
+    check_reason(&packet, version)?;
+    let short = matches!(kind, 4..=7 | 14 | 15) && r.0.is_empty();
+    if v5 && kind != 13 && !short {
+        packet.properties = properties(r, kind)?;
+    }
+    if packet.field("topic") == Some(b"") && packet.property("topic-alias").is_none() {
+        return Err("publish: neither topic nor alias".to_owned());
+    }
+    match packet.kind {
+        "publish" => packet
+            .fields
+            .push(("payload".to_owned(), r.take(r.0.len())?.to_vec())),
+        "suback" => codes(&mut packet, r, version)?,
+        "unsuback" if v5 => codes(&mut packet, r, version)?,
+        _ => (),
+    }
+    if r.0.is_empty() {
+        Ok(packet)
+    } else {
+        Err(format!("{}: bytes left over", packet.kind))
+    }
+}
+
+/// The fields between the fixed header and the properties.
+fn header_fields(
+    packet: &mut Packet,
+    r: &mut Reader<'_>,
+    flags: u8,
+    version: Version,
+) -> Result<(), String> {
+    let v5 = version == Version::V5;
     let mut field = |name: &str, value: u64| {
         packet
             .fields
@@ -125,6 +158,9 @@ pub(crate) fn decode(bytes: &[u8], version: Version) -> Result<Packet, String> {
             field("qos", qos);
             field("retain", u64::from(flags & 1));
             let topic = r.string()?.to_vec();
+            if topic.iter().any(|b| b"+#".contains(b)) || (topic.is_empty() && !v5) {
+                return Err(format!("publish: {:?} is no topic", wire::show(&topic)));
+            }
             if qos > 0 {
                 field("id", nonzero(r.number(2)?)?);
             }
@@ -141,11 +177,7 @@ pub(crate) fn decode(bytes: &[u8], version: Version) -> Result<Packet, String> {
         }
         "suback" | "unsuback" => field("id", nonzero(r.number(2)?)?),
         "pingresp" => (),
-        "disconnect" if v5 => {
-            let reason = if r.0.is_empty() { 0 } else { r.number(1)? };
-            field("reason", reason);
-        }
-        "auth" if v5 => {
+        "disconnect" | "auth" if v5 => {
             let reason = if r.0.is_empty() { 0 } else { r.number(1)? };
             field("reason", reason);
         }
@@ -156,24 +188,7 @@ pub(crate) fn decode(bytes: &[u8], version: Version) -> Result<Packet, String> {
             ));
         }
     }
-    check_reason(&packet, version)?;
-    let short = matches!(kind, 4..=7 | 14 | 15) && r.0.is_empty();
-    if v5 && kind != 13 && !short {
-        packet.properties = properties(r, kind)?;
-    }
-    match packet.kind {
-        "publish" => packet
-            .fields
-            .push(("payload".to_owned(), r.take(r.0.len())?.to_vec())),
-        "suback" => codes(&mut packet, r, version)?,
-        "unsuback" if v5 => codes(&mut packet, r, version)?,
-        _ => (),
-    }
-    if r.0.is_empty() {
-        Ok(packet)
-    } else {
-        Err(format!("{}: bytes left over", packet.kind))
-    }
+    Ok(())
 }
 
 /// Reason Codes a server may send (§2.4); return codes before v5.
