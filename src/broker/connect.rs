@@ -10,6 +10,7 @@ use crate::broker::Broker;
 use crate::broker::What;
 use crate::broker::access::{Asked, Question, Verdict};
 use crate::broker::connection::{Cause, ConnectionId, Phase};
+use crate::broker::ending;
 use crate::broker::receive::Step;
 use crate::broker::session::{NEVER, Session, Will};
 use crate::broker::shared::SessionKey;
@@ -70,6 +71,9 @@ impl Broker {
         bytes: &[u8],
         now: Instant,
     ) -> Step {
+        let size_max = connect.properties.four(PropertyId::MaximumPacketSize);
+        self.connections[slot as usize].packet_size_max =
+            size_max.map_or(usize::MAX, |size| size as usize);
         self.connections[slot as usize].version = connect.version;
         self.connections[slot as usize].problem_information = connect
             .properties
@@ -313,20 +317,23 @@ impl Broker {
         } else {
             Reason(reason.v3_connect_code())
         };
-        let properties = if v5 {
-            properties.properties()
+        let mut properties = if v5 {
+            properties.clone()
         } else {
-            Properties::EMPTY
+            PropertiesBuf::new()
         };
-        let connack = Connack {
-            session_present,
-            reason,
-            properties,
-        };
-        let version = connection.version;
-        connection
-            .outbox
-            .encode(&mut self.spare, |out| connack.encode(version, out));
+        let (version, max) = (connection.version, connection.packet_size_max);
+        connection.outbox.encode(&mut self.spare, |out| {
+            ending::encode_within(max, &mut properties, out, |properties, out| {
+                let properties = properties.properties();
+                Connack {
+                    session_present,
+                    reason,
+                    properties,
+                }
+                .encode(version, out);
+            });
+        });
         self.touch(slot);
     }
 
@@ -444,9 +451,6 @@ impl Broker {
         connection.phase = Phase::Open(session);
         // One and a half times the Keep Alive, in tenths of a second [MQTT-3.1.2-22].
         connection.grace = u32::from(keep_alive) * 15;
-        connection.packet_size_max = properties
-            .four(PropertyId::MaximumPacketSize)
-            .map_or(usize::MAX, |size| size as usize);
         connection.aliases_out = (alias_max > 0).then(|| Box::new(AliasesOut::new(alias_max)));
         let ticks = u64::from(connection.last_received + connection.grace);
         if connection.grace > 0 {

@@ -126,17 +126,19 @@ impl Broker {
         if connection.session().is_none() || connection.version != Version::V5 {
             return;
         }
+        let why = why.filter(|_| connection.problem_information);
+        let max = connection.packet_size_max;
+        let disconnect = |properties: &PropertiesBuf, out: &mut Vec<u8>| {
+            let properties = properties.properties();
+            Disconnect { reason, properties }.encode(Version::V5, out);
+        };
         let mut properties = PropertiesBuf::new();
-        if let Some(why) = why.filter(|_| connection.problem_information) {
+        if let Some(why) = why {
             properties.push(PropertyId::ReasonString, Value::String(why));
         }
-        let disconnect = Disconnect {
-            reason,
-            properties: properties.properties(),
-        };
-        connection
-            .outbox
-            .encode(&mut self.spare, |out| disconnect.encode(Version::V5, out));
+        connection.outbox.encode(&mut self.spare, |out| {
+            encode_within(max, &mut properties, out, disconnect);
+        });
         self.touch(slot);
     }
 
@@ -286,5 +288,29 @@ impl Broker {
         };
         let message = Message::new(&publish, now);
         self.publish_message(&message, Some(key), now);
+    }
+}
+
+/// Encodes a packet that may have a Reason String, which goes where the packet would be larger
+/// than the client takes [MQTT-3.14.2-3] [MQTT-3.2.2-19]. One that is too large all the same is
+/// not sent [MQTT-3.1.2-24].
+pub(crate) fn encode_within(
+    max: usize,
+    properties: &mut PropertiesBuf,
+    out: &mut Vec<u8>,
+    encode: impl Fn(&PropertiesBuf, &mut Vec<u8>),
+) {
+    let before = out.len();
+    encode(properties, out);
+    if out.len() - before <= max {
+        return;
+    }
+    out.truncate(before);
+    let mut without = PropertiesBuf::new();
+    without.extend_filtered(properties.properties(), |id| id != PropertyId::ReasonString);
+    *properties = without;
+    encode(properties, out);
+    if out.len() - before > max {
+        out.truncate(before);
     }
 }

@@ -106,8 +106,9 @@ impl Target {
         self.qos = self.qos.max(other.options.qos);
         self.retain_as_published |= other.options.retain_as_published;
         let id = other.subscription_id;
-        let ids = self.subscription_ids.as_deref().unwrap_or_default();
-        if id != 0 && !ids.contains(&id) {
+        if id != 0 {
+            // Also one that is there already: the client may count on each (§3.3.4).
+            let ids = self.subscription_ids.as_deref().unwrap_or_default();
             self.subscription_ids = Some([ids, &[id]].concat().into());
         }
     }
