@@ -62,7 +62,7 @@ pub struct Engine {
     sender: Sender<Kept>,
     receiver: Receiver,
     /// QoS 2 messages between PUBREC and PUBCOMP.
-    releasing: hashbrown::HashMap<PacketId, u64>,
+    releasing: hashbrown::HashMap<PacketId, Releasing>,
     /// QoS 1 and 2 messages beyond the send quota.
     waiting: VecDeque<Kept>,
     waiting_bytes: usize,
@@ -91,6 +91,14 @@ enum Phase {
     Draining,
     /// DISCONNECT is out.
     Left,
+}
+
+/// A message whose PUBREL is out.
+#[derive(Clone, Copy, Debug)]
+struct Releasing {
+    ticket: u64,
+    /// The PUBREL went out on an earlier connection too.
+    is_repeated: bool,
 }
 
 /// What the handler wants, over all connections.

@@ -16,7 +16,7 @@ use mqttx::net::tls::{Tls, TlsFault, TlsOptions, TlsVersion, tls_error};
 use mqttx::net::websocket::WebSocket;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
-use crate::support::peers::{free_port, installed, mosquitto, start};
+use crate::support::peers::{Peer, installed, mosquitto, start};
 use crate::support::probe::run;
 
 /// Publishes to itself.
@@ -88,12 +88,13 @@ fn local(port: u16) -> Dial {
 #[test]
 fn a_unix_socket_leads_to_a_broker() {
     let folder = tempfile::tempdir().unwrap();
-    let (port, socket) = (free_port(), folder.path().join("broker.sock"));
-    let lines = format!(
-        "listener {port} 127.0.0.1\nlistener 0 {}\n",
-        socket.display()
-    );
-    let Some(_broker) = mosquitto(folder.path(), &lines, port) else {
+    let socket = folder.path().join("broker.sock");
+    let lines = |[port]: [u16; 1]| {
+        let socket = socket.display();
+        // The last one to be opened is waited for.
+        format!("listener 0 {socket}\nlistener {port} 127.0.0.1\n")
+    };
+    let Some((_broker, _)) = mosquitto(folder.path(), lines) else {
         return;
     };
     goes_round(Dial::new(Address::unix(socket.to_str().unwrap())));
@@ -104,9 +105,8 @@ fn a_unix_socket_leads_to_a_broker() {
 #[test]
 fn a_local_address_is_bound() {
     let folder = tempfile::tempdir().unwrap();
-    let port = free_port();
-    let lines = format!("listener {port} 127.0.0.1\n");
-    let Some(_broker) = mosquitto(folder.path(), &lines, port) else {
+    let lines = |[port]: [u16; 1]| format!("listener {port} 127.0.0.1\n");
+    let Some((_broker, [port])) = mosquitto(folder.path(), lines) else {
         return;
     };
     let from = |bind: &str| Dial {
@@ -193,13 +193,14 @@ fn tls(port: u16, options: &TlsOptions) -> Dial {
 #[test]
 fn tls_trusts_whom_it_was_told_to_and_nobody_else() {
     let made = Certificates::new();
-    let (port, port_self) = (free_port(), free_port());
-    let lines = format!(
-        "per_listener_settings true\n{}allow_anonymous true\n{}",
-        made.listener(port, "localhost"),
-        made.listener(port_self, "self")
-    );
-    let Some(_broker) = mosquitto(made.folder.path(), &lines, port_self) else {
+    let lines = |[port, port_self]: [u16; 2]| {
+        format!(
+            "per_listener_settings true\n{}allow_anonymous true\n{}",
+            made.listener(port, "localhost"),
+            made.listener(port_self, "self")
+        )
+    };
+    let Some((_broker, [port, port_self])) = mosquitto(made.folder.path(), lines) else {
         return;
     };
     for version in [None, Some(TlsVersion::Tls12), Some(TlsVersion::Tls13)] {
@@ -281,13 +282,14 @@ fn tls_trusts_whom_it_was_told_to_and_nobody_else() {
 #[test]
 fn a_broker_may_ask_for_our_certificate_and_a_protocol() {
     let made = Certificates::new();
-    let port = free_port();
-    let lines = format!(
-        "{}cafile {}\nrequire_certificate true\n",
-        made.listener(port, "localhost"),
-        made.path("ca.pem").display()
-    );
-    let Some(_broker) = mosquitto(made.folder.path(), &lines, port) else {
+    let lines = |[port]: [u16; 1]| {
+        format!(
+            "{}cafile {}\nrequire_certificate true\n",
+            made.listener(port, "localhost"),
+            made.path("ca.pem").display()
+        )
+    };
+    let Some((_broker, [port])) = mosquitto(made.folder.path(), lines) else {
         return;
     };
     let known = TlsOptions {
@@ -346,13 +348,15 @@ fn what_tls_cannot_use_is_named() {
 #[test]
 fn websockets_carry_mqtt_with_and_without_tls() {
     let made = Certificates::new();
-    let (direct, plain, secure) = (free_port(), free_port(), free_port());
     // mosquitto 2.0.11 does not start with WebSocket listeners alone.
-    let lines = format!(
-        "listener {direct} 127.0.0.1\nlistener {plain} 127.0.0.1\nprotocol websockets\n{}protocol websockets\n",
-        made.listener(secure, "localhost")
-    );
-    let Some(_broker) = mosquitto(made.folder.path(), &lines, secure) else {
+    let lines = |[direct, plain, secure]: [u16; 3]| {
+        let listener = |port| format!("listener {port} 127.0.0.1\n");
+        let websockets = "protocol websockets\n";
+        let (direct, plain) = (listener(direct), listener(plain));
+        let secure = made.listener(secure, "localhost");
+        format!("{direct}{plain}{websockets}{secure}{websockets}")
+    };
+    let Some((_broker, [_, plain, secure])) = mosquitto(made.folder.path(), lines) else {
         return;
     };
     let headers = vec![("X-Tried-By".to_owned(), "a test".to_owned())];
@@ -411,22 +415,24 @@ fn a_socks5_proxy_connects_for_us() {
         return;
     };
     let made = Certificates::new();
-    let (port, secure) = (free_port(), free_port());
-    let lines = format!(
-        "listener {port} 127.0.0.1\n{}",
-        made.listener(secure, "localhost")
-    );
-    let Some(_broker) = mosquitto(made.folder.path(), &lines, secure) else {
+    let lines = |[port, secure]: [u16; 2]| {
+        let secure = made.listener(secure, "localhost");
+        format!("listener {port} 127.0.0.1\n{secure}")
+    };
+    let Some((_broker, [port, secure])) = mosquitto(made.folder.path(), lines) else {
         return;
     };
-    let (open, locked) = (free_port(), free_port());
-    let at = |port: u16| {
-        let mut command = Command::new(&program);
-        command.args(["-i", "127.0.0.1", "-p", &port.to_string()]);
-        command
+    let proxy = |login: &[&str]| {
+        let (proxy, [port]) = start(|[port]: [u16; 1]| {
+            let mut command = Command::new(&program);
+            command.args(["-i", "127.0.0.1", "-p", &port.to_string()]);
+            command.args(login);
+            command
+        });
+        (proxy, port)
     };
-    let _open = start(&mut at(open), open);
-    let _locked = start(at(locked).args(["-u", "ann", "-P", "p@ss"]), locked);
+    let (_open, open) = proxy(&[]);
+    let (_locked, locked) = proxy(&["-u", "ann", "-P", "p@ss"]);
     goes_round(by_way_of(
         &format!("socks5h://127.0.0.1:{open}"),
         local(port),
@@ -445,18 +451,27 @@ fn a_socks5_proxy_connects_for_us() {
         let error = is_refused(by_way_of(&url, local(port)));
         assert!(error.to_string().starts_with("SOCKS5 proxy: "), "{error}");
     }
+    let closed = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
     let error = is_refused(by_way_of(
         &format!("socks5h://127.0.0.1:{open}"),
-        local(free_port()),
+        local(closed),
     ));
     assert!(error.to_string().starts_with("SOCKS5 proxy: "), "{error}");
 }
 
-fn tinyproxy(program: &Path, folder: &Path, port: u16, more: &str) -> crate::support::peers::Peer {
-    let conf = folder.join(format!("tinyproxy-{port}.conf"));
-    let lines = format!("Port {port}\nListen 127.0.0.1\nTimeout 60\nAllow 127.0.0.1\n{more}");
-    fs::write(&conf, lines).unwrap();
-    start(Command::new(program).arg("-d").arg("-c").arg(conf), port)
+fn tinyproxy(program: &Path, folder: &Path, more: &str) -> (Peer, u16) {
+    let (proxy, [port]) = start(|[port]: [u16; 1]| {
+        let conf = folder.join(format!("tinyproxy-{port}.conf"));
+        let lines = format!("Port {port}\nListen 127.0.0.1\nTimeout 60\nAllow 127.0.0.1\n{more}");
+        fs::write(&conf, lines).unwrap();
+        let mut command = Command::new(program);
+        command.arg("-d").arg("-c").arg(conf);
+        command
+    });
+    (proxy, port)
 }
 
 #[test]
@@ -465,14 +480,12 @@ fn an_http_proxy_connects_for_us() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let port = free_port();
-    let lines = format!("listener {port} 127.0.0.1\n");
-    let Some(_broker) = mosquitto(folder.path(), &lines, port) else {
+    let lines = |[port]: [u16; 1]| format!("listener {port} 127.0.0.1\n");
+    let Some((_broker, [port])) = mosquitto(folder.path(), lines) else {
         return;
     };
-    let (open, locked) = (free_port(), free_port());
-    let _open = tinyproxy(&program, folder.path(), open, "");
-    let _locked = tinyproxy(&program, folder.path(), locked, "BasicAuth ann secret\n");
+    let (_open, open) = tinyproxy(&program, folder.path(), "");
+    let (_locked, locked) = tinyproxy(&program, folder.path(), "BasicAuth ann secret\n");
     goes_round(by_way_of(&format!("http://127.0.0.1:{open}"), local(port)));
     goes_round(by_way_of(
         &format!("http://ann:secret@127.0.0.1:{locked}"),

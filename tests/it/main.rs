@@ -5,6 +5,7 @@
 )]
 
 mod broker_core;
+mod client_cuts;
 mod client_layer;
 mod client_repairs;
 mod client_repairs_bytes;

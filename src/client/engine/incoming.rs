@@ -4,7 +4,7 @@
 //! pump writes nothing before the handler has returned: a message is acknowledged when it was
 //! handled, not when it arrived.
 
-use crate::client::engine::{BrokerLimits, Engine, Phase, Stop};
+use crate::client::engine::{BrokerLimits, Engine, Phase, Releasing, Stop};
 use crate::client::handler::{Acked, Event, Handler, Way};
 use crate::mqtt::ack::{Ack, put_ack_reason};
 use crate::mqtt::auth::Auth;
@@ -229,7 +229,11 @@ impl Engine {
             Pubrec::Ended(kept) => self.acked(kept.ticket, ack, handler),
             Pubrec::Release(kept) => {
                 if let Some(kept) = kept {
-                    self.releasing.insert(id, kept.ticket);
+                    let releasing = Releasing {
+                        ticket: kept.ticket,
+                        is_repeated: false,
+                    };
+                    self.releasing.insert(id, releasing);
                 }
                 self.put_answer(PacketType::Pubrel, id, true);
             }
@@ -248,7 +252,21 @@ impl Engine {
         if self.sender.pubcomp(ack.packet_id) {
             // One that an earlier process released has no ticket.
             match self.releasing.remove(&ack.packet_id) {
-                Some(ticket) => self.acked(ticket, ack, handler),
+                // A broker that answered before, and has forgotten, is right (§4.13 of 5.0, 0x92).
+                Some(Releasing {
+                    ticket,
+                    is_repeated: true,
+                }) if ack.reason == Reason::PACKET_ID_NOT_FOUND => {
+                    self.acked(
+                        ticket,
+                        Ack {
+                            reason: Reason::SUCCESS,
+                            ..ack
+                        },
+                        handler,
+                    );
+                }
+                Some(Releasing { ticket, .. }) => self.acked(ticket, ack, handler),
                 None => self.start_waiting(),
             }
         }

@@ -6,7 +6,7 @@
 
 use crate::client::engine::message::Message;
 use crate::client::engine::requests::Requested;
-use crate::client::engine::{BrokerLimits, Engine, Kept, Phase, Wish};
+use crate::client::engine::{BrokerLimits, Engine, Kept, Phase, Releasing, Wish};
 use crate::client::handler::{Acked, Event, Handler};
 use crate::mqtt::delivery::{AliasesIn, Pending};
 use crate::mqtt::frame::{Scan, scan};
@@ -133,6 +133,9 @@ impl Engine {
 
     /// [MQTT-4.4.0-1], in the order of the first sending.
     fn resend(&mut self) {
+        for releasing in self.releasing.values_mut() {
+            releasing.is_repeated = true;
+        }
         for (id, pending) in self.sender.resend() {
             let start = self.out.len();
             match pending {
@@ -159,9 +162,9 @@ impl Engine {
         for kept in lost.into_iter().rev() {
             self.waiting.push_front(kept);
         }
-        let mut taken: Vec<(PacketId, u64)> = self.releasing.drain().collect();
-        taken.sort_by_key(|(_, ticket)| *ticket);
-        for (packet_id, ticket) in taken {
+        let mut taken: Vec<(PacketId, Releasing)> = self.releasing.drain().collect();
+        taken.sort_by_key(|(_, releasing)| releasing.ticket);
+        for (packet_id, Releasing { ticket, .. }) in taken {
             let acked = Acked {
                 ticket,
                 packet_id,

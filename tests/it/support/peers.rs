@@ -15,15 +15,6 @@ impl Drop for Peer {
     }
 }
 
-/// A port nobody listens on, for a program that cannot choose one itself.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
-
 /// The program, if it is installed; else says that the test is skipped.
 pub(crate) fn installed(name: &str) -> Option<PathBuf> {
     let folders = std::env::var("PATH").unwrap_or_default();
@@ -38,29 +29,77 @@ pub(crate) fn installed(name: &str) -> Option<PathBuf> {
     found
 }
 
-/// Starts a program and waits until something listens on `port`.
-pub(crate) fn start(command: &mut Command, port: u16) -> Peer {
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
-    let mut peer = Peer(child.unwrap());
-    let begun = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        let ended = peer.0.try_wait().unwrap();
-        assert!(ended.is_none(), "{command:?} ended: {ended:?}");
-        assert!(
-            begun.elapsed() < Duration::from_secs(20),
-            "{command:?} does not listen"
-        );
-        std::thread::sleep(Duration::from_millis(5));
+/// Starts a program on ports that are free, and waits until it listens on the last of them. One of
+/// them may be taken a moment later: then others are tried.
+pub(crate) fn start<const N: usize>(command: impl Fn([u16; N]) -> Command) -> (Peer, [u16; N]) {
+    for _ in 0..20 {
+        let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let ports = listeners.map(|listener| listener.local_addr().unwrap().port());
+        let child = command(ports)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let mut peer = Peer(child.unwrap());
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(20) && peer.0.try_wait().unwrap().is_none() {
+            if TcpStream::connect(("127.0.0.1", ports[N - 1])).is_ok() {
+                return (peer, ports);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
-    peer
+    panic!("{:?} does not start", command([1; N]));
 }
 
-/// mosquitto with these lines of configuration; one of its listeners is on `port`.
-pub(crate) fn mosquitto(folder: &Path, lines: &str, port: u16) -> Option<Peer> {
+/// mosquitto, with lines of configuration that put a listener on each of the ports.
+pub(crate) fn mosquitto<const N: usize>(
+    folder: &Path,
+    lines: impl Fn([u16; N]) -> String,
+) -> Option<(Peer, [u16; N])> {
     let program = installed("mosquitto")?;
     let conf = folder.join("mosquitto.conf");
-    // As root it would become another user, who may not read the folder.
-    let user = if cfg!(unix) { "user root\n" } else { "" };
-    std::fs::write(&conf, format!("{user}{lines}allow_anonymous true\n")).unwrap();
-    Some(start(Command::new(program).arg("-c").arg(conf), port))
+    Some(start(|ports| {
+        // As root it would become another user, who may not read the folder.
+        let lines = format!("user root\n{}allow_anonymous true\n", lines(ports));
+        std::fs::write(&conf, lines).unwrap();
+        let mut command = Command::new(&program);
+        command.arg("-c").arg(&conf);
+        command
+    }))
+}
+
+/// Our own broker, on a port of its choice.
+pub(crate) struct Mqttx {
+    _child: Peer,
+    pub(crate) port: u16,
+}
+
+impl Mqttx {
+    pub(crate) fn start(folder: &Path) -> Self {
+        let ready = folder.join("ready.json");
+        let child = Command::new(env!("CARGO_BIN_EXE_mqttx"))
+            .args(["broker", "--port", "0", "--quiet", "--ready-file"])
+            .arg(&ready)
+            .stdin(Stdio::null())
+            .spawn();
+        let child = Peer(child.unwrap());
+        let begun = Instant::now();
+        loop {
+            let text = std::fs::read_to_string(&ready).unwrap_or_default();
+            let after = text.split_once("\"127.0.0.1:").map(|(_, after)| after);
+            let digits = after.and_then(|after| after.split('"').next());
+            if let Some(Ok(port)) = digits.map(str::parse) {
+                return Self {
+                    _child: child,
+                    port,
+                };
+            }
+            assert!(
+                begun.elapsed() < Duration::from_secs(20),
+                "no address in {text:?}"
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
 }
