@@ -48,6 +48,9 @@ const FLUSH_FROM: usize = 131_072;
 /// Connections accepted in a turn: a flood of them must not starve those who are connected.
 const ACCEPTS_MAX: usize = 256;
 
+/// Time between two attempts to accept while none succeeds.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
 /// Events taken from the system at a time.
 const EVENTS_MAX: usize = 1_024;
 
@@ -80,6 +83,8 @@ pub(crate) struct Worker {
     buffers: Buffers,
     touched: Vec<ConnectionId>,
     accepting: bool,
+    /// Accepting failed: when to try again.
+    accept_again: Option<Instant>,
     taken: usize,
     unfinished_bytes: usize,
     now: Instant,
@@ -108,6 +113,7 @@ impl Worker {
             buffers: Buffers::default(),
             touched: Vec::new(),
             accepting: false,
+            accept_again: None,
             taken: 0,
             unfinished_bytes: 0,
             now: Instant::now(),
@@ -148,7 +154,7 @@ impl Worker {
                 Token(slot) => self.ready_event(slot, event),
             }
         }
-        if self.accepting {
+        if self.accepting || self.accept_again.is_some_and(|at| at <= self.now) {
             self.accept();
         }
         if self.broker.next_deadline().is_some_and(|at| at <= self.now) {
@@ -168,7 +174,12 @@ impl Worker {
             .iter()
             .filter_map(|&id| self.peer_ref(id)?.lingers)
             .min();
-        let next = [self.broker.next_deadline(), lingers, self.stopping];
+        let next = [
+            self.broker.next_deadline(),
+            lingers,
+            self.stopping,
+            self.accept_again,
+        ];
         let next = next.into_iter().flatten().min()?;
         // A hair later than exact, so that what is due then is due.
         let wait = next.saturating_duration_since(Instant::now());
@@ -194,6 +205,9 @@ impl Worker {
 
     fn accept(&mut self) {
         self.accepting = false;
+        if self.accept_again.is_some_and(|at| at > self.now) {
+            return;
+        }
         for place in 0..self.seat.listeners.len() {
             for round in 0.. {
                 if round >= ACCEPTS_MAX {
@@ -207,15 +221,17 @@ impl Worker {
                     Err(error) if is_of_one_connection(&error) => {}
                     Err(error) => {
                         // Mostly no descriptor is left. The connection stays in the backlog, and
-                        // the next one that closes lets it in.
-                        self.seat.log.line(&format!("accepting failed: {error}"));
-                        self.accepting = !self.peers.is_empty();
-                        std::thread::sleep(Duration::from_millis(1));
-                        break;
+                        // is tried again in a while. One line tells of all in a row.
+                        if self.accept_again.is_none() {
+                            self.seat.log.line(&format!("accepting failed: {error}"));
+                        }
+                        self.accept_again = Some(self.now + ACCEPT_PAUSE);
+                        return;
                     }
                 }
             }
         }
+        self.accept_again = None;
     }
 
     /// Gives a new connection to the worker with the fewest.
