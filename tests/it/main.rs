@@ -24,6 +24,8 @@ mod compare_argv;
 mod compare_wire;
 mod fuzz_corpus;
 mod generated;
+#[cfg(target_os = "linux")]
+mod hostile;
 mod packets;
 mod spec;
 mod support;

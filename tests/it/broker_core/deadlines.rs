@@ -272,10 +272,10 @@ fn a_will_goes_out_for_every_end_but_a_proper_good_bye() {
     let endings: [(&str, bool, Ending); 5] = [
         ("cut", true, |core, link| core.cut(link)),
         ("DISCONNECT", false, |core, link| {
-            core.send(link, &DISCONNECT)
+            core.send(link, &DISCONNECT);
         }),
         ("DISCONNECT 0x04", true, |core, link| {
-            core.send(link, &[0xe0, 1, 4])
+            core.send(link, &[0xe0, 1, 4]);
         }),
         ("garbage", true, |core, link| core.send(link, &[0x00, 0x00])),
         ("silence", true, |core, _| core.advance_secs(20.0)),

@@ -1,4 +1,6 @@
 //! What several tests need: peers whose every byte is in a test's hand.
+#[cfg(target_os = "linux")]
+pub(crate) mod broker_process;
 pub(crate) mod chance;
 pub(crate) mod core;
 pub(crate) mod packets;
@@ -6,4 +8,6 @@ pub(crate) mod peers;
 pub(crate) mod probe;
 #[cfg(unix)]
 pub(crate) mod programs;
+#[cfg(target_os = "linux")]
+pub(crate) mod raw_client;
 pub(crate) mod scripted_broker;

@@ -187,7 +187,11 @@ pub(crate) fn render(packet: &Packet<'_>) -> String {
             } else {
                 ""
             };
-            let name = connack.reason.name();
+            let name = match connack.reason.value() {
+                // Return codes of version 3.
+                code @ 1..=5 => format!("code {code}"),
+                _ => connack.reason.name().to_owned(),
+            };
             let properties = render_properties(connack.properties);
             return format!("CONNACK {name}{present}{properties}");
         }
