@@ -85,6 +85,15 @@ impl Contender {
         }
     }
 
+    /// The same on every core but the generator's.
+    pub(crate) fn pinned(&self) -> Self {
+        let last = std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .max(2)
+            - 1;
+        self.under(&format!("taskset -c 1-{last}"))
+    }
+
     pub(crate) fn start(&self) -> Result<Broker> {
         let folder = tempfile::tempdir()?;
         let ready = folder.path().join("ready.json");
@@ -270,6 +279,19 @@ fn machine_cpu() -> Duration {
     // user nice system, then idle and iowait, then interrupts and what the host took.
     let busy: u64 = ticks.by_ref().take(3).sum();
     Duration::from_millis((busy + ticks.skip(2).take(3).sum::<u64>()) * TICK_MS)
+}
+
+/// Keeps this program on the first core; what it starts says itself where it runs.
+pub(crate) fn pin_self() -> Result<()> {
+    let own = std::process::id().to_string();
+    let done = Command::new("taskset")
+        .args(["-p", "-c", "0", &own])
+        .stdout(Stdio::null())
+        .status()?;
+    if !done.success() {
+        bail!("taskset does not work here");
+    }
+    Ok(())
 }
 
 /// Waits until others leave the machine alone, or until patience ends: the column `foreign` tells which it was.

@@ -18,7 +18,7 @@ pub(crate) struct Line {
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 420.0;
 const LEFT: f64 = 76.0;
-const RIGHT: f64 = 190.0;
+const RIGHT: f64 = 160.0;
 const TOP: f64 = 52.0;
 const BOTTOM: f64 = 58.0;
 /// Told apart also by people who do not see red and green.
@@ -132,8 +132,8 @@ impl Chart<'_> {
                 .collect();
             let _ = writeln!(
                 out,
-                "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2.2\"/>",
-                path.join(" ")
+                "<path d=\"M{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2.2\"/>",
+                path.join(" L")
             );
             for spot in &path {
                 if let Some((across, up)) = spot.split_once(',') {
@@ -191,7 +191,13 @@ fn text(out: &mut String, at: (f64, f64), anchor: &str, style: &str, words: &str
 /// `1,000,000`, `250`, `0.35`.
 fn number(value: f64) -> String {
     if value < 100.0 {
-        let digits = if value >= 10.0 { 1 } else { 3 };
+        let digits = if value >= 10.0 {
+            1
+        } else if value >= 1.0 {
+            2
+        } else {
+            3
+        };
         let text = format!("{value:.digits$}");
         return text.trim_end_matches('0').trim_end_matches('.').to_owned();
     }

@@ -48,6 +48,9 @@ struct Args {
     /// Milliseconds measured a run.
     #[arg(global = true, long)]
     span: Option<u64>,
+    /// Keep the generator on the first core and brokers on the others.
+    #[arg(global = true, long)]
+    pin: bool,
     /// Seconds to wait before a run for the rest of the machine to be quiet.
     #[arg(global = true, long, default_value_t = 1)]
     wait: u64,
@@ -208,6 +211,10 @@ fn contenders(args: &Args) -> Result<Vec<Contender>> {
     for text in &args.broker {
         let (name, command) = text.split_once('=').context("--broker NAME=COMMAND")?;
         all.push(Contender::new(name, command));
+    }
+    if args.pin {
+        all = all.iter().map(Contender::pinned).collect();
+        process::pin_self()?;
     }
     Ok(all)
 }
