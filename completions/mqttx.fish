@@ -29,6 +29,7 @@ complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "pub" -d 'Publish messag
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "sub" -d 'Subscribe and print messages'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "rr" -d 'Publish a request and wait for the response'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "broker" -d 'Run a broker for MQTT 3.1, 3.1.1 and 5.0'
+complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "bench" -d 'Load a broker: how fast is it, how late are messages, is any lost'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "link" -d 'Make links named mosquitto_pub, mosquitto_sub, mosquitto_rr'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "generate" -d 'Print shell completions or man pages'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s t -l topic -d 'Topic to publish to' -r
@@ -216,6 +217,51 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l limits -d 'List t
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s v -l verbose -d 'Log each subscription and message'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s q -l quiet -d 'Log nothing but errors'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s h -l help -d 'Print help'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s h -l host -d 'Broker to load' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s p -l port -d 'Port of the broker [default: 1883, with TLS 8883]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s A -l bind-address -d 'Local address to connect from' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s u -l username -d 'User name' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s P -l pw -d 'Password' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s k -l keepalive -d 'Keep Alive in seconds' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s q -l qos -d 'Each QoS to measure, in turn' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l pubs -d 'Publishers [default: 10; fanout: 1]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l subs -d 'Subscribers [default: 10; fanin: 1]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l topics -d 'Topics the publishers are spread over [default: one a pair; fanin: one a publisher]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s t -l topic -d 'Beginning of every topic [default: mqttx-bench/ and a number of this run]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s s -l payload -d 'Bytes of each payload: 64, 4k, or a range 64..1k; verified from 16 on' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l rate -d 'Messages a second in all, sent when they are due whatever the broker does: measures latency' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l arrival -d 'When messages are due: evenly, or at random' -r -f -a "uniform\t''
+poisson\t''"
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l window -d 'Undelivered messages a publisher may have on the way, when as fast as possible' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l inflight -d 'Unacknowledged messages a publisher may have; the broker\'s Receive Maximum may lower it' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l duration -d 'Length of each measurement, such as 5s or 500ms [default: 2s]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l warmup -d 'Load before each measurement that is not counted in rates and latencies' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l drain -d 'How long to wait for messages still on the way after the last was sent' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l runs -d 'Measurements of each kind; the median is shown with the spread' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l threads -d 'Threads that make the load [default: half of the cores]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l seed -d 'Seed of everything that is left to chance' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l json -d 'Write the whole report as JSON; - is standard output' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l cafile -d 'Trust the certificates in this file' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l capath -d 'Trust the certificates in this directory' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l cert -d 'Certificate of this client; needs --key' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l key -d 'Private key of this client; needs --cert' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l keyform -d 'Kind of key: pem (or engine, which is refused)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l ciphers -d 'Cipher suites allowed, in OpenSSL\'s words' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l tls-version -d 'Version of TLS: tlsv1.2 or tlsv1.3' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l tls-alpn -d 'Application protocol to ask for (ALPN)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l tls-keylog -d 'Append the keys of the connection to this file, for a protocol analyser' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l tls-engine -d 'OpenSSL engine (refused: there is no OpenSSL inside)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l tls-engine-kpass-sha1 -d 'Password hash for the engine\'s key (refused: there is no OpenSSL inside)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l psk -d 'Pre-shared key in hexadecimal; needs --psk-identity' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l psk-identity -d 'Identity for --psk' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l help -d 'Print this help (-h is the host)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l yes -d 'Allow more than 1,000 messages/s to a host that is not on a private network'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l max -d 'As fast as the window allows: measures throughput only'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l quiet -d 'No progress, no table: only files, errors and the exit status'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l insecure -d 'Do not check the broker\'s certificate: anybody can pose as the broker'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l tls-use-os-certs -d 'Trust the certificates the operating system trusts'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l no-tls -d 'No TLS, whatever else was said (also on port 8883)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand link" -l force -d 'Replace files that are there already'
 complete -c mqttx -n "__fish_mqttx_using_subcommand link" -s h -l help -d 'Print help'
 complete -c mqttx -n "__fish_mqttx_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -s h -l help -d 'Print help'

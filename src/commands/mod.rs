@@ -4,6 +4,7 @@
 //! `mosquitto_rr` it is that program; otherwise the first word picks a row of [`COMMANDS`], and only
 //! that row's clap tree is built. A new command is a file here and a row there.
 
+pub mod bench;
 pub mod broker;
 mod connect;
 mod drive;
@@ -61,6 +62,12 @@ pub const COMMANDS: &[Command] = &[
         about: broker::ABOUT,
         run: broker::run,
         tree: broker::tree,
+    },
+    Command {
+        name: "bench",
+        about: bench::ABOUT,
+        run: bench::run,
+        tree: bench::tree,
     },
     Command {
         name: "link",

@@ -12,6 +12,7 @@ mod client_repairs_bytes;
 mod client_transports;
 mod codec_differential;
 mod codec_roundtrip;
+mod commands_bench;
 #[cfg(unix)]
 mod commands_pub;
 #[cfg(unix)]

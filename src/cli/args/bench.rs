@@ -1,0 +1,306 @@
+//! The words of `mqttx bench`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::cli::args::tls::Tls;
+use crate::mqtt::Version;
+
+/// What kind of load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// Publishers and subscribers, one topic a pair
+    Pubsub,
+    /// The same as pubsub
+    Pairs,
+    /// Many publishers, one subscriber with a wildcard
+    Fanin,
+    /// One publisher, many subscribers
+    Fanout,
+    /// Subscribers that share one subscription
+    Shared,
+    /// Publishers only; what becomes of QoS 0 nobody can tell
+    Pub,
+}
+
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Connection")]
+pub struct Target {
+    /// Broker to load
+    #[arg(short = 'h', long, value_name = "HOST", default_value = "localhost")]
+    pub host: String,
+
+    /// Port of the broker [default: 1883, with TLS 8883]
+    #[arg(short, long, value_name = "PORT")]
+    pub port: Option<u16>,
+
+    /// Local address to connect from
+    #[arg(short = 'A', long, value_name = "ADDRESS")]
+    pub bind_address: Option<String>,
+
+    /// User name
+    #[arg(short, long, value_name = "NAME")]
+    pub username: Option<String>,
+
+    /// Password
+    #[arg(short = 'P', long, value_name = "PASSWORD")]
+    pub pw: Option<String>,
+
+    /// Version of the protocol: 5, 311 or 31
+    #[arg(short = 'V', long, value_name = "VERSION", default_value = "5")]
+    #[arg(value_parser = parse_version)]
+    pub protocol_version: Version,
+
+    /// Keep Alive in seconds
+    #[arg(short, long, value_name = "SECONDS", default_value_t = 60)]
+    pub keepalive: u16,
+
+    /// Allow more than 1,000 messages/s to a host that is not on a private network
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Bench {
+    #[command(flatten)]
+    pub target: Target,
+
+    #[command(flatten)]
+    pub load: Load,
+
+    #[command(flatten)]
+    pub report: Report,
+
+    #[command(flatten)]
+    pub tls: Tls,
+}
+
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Load")]
+pub struct Load {
+    /// Kind of load
+    #[arg(value_name = "KIND", value_enum, default_value = "pubsub")]
+    pub kind: Kind,
+
+    /// Each QoS to measure, in turn
+    #[arg(
+        short,
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        default_value = "0,1,2"
+    )]
+    #[arg(value_parser = clap::value_parser!(u8).range(0..=2))]
+    pub qos: Vec<u8>,
+
+    /// Publishers [default: 10; fanout: 1]
+    #[arg(long, value_name = "N", value_parser = clients())]
+    pub pubs: Option<u32>,
+
+    /// Subscribers [default: 10; fanin: 1]
+    #[arg(long, value_name = "N", value_parser = clients())]
+    pub subs: Option<u32>,
+
+    /// Topics the publishers are spread over [default: one a pair; fanin: one a publisher]
+    #[arg(long, value_name = "N", value_parser = clients())]
+    pub topics: Option<u32>,
+
+    /// Beginning of every topic [default: mqttx-bench/ and a number of this run]
+    #[arg(short, long, value_name = "PREFIX")]
+    pub topic: Option<String>,
+
+    /// Bytes of each payload: 64, 4k, or a range 64..1k; verified from 16 on
+    #[arg(short = 's', long, value_name = "SIZE", default_value = "64", value_parser = parse_sizes)]
+    pub payload: (usize, usize),
+
+    /// Messages a second in all, sent when they are due whatever the broker does: measures latency
+    #[arg(long, value_name = "RATE", value_parser = parse_rate, conflicts_with = "max")]
+    pub rate: Option<f64>,
+
+    /// As fast as the window allows: measures throughput only
+    #[arg(long)]
+    pub max: bool,
+
+    /// When messages are due: evenly, or at random
+    #[arg(long, value_enum, default_value = "uniform")]
+    pub arrival: ArrivalWord,
+
+    /// Undelivered messages a publisher may have on the way, when as fast as possible
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub window: u32,
+
+    /// Unacknowledged messages a publisher may have; the broker's Receive Maximum may lower it
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub inflight: u16,
+
+    /// Length of each measurement, such as 5s or 500ms [default: 2s]
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_time)]
+    pub duration: Duration,
+
+    /// Load before each measurement that is not counted in rates and latencies
+    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = parse_time)]
+    pub warmup: Duration,
+
+    /// How long to wait for messages still on the way after the last was sent
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_time)]
+    pub drain: Duration,
+
+    /// Measurements of each kind; the median is shown with the spread
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub runs: u32,
+
+    /// Threads that make the load [default: half of the cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: Option<u16>,
+
+    /// Seed of everything that is left to chance
+    #[arg(long, value_name = "NUMBER", default_value_t = 42)]
+    pub seed: u64,
+}
+
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Report")]
+pub struct Report {
+    /// Write the whole report as JSON; - is standard output
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// No progress, no table: only files, errors and the exit status
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// More than this many clients have no room in one process.
+fn clients() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=60_000)
+}
+
+/// How messages follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ArrivalWord {
+    Uniform,
+    Poisson,
+}
+
+/// The end of `mqttx bench --help`.
+pub const EXAMPLES: &str = "\
+Examples:
+  mqttx bench                                 how fast is the broker here, and how late are messages
+  mqttx bench -h broker -q 1 --rate 5k --duration 30s
+  mqttx bench fanout --subs 100 -q 0 --max
+  mqttx bench --json run.json --runs 5
+
+Latency counts from the moment a message was due, so waiting for a stalled broker is part of it.
+Every message is checked: lost, duplicated, reordered, corrupt.
+
+Exit status:
+  0 measured · 1 wrong words, or no broker · 7 connections lost · 81 QoS 1 or 2 messages lost, or
+  QoS 2 duplicated · 128-162 refused, with the broker's Reason Code";
+
+fn parse_version(text: &str) -> Result<Version, String> {
+    match text {
+        "31" | "3.1" | "mqttv31" => Ok(Version::V31),
+        "311" | "3.1.1" | "mqttv311" => Ok(Version::V311),
+        "5" | "5.0" | "mqttv5" => Ok(Version::V5),
+        _ => Err("5, 311 or 31 is wanted".to_owned()),
+    }
+}
+
+/// `20k`, `1.5M`, `4KiB`: a number, a factor, and a unit nobody needs.
+fn parse_number(text: &str) -> Result<f64, String> {
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.' && c != '_')
+        .unwrap_or(text.len());
+    let number: f64 = text[..end]
+        .replace('_', "")
+        .parse()
+        .map_err(|_| format!("'{text}' is no number"))?;
+    let factor = match text[end..].trim_end_matches("/s").trim_end_matches('B') {
+        "" => 1.0,
+        "k" | "K" => 1e3,
+        "M" => 1e6,
+        "G" => 1e9,
+        "Ki" | "ki" => 1024.0,
+        "Mi" => 1024.0 * 1024.0,
+        _ => return Err(format!("'{text}': k, M, Ki or Mi may follow a number")),
+    };
+    Ok(number * factor)
+}
+
+pub(crate) fn parse_rate(text: &str) -> Result<f64, String> {
+    match parse_number(text)? {
+        rate if rate > 0.0 && rate <= 1e9 => Ok(rate),
+        _ => Err("a rate lies above 0 and up to 1G a second".to_owned()),
+    }
+}
+
+fn parse_sizes(text: &str) -> Result<(usize, usize), String> {
+    let (least, most) = text.split_once("..").unwrap_or((text, text));
+    let (least, most) = (parse_number(least)?, parse_number(most)?);
+    if least > most || most > 200e6 {
+        return Err("a payload has up to 200M bytes, the smaller number first".to_owned());
+    }
+    Ok((least as usize, most as usize))
+}
+
+pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let number: f64 = text[..end]
+        .parse()
+        .map_err(|_| format!("'{text}' is no time; such are 5s, 500ms, 2m"))?;
+    let seconds = match &text[end..] {
+        "ns" => number / 1e9,
+        "us" | "µs" => number / 1e6,
+        "ms" => number / 1e3,
+        "" | "s" => number,
+        "m" | "min" => number * 60.0,
+        "h" => number * 3_600.0,
+        _ => return Err(format!("'{text}': ms, s, m or h may follow a number")),
+    };
+    if seconds > 72.0 * 3_600.0 {
+        return Err("72 hours are the longest".to_owned());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates() {
+        assert_eq!(parse_rate("20k/s"), Ok(20_000.0));
+        assert_eq!(parse_rate("1.5M"), Ok(1_500_000.0));
+        assert_eq!(parse_rate("0.5"), Ok(0.5));
+        for wrong in ["0", "", "x", "5q", "2G", "-1"] {
+            assert!(parse_rate(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!(parse_sizes("64"), Ok((64, 64)));
+        assert_eq!(parse_sizes("16..1k"), Ok((16, 1_000)));
+        assert_eq!(parse_sizes("4KiB"), Ok((4_096, 4_096)));
+        for wrong in ["9..8", "..", "1G", "x"] {
+            assert!(parse_sizes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn times() {
+        assert_eq!(parse_time("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_time("2"), Ok(Duration::from_secs(2)));
+        assert_eq!(parse_time("1.5m"), Ok(Duration::from_secs(90)));
+        for wrong in ["", "x", "5y", "100h"] {
+            assert!(parse_time(wrong).is_err(), "{wrong}");
+        }
+    }
+}

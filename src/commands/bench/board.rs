@@ -1,0 +1,273 @@
+//! What the threads of one run share: how far the run is, when it measures, and one line a
+//! publisher with what subscribers have seen of it.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::task::{Context, Waker};
+
+use crate::client::End;
+use crate::commands::bench::pace::Clock;
+use crate::commands::bench::plan::Stage;
+use crate::commands::bench::stats::POINTS_MAX;
+
+/// Failures that are remembered; the rest is only counted.
+const FAILURES_MAX: usize = 8;
+
+/// How far a run is. Only ever moves on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum Phase {
+    /// Everybody connects and subscribes.
+    Connect,
+    /// Each publisher sends one message, so that routing is known to stand.
+    Sentinel,
+    /// Warm-up and measurement; what is due is sent.
+    Load,
+    /// Nothing new is due; what is owed is sent, what is on the way is awaited.
+    Drain,
+    /// Acknowledge, disconnect.
+    Leave,
+}
+
+const PHASES: [Phase; 5] = [
+    Phase::Connect,
+    Phase::Sentinel,
+    Phase::Load,
+    Phase::Drain,
+    Phase::Leave,
+];
+
+/// Shared by all threads of one run.
+pub(super) struct Board {
+    pub(super) stage: Stage,
+    pub(super) clock: Clock,
+    pub(super) run: u16,
+    pub(super) topics: Vec<String>,
+    /// What stands in every payload behind its head.
+    pub(super) filler: Vec<u8>,
+    pub(super) is_verified: bool,
+    phase: AtomicU8,
+    /// When the load begins, when it counts from, and when it ends.
+    start: AtomicU64,
+    from: AtomicU64,
+    to: AtomicU64,
+    /// Clients that are connected and, if they subscribe, subscribed.
+    pub(super) ready: AtomicU32,
+    /// Publishers that have nothing more to send.
+    pub(super) done: AtomicU32,
+    pub(super) sent: AtomicU64,
+    pub(super) acked: AtomicU64,
+    pub(super) received: AtomicU64,
+    /// Messages subscribers should get of what was sent.
+    pub(super) expected: AtomicU64,
+    pub(super) lines: Vec<Line>,
+    pub(super) failures: Mutex<Failures>,
+}
+
+/// One publisher, as its subscribers see it.
+#[derive(Default)]
+pub(super) struct Line {
+    /// How far each subscriber has come with its messages, all of them added up.
+    seen: AtomicU64,
+    waker: Mutex<Option<Waker>>,
+}
+
+/// What went wrong.
+#[derive(Debug, Default)]
+pub(super) struct Failures {
+    pub(super) count: u64,
+    pub(super) first: Vec<Failure>,
+}
+
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) client: String,
+    pub(super) what: What,
+    pub(super) phase: Phase,
+}
+
+#[derive(Debug)]
+pub(super) enum What {
+    /// The connection ended before we wished it to.
+    Ended(End),
+    /// A subscription was refused, with this Reason Code.
+    Unsubscribed(u8),
+    /// A message could not be sent at all.
+    Unsendable(String),
+}
+
+impl Board {
+    pub(super) fn new(
+        stage: Stage,
+        clock: Clock,
+        run: u16,
+        topics: Vec<String>,
+        filler: Vec<u8>,
+        is_verified: bool,
+    ) -> Self {
+        let lines = (0..stage.shape.pubs).map(|_| Line::default()).collect();
+        Self {
+            stage,
+            clock,
+            run,
+            topics,
+            filler,
+            is_verified,
+            phase: AtomicU8::new(Phase::Connect as u8),
+            start: AtomicU64::new(u64::MAX),
+            from: AtomicU64::new(u64::MAX),
+            to: AtomicU64::new(u64::MAX),
+            ready: AtomicU32::new(0),
+            done: AtomicU32::new(0),
+            sent: AtomicU64::new(0),
+            acked: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            expected: AtomicU64::new(0),
+            lines,
+            failures: Mutex::new(Failures::default()),
+        }
+    }
+
+    #[inline]
+    pub(super) fn phase(&self) -> Phase {
+        PHASES[usize::from(self.phase.load(Ordering::Acquire))]
+    }
+
+    pub(super) fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Release);
+    }
+
+    /// To be called before the phase is [`Phase::Load`].
+    pub(super) fn set_times(&self, times: Times) {
+        self.start.store(times.start, Ordering::Release);
+        self.from.store(times.from, Ordering::Release);
+        self.to.store(times.to, Ordering::Release);
+    }
+
+    #[inline]
+    pub(super) fn times(&self) -> Times {
+        Times {
+            start: self.start.load(Ordering::Relaxed),
+            from: self.from.load(Ordering::Relaxed),
+            to: self.to.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn fail(&self, client: &str, what: What) {
+        let phase = self.phase();
+        let mut failures = self
+            .failures
+            .lock()
+            .expect("nobody panics while holding it");
+        failures.count += 1;
+        if failures.first.len() < FAILURES_MAX {
+            failures.first.push(Failure {
+                client: client.to_owned(),
+                what,
+                phase,
+            });
+        }
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failures
+            .lock()
+            .expect("nobody panics while holding it")
+            .count
+            > 0
+    }
+}
+
+impl Line {
+    /// A subscriber has come `by` further.
+    pub(super) fn advance(&self, by: u64) {
+        self.seen.fetch_add(by, Ordering::Release);
+        let waker = self
+            .waker
+            .lock()
+            .expect("nobody panics while holding it")
+            .take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    #[inline]
+    pub(super) fn seen(&self) -> u64 {
+        self.seen.load(Ordering::Acquire)
+    }
+
+    /// Wakes the task of `cx` at the next [`advance`](Self::advance).
+    pub(super) fn wait(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.lock().expect("nobody panics while holding it");
+        match &mut *waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+    }
+}
+
+/// The instants of a run, on its clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Times {
+    pub(super) start: u64,
+    pub(super) from: u64,
+    pub(super) to: u64,
+}
+
+impl Times {
+    /// Counted, and not warm-up or rest.
+    #[inline]
+    pub(super) fn is_inside(self, time: u64) -> bool {
+        (self.from..self.to).contains(&time)
+    }
+
+    /// Width of the stretches a run is shown in over time.
+    pub(super) fn point_width(self) -> u64 {
+        let second = 1_000_000_000;
+        let whole = self.to.saturating_sub(self.start);
+        // A short run still shows some course.
+        match whole {
+            0..10_000_000_000 => second / 10,
+            _ => second.max(whole / POINTS_MAX),
+        }
+    }
+
+    /// The stretch in which `time` lies; none before the load.
+    #[inline]
+    pub(super) fn point(self, time: u64, width: u64) -> Option<usize> {
+        time.checked_sub(self.start)
+            .map(|since| (since / width) as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_measurement_counts() {
+        let times = Times {
+            start: 100,
+            from: 200,
+            to: 300,
+        };
+        assert!(!times.is_inside(199));
+        assert!(times.is_inside(200));
+        assert!(times.is_inside(299));
+        assert!(!times.is_inside(300));
+        assert_eq!(times.point(99, 10), None);
+        assert_eq!(times.point(125, 10), Some(2));
+    }
+
+    #[test]
+    fn a_long_run_has_no_more_points_than_a_page_shows() {
+        let day = 86_400_000_000_000;
+        let times = Times {
+            start: 0,
+            from: 0,
+            to: day,
+        };
+        assert!(day / times.point_width() <= POINTS_MAX);
+    }
+}

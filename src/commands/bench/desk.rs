@@ -1,0 +1,72 @@
+//! What the clients of one generator thread share: its pacer, its counts, and the bell that wakes
+//! all of them when the run moves on.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use crate::commands::bench::board::Board;
+use crate::commands::bench::pace::Pacer;
+use crate::commands::bench::stats::Tally;
+use crate::commands::bench::track::Seen;
+
+pub(super) struct Desk {
+    pub(super) board: Arc<Board>,
+    pub(super) pacer: Rc<Pacer>,
+    pub(super) tally: RefCell<Tally>,
+    pub(super) published: RefCell<Vec<Published>>,
+    pub(super) heard: RefCell<Vec<Heard>>,
+    bell: RefCell<Vec<Waker>>,
+}
+
+/// What one publisher did, told when it is over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Published {
+    pub(super) publisher: u32,
+    pub(super) sent: u64,
+    pub(super) refused: u64,
+}
+
+/// What one subscription saw: of one topic, or of all; a count for each publisher it hears.
+#[derive(Clone, Debug)]
+pub(super) struct Heard {
+    pub(super) wanted: Option<u32>,
+    pub(super) seen: Vec<Seen>,
+}
+
+impl Desk {
+    pub(super) fn new(board: Arc<Board>) -> Rc<Self> {
+        Rc::new(Self {
+            pacer: Pacer::new(board.clock),
+            board,
+            tally: RefCell::new(Tally::new()),
+            published: RefCell::new(Vec::new()),
+            heard: RefCell::new(Vec::new()),
+            bell: RefCell::new(Vec::new()),
+        })
+    }
+
+    /// Wakes everybody who listens.
+    pub(super) fn ring(&self) {
+        for waker in self.bell.borrow().iter() {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+/// One client's ear for the bell.
+#[derive(Debug, Default)]
+pub(super) struct Ear {
+    listens: Cell<bool>,
+}
+
+impl Ear {
+    /// From the first call on the task of `cx` hears the bell: a task's waker stays the same.
+    #[inline]
+    pub(super) fn listen(&self, desk: &Desk, cx: &Context<'_>) {
+        if !self.listens.replace(true) {
+            desk.bell.borrow_mut().push(cx.waker().clone());
+        }
+    }
+}

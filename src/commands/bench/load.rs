@@ -1,0 +1,381 @@
+//! One run of one stage: threads, phases, and what came of it.
+//!
+//! ```text
+//!  this thread   connect ─► sentinel ─► load (warm-up, measurement) ─► drain ─► leave ─► merge
+//!                    │           │         │                             │         │
+//!  N threads     one runtime each; every client is a task; the bell tells them the phase
+//! ```
+//!
+//! Every wait has an end: a broker that says nothing costs patience, never more.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::client::Options;
+use crate::commands::bench::board::{Board, Failures, Phase, Times, What};
+use crate::commands::bench::crew::{Gathered, Worker};
+use crate::commands::bench::desk::{Heard, Published};
+use crate::commands::bench::head;
+use crate::commands::bench::health::{Health, Look};
+use crate::commands::bench::pace::Clock;
+use crate::commands::bench::plan::{Shape, Stage};
+use crate::commands::bench::stats::Tally;
+
+/// For everybody to be connected and subscribed.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
+
+/// For the sentinel messages to arrive.
+const SENTINEL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// When nothing has moved for this long after the last message, what is missing is lost.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// Between the word and the first message, so that every thread has heard it.
+const LEAD: Duration = Duration::from_millis(20);
+
+/// How often a condition is looked at.
+const STEP: Duration = Duration::from_millis(2);
+
+/// What every run needs to know besides its stage.
+pub(super) struct Setting {
+    pub(super) options: Options,
+    pub(super) clock: Clock,
+    pub(super) threads: usize,
+    pub(super) is_verified: bool,
+    /// The broker's process, when it is here.
+    pub(super) target: Option<u32>,
+    /// Beginning of every topic and client identifier of this bench.
+    pub(super) prefix: String,
+    pub(super) nonce: u32,
+}
+
+/// What came of one run.
+pub(super) struct Outcome {
+    pub(super) tally: Tally,
+    /// Length of the measurement; none when the run broke off before its end.
+    pub(super) seconds: Option<f64>,
+    pub(super) failures: Failures,
+    /// Sentinel messages that never came, of so many.
+    pub(super) deaf: Option<(u64, u64)>,
+    pub(super) health: Health,
+    /// Where the measurement begins, in points, and how wide a point is.
+    pub(super) warmup_points: usize,
+    pub(super) point_seconds: f64,
+}
+
+/// How a run is going, for whoever shows it.
+pub(super) struct Tick {
+    pub(super) phase: Phase,
+    /// Of warm-up and measurement together, 0 to 1.
+    pub(super) share: f64,
+    pub(super) sent: u64,
+    pub(super) received: u64,
+}
+
+/// Runs `stage` once.
+pub(super) fn measure(
+    stage: &Stage,
+    run: u16,
+    setting: &Setting,
+    progress: &mut dyn FnMut(&Tick),
+) -> std::io::Result<Outcome> {
+    let topics = (0..stage.shape.topics)
+        .map(|topic| format!("{}/{run}/{topic}", setting.prefix))
+        .collect();
+    let filler = head::filler(stage.sizes.1);
+    let board = Arc::new(Board::new(
+        stage.clone(),
+        setting.clock,
+        run,
+        topics,
+        filler,
+        setting.is_verified,
+    ));
+    let (bell, _) = watch::channel(());
+    let clients = stage.shape.pubs + stage.shape.subs;
+    let threads = setting.threads.min(clients as usize).max(1);
+    let mut crew = Vec::new();
+    for thread in 0..threads {
+        let worker = Worker {
+            board: Arc::clone(&board),
+            options: setting.options.clone(),
+            name: format!("bench-{:x}-{run}", setting.nonce),
+            prefix: format!("{}/{run}", setting.prefix),
+            thread,
+            threads,
+            bell: bell.subscribe(),
+        };
+        let spawned = std::thread::Builder::new()
+            .name(format!("load-{thread}"))
+            .spawn(move || worker.run());
+        crew.push(spawned?);
+    }
+    let mut conductor = Conductor {
+        board: &board,
+        bell: &bell,
+        setting,
+        progress,
+    };
+    let course = conductor.conduct();
+    Ok(finish(&board, crew, course))
+}
+
+/// What the conductor alone knows.
+struct Course {
+    seconds: Option<f64>,
+    deaf: Option<(u64, u64)>,
+    health: Health,
+}
+
+struct Conductor<'a> {
+    board: &'a Board,
+    bell: &'a watch::Sender<()>,
+    setting: &'a Setting,
+    progress: &'a mut dyn FnMut(&Tick),
+}
+
+impl Conductor<'_> {
+    fn conduct(&mut self) -> Course {
+        let mut course = Course {
+            seconds: None,
+            deaf: None,
+            health: Health::default(),
+        };
+        if self.connect() {
+            course.deaf = self.listen();
+            if course.deaf.is_none() && !self.board.has_failed() {
+                self.load(&mut course);
+                self.drain();
+            }
+        }
+        self.enter(Phase::Leave);
+        course
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.board.set_phase(phase);
+        let _ = self.bell.send(());
+    }
+
+    /// Waits until `is_so`, or somebody has failed, or patience ends; true in the first case.
+    fn wait(&mut self, patience: Duration, mut is_so: impl FnMut(&Board) -> bool) -> bool {
+        let since = Instant::now();
+        loop {
+            if is_so(self.board) {
+                return true;
+            }
+            if self.board.has_failed() || since.elapsed() >= patience {
+                return false;
+            }
+            self.tick();
+            std::thread::sleep(STEP);
+        }
+    }
+
+    fn tick(&mut self) {
+        let board = self.board;
+        let times = board.times();
+        let share = match board.phase() {
+            Phase::Connect | Phase::Sentinel => 0.0,
+            Phase::Load => {
+                let done = board.clock.now().saturating_sub(times.start) as f64;
+                (done / (times.to - times.start) as f64).min(1.0)
+            }
+            Phase::Drain | Phase::Leave => 1.0,
+        };
+        (self.progress)(&Tick {
+            phase: board.phase(),
+            share,
+            sent: board.sent.load(Ordering::Relaxed),
+            received: board.received.load(Ordering::Relaxed),
+        });
+    }
+
+    fn connect(&mut self) -> bool {
+        let shape = &self.board.stage.shape;
+        let all = shape.pubs + shape.subs;
+        let is_ready = |board: &Board| board.ready.load(Ordering::Acquire) >= all;
+        let is_there = self.wait(CONNECT_PATIENCE, is_ready);
+        if !is_there && !self.board.has_failed() {
+            let ready = self.board.ready.load(Ordering::Acquire);
+            let what = format!("{ready} of {all} clients were connected and subscribed in time");
+            self.board.fail("all", What::Unsendable(what));
+        }
+        is_there
+    }
+
+    /// One message from each publisher: every route stands when all have come.
+    fn listen(&mut self) -> Option<(u64, u64)> {
+        let shape = &self.board.stage.shape;
+        let due: u64 = (0..shape.pubs).map(|p| u64::from(shape.copies(p))).sum();
+        self.enter(Phase::Sentinel);
+        let came = |board: &Board| board.received.load(Ordering::Acquire);
+        let have_all = self.wait(SENTINEL_PATIENCE, |board| came(board) >= due);
+        (!have_all && !self.board.has_failed()).then(|| (due - came(self.board).min(due), due))
+    }
+
+    fn load(&mut self, course: &mut Course) {
+        let stage = &self.board.stage;
+        let nanoseconds = |time: Duration| time.as_nanos() as u64;
+        let start = self.board.clock.now() + nanoseconds(LEAD);
+        let from = start + nanoseconds(stage.warmup);
+        let times = Times {
+            start,
+            from,
+            to: from + nanoseconds(stage.duration),
+        };
+        self.board.set_times(times);
+        self.enter(Phase::Load);
+        let forever = Duration::MAX;
+        if !self.wait(forever, |board| board.clock.now() >= times.from) {
+            return;
+        }
+        let before = Look::take(self.setting.target);
+        if !self.wait(forever, |board| board.clock.now() >= times.to) {
+            return;
+        }
+        let after = Look::take(self.setting.target);
+        course.health = before.until(&after, self.setting.target);
+        course.seconds = Some((times.to - times.from) as f64 / 1e9);
+    }
+
+    /// Until everything that was sent is acknowledged and delivered, or nothing moves any more.
+    fn drain(&mut self) {
+        self.enter(Phase::Drain);
+        let pubs = self.board.stage.shape.pubs;
+        let has_acks = self.board.stage.qos > crate::mqtt::QoS::AtMostOnce;
+        let mut moved = (Instant::now(), 0);
+        let patience = self.board.stage.drain;
+        self.wait(patience, |board| {
+            let sent = board.sent.load(Ordering::Acquire);
+            let acked = board.acked.load(Ordering::Acquire);
+            let received = board.received.load(Ordering::Acquire);
+            let is_done =
+                board.done.load(Ordering::Acquire) >= pubs && (!has_acks || acked >= sent);
+            if is_done && received >= board.expected.load(Ordering::Acquire) {
+                return true;
+            }
+            let sum = sent + acked + received;
+            if sum != moved.1 {
+                moved = (Instant::now(), sum);
+            }
+            is_done && moved.0.elapsed() >= QUIET
+        });
+    }
+}
+
+fn finish(board: &Board, crew: Vec<JoinHandle<Gathered>>, course: Course) -> Outcome {
+    let mut tally = Tally::new();
+    let mut published = Vec::new();
+    let mut heard = Vec::new();
+    for thread in crew {
+        match thread.join() {
+            Ok(gathered) => {
+                tally.merge(&gathered.tally);
+                published.extend(gathered.published);
+                heard.extend(gathered.heard);
+            }
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+    account(
+        &board.stage.shape,
+        board.is_verified,
+        &published,
+        &heard,
+        &mut tally,
+    );
+    let failures = std::mem::take(
+        &mut *board
+            .failures
+            .lock()
+            .expect("the threads that could panic have ended well"),
+    );
+    let times = board.times();
+    let width = times.point_width();
+    Outcome {
+        tally,
+        seconds: course.seconds.filter(|_| failures.count == 0),
+        failures,
+        deaf: course.deaf,
+        health: course.health,
+        warmup_points: (times.from.saturating_sub(times.start) / width) as usize,
+        point_seconds: width as f64 / 1e9,
+    }
+}
+
+/// What was sent against what was seen. Pure.
+fn account(
+    shape: &Shape,
+    is_verified: bool,
+    published: &[Published],
+    heard: &[Heard],
+    tally: &mut Tally,
+) {
+    let mut sent = vec![0; shape.pubs as usize];
+    for one in published {
+        tally.sent += one.sent;
+        let delivered = one.sent - one.refused.min(one.sent);
+        sent[one.publisher as usize] = delivered;
+        tally.expected += delivered * u64::from(shape.copies(one.publisher));
+    }
+    if !is_verified {
+        return;
+    }
+    for subscription in heard {
+        for (place, seen) in subscription.seen.iter().enumerate() {
+            let publisher = match subscription.wanted {
+                None => place,
+                Some(topic) => place * shape.topics as usize + topic as usize,
+            };
+            tally.lost += seen.lost(sent[publisher]);
+            tally.seen.add(seen);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::bench::Kind;
+    use crate::commands::bench::track::Seen;
+
+    #[test]
+    fn what_was_sent_against_what_was_seen() {
+        let shape = Shape {
+            kind: Kind::Pubsub,
+            pubs: 3,
+            subs: 2,
+            topics: 2,
+        };
+        let publish = |publisher, sent, refused| Published {
+            publisher,
+            sent,
+            refused,
+        };
+        let seen = |unique| Seen {
+            unique,
+            ..Seen::default()
+        };
+        // Publishers 0 and 2 share topic 0, publisher 1 has topic 1.
+        let published = [publish(2, 30, 5), publish(0, 10, 0), publish(1, 20, 0)];
+        let heard = [
+            Heard {
+                wanted: Some(1),
+                seen: vec![seen(18)],
+            },
+            Heard {
+                wanted: Some(0),
+                seen: vec![seen(10), seen(24)],
+            },
+        ];
+        let mut tally = Tally::new();
+        account(&shape, true, &published, &heard, &mut tally);
+        assert_eq!((tally.sent, tally.expected), (60, 55));
+        assert_eq!((tally.lost, tally.seen.unique), (3, 52));
+    }
+}

@@ -1,0 +1,401 @@
+//! What will be measured, worked out before anything is sent: pure, from the words to stages.
+//!
+//! A [`Plan`] is a list of QoS; each is measured by one or two [`Stage`]s (as fast as the window
+//! allows, then at a rate below that), each of which is run several times. What contradicts itself
+//! is refused here.
+
+use std::time::Duration;
+
+use crate::cli::args::bench::{ArrivalWord, Bench, Kind};
+use crate::commands::bench::head::HEAD_LEN;
+use crate::commands::bench::pace::Arrival;
+use crate::mqtt::QoS;
+use crate::mqtt::topic::check_name;
+
+/// Above this rate, in messages a second, a host on the open Internet must be meant.
+const PUBLIC_RATE_MAX: f64 = 1_000.0;
+
+/// Latency is measured at this rate, or at half of the highest where that is less: below
+/// capacity, and low enough that the generator is surely not what is measured.
+const LATENCY_RATE_MAX: f64 = 10_000.0;
+
+/// Publishers have 16 bits in the head of a payload.
+pub(super) const PUBLISHERS_MAX: u32 = 60_000;
+
+/// Who publishes where, and who subscribes to what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub(super) kind: Kind,
+    pub(super) pubs: u32,
+    pub(super) subs: u32,
+    pub(super) topics: u32,
+}
+
+impl Shape {
+    /// The topic a publisher publishes to.
+    pub(super) fn topic_of(&self, publisher: u32) -> u32 {
+        publisher % self.topics
+    }
+
+    /// What a subscriber asks for: one topic, or none for all of them.
+    pub(super) fn wanted_by(&self, subscriber: u32) -> Option<u32> {
+        match self.kind {
+            Kind::Fanin | Kind::Shared => None,
+            _ => Some(subscriber % self.topics),
+        }
+    }
+
+    /// How many subscribers should get each message of this publisher.
+    pub(super) fn copies(&self, publisher: u32) -> u32 {
+        match self.kind {
+            Kind::Pub => 0,
+            Kind::Shared => 1,
+            Kind::Fanin => self.subs,
+            _ => {
+                let topic = self.topic_of(publisher);
+                self.subs / self.topics + u32::from(topic < self.subs % self.topics)
+            }
+        }
+    }
+
+    /// How many publishers a subscriber of this topic (or of all) hears.
+    pub(super) fn heard(&self, wanted: Option<u32>) -> u32 {
+        match wanted {
+            None => self.pubs,
+            Some(topic) => self.pubs / self.topics + u32::from(topic < self.pubs % self.topics),
+        }
+    }
+
+    /// The place of a publisher among those a subscriber hears; none when it should not.
+    #[inline]
+    pub(super) fn place(&self, publisher: u32, wanted: Option<u32>) -> Option<usize> {
+        if publisher >= self.pubs {
+            return None;
+        }
+        match wanted {
+            None => Some(publisher as usize),
+            Some(topic) if publisher % self.topics == topic => {
+                Some((publisher / self.topics) as usize)
+            }
+            Some(_) => None,
+        }
+    }
+}
+
+/// How hard.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Load {
+    /// As fast as this many undelivered messages a publisher allow: closed loop.
+    Max { window: u32 },
+    /// This many messages a second in all, when they are due: open loop.
+    Rate { rate: f64, arrival: Arrival },
+}
+
+/// One measurement, run several times.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Stage {
+    pub(super) shape: Shape,
+    pub(super) qos: QoS,
+    pub(super) load: Load,
+    pub(super) sizes: (usize, usize),
+    pub(super) inflight: u16,
+    pub(super) warmup: Duration,
+    pub(super) duration: Duration,
+    pub(super) drain: Duration,
+    pub(super) seed: u64,
+}
+
+impl Stage {
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.load, Load::Rate { .. })
+    }
+}
+
+/// What was asked for, without contradictions.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) shape: Shape,
+    pub(super) qos: Vec<QoS>,
+    pub(super) mode: Mode,
+    pub(super) runs: u32,
+    pub(super) threads: usize,
+    /// Payloads carry a head and are checked.
+    pub(super) is_verified: bool,
+    base: Stage,
+    window: u32,
+    arrival: Arrival,
+}
+
+/// Which stages each QoS gets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Mode {
+    /// The highest rate, then the latency at a rate below it.
+    Both,
+    MaxOnly,
+    RateOnly(f64),
+}
+
+impl Plan {
+    /// Refuses what cannot be, in one sentence. `cores` are those of this machine.
+    pub(super) fn new(args: &Bench, cores: usize) -> Result<Self, String> {
+        let shape = shape(args)?;
+        let mode = match (args.load.rate, args.load.max) {
+            (Some(rate), _) => Mode::RateOnly(rate),
+            (None, true) => Mode::MaxOnly,
+            (None, false) if args.load.kind == Kind::Pub => Mode::MaxOnly,
+            (None, false) => Mode::Both,
+        };
+        allowed(args, mode)?;
+        if let Some(prefix) = &args.load.topic {
+            check_name(prefix).map_err(|what| format!("-t {prefix}: {what}"))?;
+        }
+        if args.load.duration.is_zero() {
+            return Err("--duration: a measurement takes some time".to_owned());
+        }
+        let is_verified = args.load.payload.0 >= HEAD_LEN;
+        if !is_verified && mode != Mode::MaxOnly {
+            return Err(format!(
+                "--payload {}: a message that carries its time has at least {HEAD_LEN} bytes; \
+                 with --max smaller ones are counted, unverified",
+                args.load.payload.0
+            ));
+        }
+        let arrival = match args.load.arrival {
+            ArrivalWord::Uniform => Arrival::Uniform,
+            ArrivalWord::Poisson => Arrival::Poisson,
+        };
+        let mut qos: Vec<QoS> = Vec::new();
+        for digit in &args.load.qos {
+            let level = QoS::from_bits(*digit).ok_or("--qos: 0, 1 and 2 are all there are")?;
+            if !qos.contains(&level) {
+                qos.push(level);
+            }
+        }
+        Ok(Self {
+            qos,
+            mode,
+            runs: args.load.runs,
+            threads: args.load.threads.map_or((cores / 2).max(1), usize::from),
+            is_verified,
+            window: args.load.window,
+            arrival,
+            base: Stage {
+                shape: shape.clone(),
+                qos: QoS::AtMostOnce,
+                load: Load::Max {
+                    window: args.load.window,
+                },
+                sizes: args.load.payload,
+                inflight: args.load.inflight,
+                warmup: args.load.warmup,
+                duration: args.load.duration,
+                drain: args.load.drain,
+                seed: args.load.seed,
+            },
+            shape,
+        })
+    }
+
+    pub(super) fn max_stage(&self, qos: QoS) -> Stage {
+        Stage {
+            qos,
+            load: Load::Max {
+                window: self.window,
+            },
+            ..self.base.clone()
+        }
+    }
+
+    pub(super) fn rate_stage(&self, qos: QoS, rate: f64) -> Stage {
+        Stage {
+            qos,
+            load: Load::Rate {
+                rate,
+                arrival: self.arrival,
+            },
+            ..self.base.clone()
+        }
+    }
+
+    /// The rate to measure latency at, where nobody named one.
+    pub(super) fn latency_rate(highest: f64) -> f64 {
+        (highest / 2.0).min(LATENCY_RATE_MAX).max(1.0)
+    }
+}
+
+fn shape(args: &Bench) -> Result<Shape, String> {
+    let (pubs, subs) = match args.load.kind {
+        Kind::Pubsub | Kind::Pairs => {
+            let pubs = args.load.pubs.or(args.load.subs).unwrap_or(10);
+            (pubs, args.load.subs.unwrap_or(pubs))
+        }
+        Kind::Fanin => (args.load.pubs.unwrap_or(10), args.load.subs.unwrap_or(1)),
+        Kind::Fanout => (args.load.pubs.unwrap_or(1), args.load.subs.unwrap_or(10)),
+        Kind::Shared => (args.load.pubs.unwrap_or(10), args.load.subs.unwrap_or(8)),
+        Kind::Pub => {
+            if args.load.subs.is_some() {
+                return Err("pub has no subscribers: leave --subs out, or say pubsub".to_owned());
+            }
+            (args.load.pubs.unwrap_or(10), 0)
+        }
+    };
+    let usual = match args.load.kind {
+        Kind::Fanin | Kind::Shared | Kind::Pub => pubs,
+        Kind::Fanout => 1,
+        Kind::Pubsub | Kind::Pairs => pubs.min(subs),
+    };
+    let topics = args.load.topics.unwrap_or(usual);
+    if topics > pubs {
+        return Err(format!(
+            "--topics {topics}: {pubs} publishers cannot fill more than {pubs} topics"
+        ));
+    }
+    if !matches!(args.load.kind, Kind::Fanin | Kind::Shared | Kind::Pub) && topics > subs {
+        return Err(format!(
+            "--topics {topics}: with {subs} subscribers nobody would hear some of them"
+        ));
+    }
+    if pubs > PUBLISHERS_MAX {
+        return Err(format!("--pubs: {PUBLISHERS_MAX} are the most"));
+    }
+    Ok(Shape {
+        kind: args.load.kind,
+        pubs,
+        subs,
+        topics,
+    })
+}
+
+/// Nobody floods a broker of strangers by accident.
+fn allowed(args: &Bench, mode: Mode) -> Result<(), String> {
+    let host = &args.target.host;
+    let is_slow = matches!(mode, Mode::RateOnly(rate) if rate <= PUBLIC_RATE_MAX);
+    if args.target.yes || is_slow || is_near(host) {
+        return Ok(());
+    }
+    Err(format!(
+        "{host} is not on this machine or a private network: say --rate 1k or less, or --yes if \
+         you may load it"
+    ))
+}
+
+/// Whether a host surely is this machine or on a private network. A name without a dot is one of
+/// the local network.
+pub(super) fn is_near(host: &str) -> bool {
+    use std::net::IpAddr;
+    match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(IpAddr::V4(ip)) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        Ok(IpAddr::V6(ip)) => {
+            ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()
+        }
+        Err(_) => {
+            let host = host.trim_end_matches('.');
+            !host.contains('.')
+                || [".local", ".localhost", ".internal", ".lan", ".test"]
+                    .iter()
+                    .any(|end| host.ends_with(end))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, FromArgMatches as _};
+
+    use super::*;
+
+    fn plan(words: &str) -> Result<Plan, String> {
+        let command = Bench::augment_args(clap::Command::new("bench").disable_help_flag(true));
+        let words = std::iter::once("bench").chain(words.split_whitespace());
+        let matches = command
+            .try_get_matches_from(words)
+            .map_err(|error| error.to_string())?;
+        Plan::new(&Bench::from_arg_matches(&matches).unwrap(), 8)
+    }
+
+    #[test]
+    fn nothing_said_measures_everything() {
+        let plan = plan("").unwrap();
+        assert_eq!(plan.qos.len(), 3);
+        assert_eq!(plan.mode, Mode::Both);
+        assert_eq!((plan.shape.pubs, plan.shape.subs), (10, 10));
+        assert_eq!(plan.threads, 4);
+        assert_eq!(Plan::latency_rate(300.0), 150.0);
+        assert_eq!(Plan::latency_rate(1e6), LATENCY_RATE_MAX);
+    }
+
+    #[test]
+    fn shapes() {
+        for (words, pubs, subs, topics) in [
+            ("pubsub --pubs 3", 3, 3, 3),
+            ("pairs --pubs 4 --subs 2", 4, 2, 2),
+            ("fanin --pubs 100", 100, 1, 100),
+            ("fanout --subs 100", 1, 100, 1),
+            ("shared", 10, 8, 10),
+            ("pub --pubs 5", 5, 0, 5),
+        ] {
+            let shape = plan(words).unwrap().shape;
+            assert_eq!((shape.pubs, shape.subs, shape.topics), (pubs, subs, topics));
+        }
+    }
+
+    #[test]
+    fn every_copy_is_heard_exactly_once() {
+        for words in [
+            "--pubs 7 --subs 5 --topics 3",
+            "--pubs 3 --subs 9",
+            "fanin --pubs 6 --subs 2",
+            "fanout --subs 5",
+        ] {
+            let shape = plan(words).unwrap().shape;
+            let mut heard = 0;
+            for subscriber in 0..shape.subs {
+                let wanted = shape.wanted_by(subscriber);
+                let places: Vec<usize> = (0..shape.pubs)
+                    .filter_map(|publisher| shape.place(publisher, wanted))
+                    .collect();
+                assert_eq!(places.len(), shape.heard(wanted) as usize, "{words}");
+                assert!(places.iter().enumerate().all(|(at, &place)| at == place));
+                heard += places.len();
+            }
+            let copies: u32 = (0..shape.pubs).map(|p| shape.copies(p)).sum();
+            assert_eq!(heard, copies as usize, "{words}");
+        }
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        for (words, told) in [
+            ("--rate 5 --max", "cannot be used with"),
+            ("pub --subs 3", "no subscribers"),
+            ("--topics 11", "11"),
+            ("fanout --topics 2", "2"),
+            ("-s 8", "16 bytes"),
+            ("-t a/+", "-t a/+"),
+            ("--duration 0s", "--duration"),
+            ("-q 3", "3"),
+        ] {
+            let error = plan(words).unwrap_err();
+            assert!(error.contains(told), "{words}: {error}");
+        }
+        assert!(plan("-s 8 --max").is_ok_and(|plan| !plan.is_verified));
+    }
+
+    #[test]
+    fn strangers_are_not_flooded() {
+        assert!(plan("-h broker.example.com").is_err());
+        assert!(plan("-h 8.8.8.8 --max").is_err());
+        assert!(plan("-h 8.8.8.8 --rate 1k").is_ok());
+        assert!(plan("-h 8.8.8.8 --yes").is_ok());
+        for near in [
+            "localhost",
+            "127.0.0.1",
+            "::1",
+            "10.1.2.3",
+            "pi.local",
+            "broker",
+        ] {
+            assert!(is_near(near), "{near}");
+        }
+    }
+}

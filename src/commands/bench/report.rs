@@ -1,0 +1,275 @@
+//! What was found out: a value, with the judgement over it. `text.rs` and `json.rs` render it.
+
+use crate::cli::args::bench::Kind;
+use crate::commands::bench::health::Machine;
+use crate::commands::bench::load::Outcome;
+use crate::commands::bench::plan::{Load, Shape, Stage};
+use crate::commands::bench::stats::{Tally, median, spread};
+use crate::mqtt::{QoS, Version};
+
+/// A generator that uses this share of its threads may be what was measured.
+const BUSY: f64 = 0.85;
+
+/// A load above this many times the cores, before ours begins, is somebody else's.
+const BUSY_LOAD: f64 = 0.5;
+
+/// Own lag above this share of the latency found spoils it.
+const LAG_SHARE_MAX: f64 = 0.1;
+
+/// Everything about one `mqttx bench`.
+pub(super) struct Report {
+    pub(super) started: String,
+    pub(super) command: Vec<String>,
+    pub(super) seed: u64,
+    pub(super) machine: Machine,
+    pub(super) threads: usize,
+    pub(super) target: Target,
+    pub(super) shape: Shape,
+    pub(super) is_verified: bool,
+    pub(super) rows: Vec<Row>,
+    /// Why it ended early, if it did.
+    pub(super) trouble: Option<Trouble>,
+}
+
+/// The broker.
+pub(super) struct Target {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) version: Version,
+    /// The name of its process, when it runs here.
+    pub(super) process: Option<String>,
+}
+
+/// What ended a bench before its end.
+pub(super) struct Trouble {
+    pub(super) sentence: String,
+    pub(super) hint: Option<String>,
+    pub(super) status: u8,
+}
+
+/// One stage with all of its runs.
+pub(super) struct Row {
+    pub(super) stage: Stage,
+    pub(super) runs: Vec<Outcome>,
+    /// All runs added up: percentiles are of all samples, counts are sums.
+    pub(super) all: Tally,
+}
+
+/// The rates of one row: the median over its runs, and their spread.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Rates {
+    pub(super) sent: Option<f64>,
+    pub(super) acked: Option<f64>,
+    pub(super) received: Option<f64>,
+    pub(super) bytes: Option<f64>,
+    /// Of what counts: received, or sent where nobody receives.
+    pub(super) spread: Option<f64>,
+}
+
+impl Row {
+    pub(super) fn new(stage: Stage, runs: Vec<Outcome>) -> Self {
+        let mut all = Tally::new();
+        for run in &runs {
+            all.merge(&run.tally);
+        }
+        Self { stage, runs, all }
+    }
+
+    /// Of the runs that came to their end; a run that broke off has no rate.
+    pub(super) fn rates(&self) -> Rates {
+        let each = |count: fn(&Tally) -> u64| -> Vec<f64> {
+            self.runs
+                .iter()
+                .filter_map(|run| Some(count(&run.tally) as f64 / run.seconds?))
+                .collect()
+        };
+        let received = each(|tally| tally.inside.received);
+        let sent = each(|tally| tally.inside.sent);
+        let decisive = if self.stage.shape.kind == Kind::Pub {
+            &sent
+        } else {
+            &received
+        };
+        Rates {
+            spread: spread(decisive),
+            sent: median(&sent),
+            acked: median(&each(|tally| tally.inside.acked)).filter(|_| self.has_acks()),
+            received: median(&received).filter(|_| self.stage.shape.kind != Kind::Pub),
+            bytes: median(&each(|tally| tally.inside.bytes)),
+        }
+    }
+
+    /// The rate a later stage is planned from: what got through.
+    pub(super) fn highest(&self) -> Option<f64> {
+        let shape = &self.stage.shape;
+        let copies: u64 = (0..shape.pubs).map(|p| u64::from(shape.copies(p))).sum();
+        let per_message = (copies as f64 / f64::from(shape.pubs)).max(1.0);
+        self.rates().received.map(|rate| rate / per_message)
+    }
+
+    pub(super) fn has_acks(&self) -> bool {
+        self.stage.qos > QoS::AtMostOnce
+    }
+
+    fn median_of(&self, value: fn(&Outcome) -> Option<f64>) -> Option<f64> {
+        median(&self.runs.iter().filter_map(value).collect::<Vec<_>>())
+    }
+
+    pub(super) fn tool_cores(&self) -> Option<f64> {
+        self.median_of(|run| run.health.tool_cores)
+    }
+
+    pub(super) fn target_cores(&self) -> Option<f64> {
+        self.median_of(|run| run.health.target_cores)
+    }
+
+    /// The most of any run.
+    pub(super) fn target_rss(&self) -> Option<u64> {
+        self.runs
+            .iter()
+            .filter_map(|run| run.health.target_rss)
+            .max()
+    }
+
+    pub(super) fn unacknowledged(&self) -> u64 {
+        if self.has_acks() {
+            self.all.sent.saturating_sub(self.all.acked)
+        } else {
+            0
+        }
+    }
+}
+
+impl Report {
+    /// Whether the figures can be believed: a sentence for each reason to doubt them.
+    pub(super) fn doubts(&self) -> Vec<String> {
+        let mut doubts = Vec::new();
+        let cores = self.machine.cores as f64;
+        if let Some(load) = self.machine.load1.filter(|&load| load > BUSY_LOAD * cores) {
+            doubts.push(format!(
+                "This machine was busy before the start (load {load:.1} on {cores} cores): other \
+                 programs are part of these figures."
+            ));
+        }
+        for row in &self.rows {
+            let name = row_name(&row.stage);
+            if row.stage.is_open() {
+                self.doubt_latency(row, &name, &mut doubts);
+            } else {
+                self.doubt_rate(row, &name, &mut doubts);
+            }
+            if row.all.stalls > 0 {
+                doubts.push(format!(
+                    "{name}: {} times nothing was delivered for a second although messages were \
+                     on the way.",
+                    row.all.stalls
+                ));
+            }
+            if row.all.strays > 0 {
+                doubts.push(format!(
+                    "{name}: {} messages were not of this run: somebody else publishes there.",
+                    row.all.strays
+                ));
+            }
+        }
+        if !self.is_verified {
+            doubts.push(
+                "Payloads below 16 bytes carry no number and no time: messages are counted, \
+                 nothing is verified."
+                    .to_owned(),
+            );
+        }
+        doubts
+    }
+
+    fn doubt_rate(&self, row: &Row, name: &str, doubts: &mut Vec<String>) {
+        let Some(tool) = row.tool_cores() else {
+            return;
+        };
+        let threads = row_threads(self.threads, &row.stage.shape) as f64;
+        let cores = self.machine.cores as f64;
+        let target = row.target_cores().unwrap_or(0.0);
+        if tool >= BUSY * threads {
+            doubts.push(format!(
+                "{name}: the generator is the bottleneck ({tool:.2} of {threads} cores used): the \
+                 broker may be faster; this is a lower bound."
+            ));
+        } else if target > 0.0 && tool + target >= 0.95 * cores {
+            doubts.push(format!(
+                "{name}: generator ({tool:.2}) and broker ({target:.2}) together fill all {cores} \
+                 cores of this machine."
+            ));
+        }
+    }
+
+    fn doubt_latency(&self, row: &Row, name: &str, doubts: &mut Vec<String>) {
+        let lag = row.all.lag.percentile(0.99);
+        let p50 = row.all.e2e.percentile(0.5);
+        if let (Some(lag), Some(p50)) = (lag, p50)
+            && lag as f64 > LAG_SHARE_MAX * p50 as f64
+        {
+            doubts.push(format!(
+                "{name}: the generator itself was late by up to {:.3} ms (p99), which is in these \
+                 latencies.",
+                lag as f64 / 1e6
+            ));
+        }
+        if row.all.unsent > 0 {
+            doubts.push(format!(
+                "{name}: {} messages that were due were never sent: this rate is not sustained, \
+                 and the latencies are lower bounds.",
+                row.all.unsent
+            ));
+        }
+    }
+
+    /// What the broker did wrong, a sentence each.
+    pub(super) fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        for row in &self.rows {
+            let name = row_name(&row.stage);
+            let all = &row.all;
+            let qos = row.stage.qos;
+            let mut fault = |count: u64, what: &str| {
+                if count > 0 {
+                    faults.push(format!("{name}: {count} {what}"));
+                }
+            };
+            if qos > QoS::AtMostOnce {
+                fault(all.lost, "messages lost");
+                fault(row.unacknowledged(), "messages never acknowledged");
+            }
+            if qos != QoS::AtLeastOnce {
+                fault(all.seen.duplicates, "messages delivered more than once");
+            }
+            if row.stage.shape.kind != Kind::Shared {
+                fault(all.seen.reordered, "messages out of order");
+            }
+            fault(all.corrupt, "messages corrupt");
+            fault(all.misrouted, "messages delivered to the wrong subscriber");
+        }
+        faults
+    }
+
+    pub(super) fn exit_status(&self) -> u8 {
+        match &self.trouble {
+            Some(trouble) => trouble.status,
+            None if !self.faults().is_empty() => 81,
+            None => 0,
+        }
+    }
+}
+
+fn row_threads(threads: usize, shape: &Shape) -> usize {
+    match shape.kind {
+        Kind::Shared => 1,
+        _ => threads.min((shape.pubs + shape.subs) as usize).max(1),
+    }
+}
+
+pub(super) fn row_name(stage: &Stage) -> String {
+    match stage.load {
+        Load::Max { .. } => format!("QoS {}, highest rate", stage.qos.bits()),
+        Load::Rate { rate, .. } => format!("QoS {} at {rate:.0}/s", stage.qos.bits()),
+    }
+}
