@@ -2,6 +2,8 @@
 //! broker to itself, of one worker or of several, which then share clients as they come.
 
 use crate::spec::decode;
+use crate::spec::settings::settings;
+use crate::spec::settings::verdict;
 use crate::spec::wire::Version;
 use crate::spec::world::Event;
 use crate::spec::world::World;
@@ -11,8 +13,6 @@ use mqttx::broker::ConnectionId;
 use mqttx::broker::Next;
 use mqttx::broker::SLICES_MAX;
 use mqttx::broker::Shared;
-use mqttx::broker::access::Access;
-use mqttx::broker::limits::Limits;
 use mqttx::broker::profile::Profile;
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -21,10 +21,6 @@ use std::time::Instant;
 
 /// A broker that is still busy after so many rounds of a turn is going round in circles.
 const ROUNDS_MAX: usize = 10_000;
-
-/// Small enough that a script can pass them.
-const RECEIVE_MAX: u16 = 20;
-const PACKET_SIZE_MAX: usize = 5_000_000;
 
 /// What the clients send is given to the broker in pieces of this size, up to a total that stays quick.
 const PIECES_OF_MAX: usize = 20_000;
@@ -49,12 +45,8 @@ struct Link {
 
 impl Core {
     /// `piece`: how many bytes the broker is given at a time.
-    pub(crate) fn new(workers: u16, piece: usize) -> Self {
-        let limits = Limits {
-            receive_max: RECEIVE_MAX,
-            packet_size_max: PACKET_SIZE_MAX,
-            ..Limits::default()
-        };
+    pub(crate) fn new(workers: u16, piece: usize, wanted: Option<&str>) -> Result<Self, String> {
+        let (limits, access) = settings(wanted)?;
         let shared = Arc::new(Shared::new(&limits));
         let now = Instant::now();
         let worker = |worker| {
@@ -63,21 +55,18 @@ impl Core {
                 workers,
                 limits: limits.clone(),
                 profile: Profile::STANDARD,
-                access: Access {
-                    anonymous: true,
-                    ..Access::default()
-                },
+                access: access.clone(),
                 seed: [7; 32],
                 trace: false,
             };
             Broker::new(config, Arc::clone(&shared), now)
         };
-        Self {
+        Ok(Self {
             workers: (0..workers).map(worker).collect(),
             piece,
             links: Vec::new(),
             now,
-        }
+        })
     }
 
     /// Lets everybody take, cross over and write until nothing is left to do.
@@ -159,9 +148,14 @@ impl Core {
             let effects = self.workers[worker].effects();
             effects.events.clear();
             let closing = std::mem::take(&mut effects.closing);
+            let questions = std::mem::take(&mut effects.questions);
             let resumed = std::mem::take(&mut effects.resumed);
             let crossings: Vec<_> = effects.crossings.iter_mut().map(std::mem::take).collect();
-            busy |= !closing.is_empty() || !resumed.is_empty();
+            busy |= !closing.is_empty() || !resumed.is_empty() || !questions.is_empty();
+            for question in questions {
+                let verdict = verdict(&question.asked);
+                self.workers[worker].answer(question.connection, &verdict, self.now);
+            }
             for id in closing {
                 self.write(worker, id);
                 self.workers[worker].closed(id, self.now);

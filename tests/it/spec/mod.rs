@@ -18,6 +18,7 @@ mod property;
 mod run;
 mod script;
 mod self_test;
+mod settings;
 mod suite;
 mod tcp;
 mod watch;
@@ -56,7 +57,7 @@ fn foreign_broker_is_as_the_notes_say() {
     };
     let address = address.to_socket_addrs().unwrap().next().unwrap();
     let cases = suite::read_all();
-    let report = suite::run_all(&cases, THREADS, || Tcp::new(address, false));
+    let report = suite::run_all(&cases, THREADS, |wanted| Tcp::new(address, false, wanted));
     let (noted, new): (Vec<_>, Vec<_>) = report.failed.iter().partition(|f| f.noted.is_some());
     for failure in noted {
         let head = failure.text.lines().next().unwrap_or_default();
@@ -93,7 +94,7 @@ fn core_keeps_the_standard_when_bytes_come_one_at_a_time() {
 /// Every case runs here: time costs nothing, so none is skipped for it.
 fn check_core(workers: u16, piece: usize) {
     let cases = suite::read_all();
-    let report = suite::run_all(&cases, 2, || Core::new(workers, piece));
+    let report = suite::run_all(&cases, 2, |wanted| Core::new(workers, piece, wanted));
     println!("{}", report.summary());
     report.check();
 }
@@ -104,7 +105,7 @@ fn binary_keeps_the_standard() {
     let mut broker = Binary::start();
     let address = broker.address;
     let cases = suite::read_all();
-    let report = suite::run_all(&cases, THREADS, || Tcp::new(address, true));
+    let report = suite::run_all(&cases, THREADS, |wanted| Tcp::new(address, true, wanted));
     broker.check_alive();
     println!("{}", report.summary());
     report.check();

@@ -14,6 +14,8 @@ pub(crate) struct Case {
     pub(crate) versions: Vec<Version>,
     /// Rows of variables: the case runs once for each; one empty row when it has none.
     pub(crate) rows: Vec<Vec<(String, Vec<u8>)>>,
+    /// Settings of the broker other than the usual ones: see `settings`.
+    pub(crate) wants: Option<String>,
     /// Why mosquitto does something else, where it does.
     pub(crate) differs_mosquitto: Option<String>,
     /// What our own broker still does wrong here: the case is run and told, and fails nothing.
@@ -159,6 +161,7 @@ fn case(
         title: title.trim().to_owned(),
         versions: versions.to_vec(),
         rows: Vec::new(),
+        wants: None,
         differs_mosquitto: None,
         open: None,
         steps: Vec::new(),
@@ -167,6 +170,8 @@ fn case(
         if let Some(list) = text.strip_prefix("for ") {
             case.versions =
                 version_list(list).ok_or_else(|| lines.fault(line, "unknown version"))?;
+        } else if let Some(name) = text.strip_prefix("wants ") {
+            case.wants = Some(name.to_owned());
         } else if let Some(why) = text.strip_prefix("differs-mosquitto: ") {
             case.differs_mosquitto = Some(why.to_owned());
         } else if let Some(why) = text.strip_prefix("open: ") {

@@ -10,7 +10,7 @@ fn failure(steps: &str) -> Option<String> {
     let text = format!("versions v5\ncase MQTT-0 a case\n{steps}");
     let cases = script::parse("self.txt", &text).unwrap();
     let case = &cases[0];
-    let mut world = Core::new(1, usize::MAX);
+    let mut world = Core::new(1, usize::MAX, None).unwrap();
     match run::run(&mut world, case, case.versions[0], &case.rows[0], "ns") {
         Outcome::Passed => None,
         Outcome::Failed(text) => Some(text),

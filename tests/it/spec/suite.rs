@@ -105,7 +105,7 @@ struct Item<'a> {
 pub(crate) fn run_all<W: World>(
     cases: &[Case],
     threads: usize,
-    world: impl Fn() -> W + Sync,
+    world: impl Fn(Option<&str>) -> Result<W, String> + Sync,
 ) -> Report {
     let only = only();
     let mut items: Vec<Item<'_>> = Vec::new();
@@ -159,8 +159,15 @@ pub(crate) fn run_all<W: World>(
 
 impl Item<'_> {
     /// A panic of the broker's core is a failure of this case and of no other.
-    fn run<W: World>(&self, world: &impl Fn() -> W, namespace: &str) -> Outcome {
-        let run = || run::run(&mut world(), self.case, self.version, self.row, namespace);
+    fn run<W: World>(
+        &self,
+        world: &impl Fn(Option<&str>) -> Result<W, String>,
+        namespace: &str,
+    ) -> Outcome {
+        let run = || match world(self.case.wants.as_deref()) {
+            Ok(mut world) => run::run(&mut world, self.case, self.version, self.row, namespace),
+            Err(why) => Outcome::Skipped(why),
+        };
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or_else(|_| {
             Outcome::Failed(format!("{}\n  the broker panicked, see above", self.name()))
         })

@@ -30,12 +30,19 @@ struct Connection {
 }
 
 impl Tcp {
-    pub(crate) fn new(address: SocketAddr, gives_reasons: bool) -> Self {
-        Self {
+    pub(crate) fn new(
+        address: SocketAddr,
+        gives_reasons: bool,
+        wanted: Option<&str>,
+    ) -> Result<Self, String> {
+        if let Some(wanted) = wanted {
+            return Err(format!("wants a broker with {wanted}"));
+        }
+        Ok(Self {
             address,
             gives_reasons,
             connections: Vec::new(),
-        }
+        })
     }
 }
 
