@@ -142,6 +142,18 @@
 //! their handler is; put thousands on a few current-thread runtimes with `tokio::spawn`. An idle
 //! connection has no buffers: they are lent by the thread while there is traffic.
 //!
+//! # Ways to a broker
+//!
+//! `Options::dial` holds them all, and every user of this layer gets them at once: TCP with a local
+//! address, `Address::unix(path)`, `proxy` ([`Proxy::parse`] takes `socks5h://` and `http://`), `tls`
+//! (`Tls::new(&TlsOptions)` reads the files once; clone it for the next thousand connections) and
+//! `websocket` (path and headers; inside TLS if both are set). `Url::parse` takes a whole URL apart.
+//! A failed handshake ends as [`End::Unreachable`], or, when the broker objects late, as
+//! [`End::Io`]; `net::tls::tls_error` tells whether it was TLS, and `net::tcp::NoSuchHost` inside the
+//! error that the name led nowhere.
+//!
+//! [`Proxy::parse`]: crate::net::proxy::Proxy::parse
+//!
 //! # The files
 //!
 //! [`options`] what is asked for · `engine` the state machine, pure · `handler` what the user writes ·

@@ -111,6 +111,27 @@ async fn socks5(
     port: u16,
     login: Option<&Login>,
 ) -> io::Result<()> {
+    socks5_greet(stream, login).await?;
+    stream.write_all(&socks5_request(host, port)?).await?;
+    let mut head = [0; 4];
+    stream.read_exact(&mut head).await?;
+    if head[0] != 5 || head[1] != 0 {
+        return Err(refused(socks5_failure(head[1])));
+    }
+    // The address the proxy speaks from: read, because the stream goes on behind it.
+    let len = match head[3] {
+        1 => 4,
+        4 => 16,
+        3 => usize::from(stream.read_u8().await?),
+        _ => return Err(refused("this is no SOCKS5 proxy")),
+    };
+    let mut bound = [0; 255 + 2];
+    stream.read_exact(&mut bound[..len + 2]).await?;
+    Ok(())
+}
+
+/// Both sides agree on how to log in, and do it.
+async fn socks5_greet(stream: &mut TcpStream, login: Option<&Login>) -> io::Result<()> {
     let methods: &[u8] = match login {
         None => &[NO_LOGIN],
         Some(_) => &[NO_LOGIN, WITH_LOGIN],
@@ -120,29 +141,30 @@ async fn socks5(
         .await?;
     let mut answer = [0; 2];
     stream.read_exact(&mut answer).await?;
-    match (answer, login) {
-        ([5, NO_LOGIN], _) => {}
-        (
-            [5, WITH_LOGIN],
-            Some(Login {
-                user_name,
-                password,
-            }),
-        ) => {
-            let mut words = vec![1, user_name.len() as u8];
-            words.extend_from_slice(user_name);
-            words.push(password.len() as u8);
-            words.extend_from_slice(password);
-            stream.write_all(&words).await?;
-            stream.read_exact(&mut answer).await?;
-            if answer[1] != 0 {
-                return Err(refused("SOCKS5 proxy: wrong name or password"));
-            }
-        }
+    let Login {
+        user_name,
+        password,
+    } = match (answer, login) {
+        ([5, NO_LOGIN], _) => return Ok(()),
+        ([5, WITH_LOGIN], Some(login)) => login,
         ([5, _], None) => return Err(refused("SOCKS5 proxy: a name and a password are needed")),
         ([5, _], Some(_)) => return Err(refused("SOCKS5 proxy: no login that we know")),
         _ => return Err(refused("this is no SOCKS5 proxy")),
+    };
+    let mut words = vec![1, user_name.len() as u8];
+    words.extend_from_slice(user_name);
+    words.push(password.len() as u8);
+    words.extend_from_slice(password);
+    stream.write_all(&words).await?;
+    stream.read_exact(&mut answer).await?;
+    if answer[1] != 0 {
+        return Err(refused("SOCKS5 proxy: wrong name or password"));
     }
+    Ok(())
+}
+
+/// CONNECT to an address, or to a name that the proxy looks up.
+fn socks5_request(host: &str, port: u16) -> io::Result<Vec<u8>> {
     let mut request = vec![5, 1, 0];
     match host.parse::<IpAddr>() {
         Ok(IpAddr::V4(ip)) => {
@@ -161,22 +183,7 @@ async fn socks5(
         }
     }
     request.extend_from_slice(&port.to_be_bytes());
-    stream.write_all(&request).await?;
-    let mut head = [0; 4];
-    stream.read_exact(&mut head).await?;
-    if head[0] != 5 || head[1] != 0 {
-        return Err(refused(socks5_failure(head[1])));
-    }
-    // The address the proxy speaks from: read, because the stream goes on behind it.
-    let len = match head[3] {
-        1 => 4,
-        4 => 16,
-        3 => usize::from(stream.read_u8().await?),
-        _ => return Err(refused("this is no SOCKS5 proxy")),
-    };
-    let mut bound = [0; 255 + 2];
-    stream.read_exact(&mut bound[..len + 2]).await?;
-    Ok(())
+    Ok(request)
 }
 
 /// RFC 1928, section 6.

@@ -372,3 +372,24 @@ fn acknowledgements_out_of_order_block_nothing() {
     );
     script.join();
 }
+
+/// The answer to the first PUBREL was lost with the connection, so the broker has forgotten it.
+#[test]
+fn a_pubrel_sent_again_may_find_nothing_left_to_release() {
+    let script = ScriptedBroker::start(Version::V5, |broker| {
+        let mut client = broker.accept();
+        client.expect(PacketType::Publish);
+        client.send(&[0x50, 2, 0, 1]);
+        client.expect_bytes(&[0x62, 2, 0, 1]);
+        client.close();
+        let mut client = broker.accept_with(true, &PropertiesBuf::new());
+        client.expect_bytes(&[0x62, 2, 0, 1]);
+        client.send(&[0x70, 3, 0, 1, 0x92]);
+        client.expect_goodbye();
+    });
+    let mut probe = Probe::publishing(&[(QOS_2, "x")]);
+    let (end, _) = run(returning(script.port, Version::V5), &mut probe);
+    assert!(matches!(end, End::Finished), "{end}");
+    assert_eq!(probe.seen[2..], ["acked 0 00"]);
+    script.join();
+}

@@ -18,6 +18,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 
 use crate::support::peers::{Peer, installed, mosquitto, start};
 use crate::support::probe::run;
+use crate::support::scripted_broker::ScriptedBroker;
 
 /// Publishes to itself.
 struct Echo {
@@ -167,8 +168,12 @@ impl Certificates {
     }
 
     fn options(&self) -> TlsOptions {
+        self.trusting("ca.pem")
+    }
+
+    fn trusting(&self, name: &str) -> TlsOptions {
         TlsOptions {
-            ca_file: Some(self.path("ca.pem")),
+            ca_file: Some(self.path(name)),
             ..TlsOptions::default()
         }
     }
@@ -191,16 +196,10 @@ fn tls(port: u16, options: &TlsOptions) -> Dial {
 }
 
 #[test]
-fn tls_trusts_whom_it_was_told_to_and_nobody_else() {
+fn tls_speaks_both_versions_and_notes_its_secrets_if_asked_to() {
     let made = Certificates::new();
-    let lines = |[port, port_self]: [u16; 2]| {
-        format!(
-            "per_listener_settings true\n{}allow_anonymous true\n{}",
-            made.listener(port, "localhost"),
-            made.listener(port_self, "self")
-        )
-    };
-    let Some((_broker, [port, port_self])) = mosquitto(made.folder.path(), lines) else {
+    let lines = |[port]: [u16; 1]| made.listener(port, "localhost");
+    let Some((_broker, [port])) = mosquitto(made.folder.path(), lines) else {
         return;
     };
     for version in [None, Some(TlsVersion::Tls12), Some(TlsVersion::Tls13)] {
@@ -220,6 +219,16 @@ fn tls_trusts_whom_it_was_told_to_and_nobody_else() {
         );
         fs::remove_file(log).unwrap();
     }
+}
+
+#[test]
+fn tls_trusts_whom_it_was_told_to_and_nobody_else() {
+    let made = Certificates::new();
+    let lines = |[port]: [u16; 1]| made.listener(port, "localhost");
+    let Some((_broker, [port])) = mosquitto(made.folder.path(), lines) else {
+        return;
+    };
+    goes_round(tls(port, &made.options()));
     let folder = made.path("trusted");
     fs::create_dir(&folder).unwrap();
     fs::copy(made.path("ca.pem"), folder.join("1a2b3c4d.0")).unwrap();
@@ -229,10 +238,7 @@ fn tls_trusts_whom_it_was_told_to_and_nobody_else() {
     };
     goes_round(tls(port, &by_folder));
 
-    let other = TlsOptions {
-        ca_file: Some(made.path("other.pem")),
-        ..TlsOptions::default()
-    };
+    let other = made.trusting("other.pem");
     let error = is_refused(tls(port, &other));
     assert!(
         matches!(
@@ -250,26 +256,34 @@ fn tls_trusts_whom_it_was_told_to_and_nobody_else() {
     let anybody = TlsOptions {
         insecure: true,
         server_name: Some("x".into()),
-        ..other.clone()
+        ..other
     };
     goes_round(tls(port, &anybody));
+}
 
-    // A certificate that vouches for itself is enough when it is the one we were given.
-    let itself = TlsOptions {
-        ca_file: Some(made.path("self.pem")),
-        ..TlsOptions::default()
+#[test]
+fn a_certificate_that_vouches_for_itself_is_trusted_if_it_is_the_one_we_were_given() {
+    let made = Certificates::new();
+    let lines = |[port]: [u16; 1]| made.listener(port, "self");
+    let Some((_broker, [port])) = mosquitto(made.folder.path(), lines) else {
+        return;
     };
-    goes_round(tls(port_self, &itself));
-    is_refused(tls(port_self, &other));
+    let itself = made.trusting("self.pem");
+    goes_round(tls(port, &itself));
+    is_refused(tls(port, &made.trusting("other.pem")));
     is_refused(tls(
-        port_self,
+        port,
         &TlsOptions {
             server_name: Some("elsewhere".into()),
             ..itself
         },
     ));
-    // A broker without TLS.
-    let plain = crate::support::scripted_broker::ScriptedBroker::start(Version::V311, |broker| {
+}
+
+#[test]
+fn a_broker_without_tls_is_told_from_one_with_it() {
+    let made = Certificates::new();
+    let plain = ScriptedBroker::start(Version::V311, |broker| {
         let mut client = broker.accept_raw();
         client.send(&[0x20, 2, 0, 0]);
         while client.read_or_reset().is_some() {}
@@ -364,7 +378,7 @@ fn websockets_carry_mqtt_with_and_without_tls() {
         WebSocket::default(),
         WebSocket {
             path: "/mqtt?token=1".into(),
-            headers: headers.clone(),
+            headers,
         },
     ] {
         goes_round(Dial {
@@ -389,7 +403,7 @@ fn websockets_carry_mqtt_with_and_without_tls() {
 /// A server that speaks HTTP and no WebSocket.
 #[test]
 fn a_failed_websocket_handshake_says_what_came() {
-    let script = crate::support::scripted_broker::ScriptedBroker::start(Version::V311, |broker| {
+    let script = ScriptedBroker::start(Version::V311, |broker| {
         let mut client = broker.accept_raw();
         client.send(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
         while client.read_or_reset().is_some() {}
