@@ -42,7 +42,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s h -l host -d 'Broker
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s p -l port -d 'Port of the broker [default: 1883, with TLS 8883]; 0 takes the host as path of a Unix socket' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l unix -d 'Connect through this Unix socket instead' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s A -l bind-address -d 'Local address to connect from' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l proxy -d 'Connect through a SOCKS5 proxy: socks5h://[user[:password]@]host[:port]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l proxy -d 'Connect through a proxy: socks5h://[user[:password]@]host[:port], or http://…' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s u -l username -d 'User name' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s P -l pw -d 'Password; anybody on this machine can read it in the list of processes' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s i -l id -d 'Client Identifier [default: the broker chooses one]' -r
@@ -98,7 +98,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s h -l host -d 'Broker
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s p -l port -d 'Port of the broker [default: 1883, with TLS 8883]; 0 takes the host as path of a Unix socket' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l unix -d 'Connect through this Unix socket instead' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s A -l bind-address -d 'Local address to connect from' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l proxy -d 'Connect through a SOCKS5 proxy: socks5h://[user[:password]@]host[:port]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l proxy -d 'Connect through a proxy: socks5h://[user[:password]@]host[:port], or http://…' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s u -l username -d 'User name' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s P -l pw -d 'Password; anybody on this machine can read it in the list of processes' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s i -l id -d 'Client Identifier [default: the broker chooses one]' -r
@@ -159,7 +159,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s h -l host -d 'Broker 
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s p -l port -d 'Port of the broker [default: 1883, with TLS 8883]; 0 takes the host as path of a Unix socket' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l unix -d 'Connect through this Unix socket instead' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s A -l bind-address -d 'Local address to connect from' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l proxy -d 'Connect through a SOCKS5 proxy: socks5h://[user[:password]@]host[:port]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l proxy -d 'Connect through a proxy: socks5h://[user[:password]@]host[:port], or http://…' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s u -l username -d 'User name' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s P -l pw -d 'Password; anybody on this machine can read it in the list of processes' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s i -l id -d 'Client Identifier [default: the broker chooses one]' -r

@@ -88,9 +88,18 @@ pub(crate) fn split_url(text: &str) -> Result<Url<'_>, Verdict> {
     })
 }
 
-/// A SOCKS5 proxy that resolves the broker's name itself.
+/// How a proxy is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyKind {
+    Socks5,
+    /// HTTP CONNECT, which mosquitto's clients do not know.
+    Http,
+}
+
+/// A proxy that resolves the broker's name itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proxy {
+    pub kind: ProxyKind,
     pub host: String,
     pub port: u16,
     pub user_name: Option<String>,
@@ -99,10 +108,10 @@ pub struct Proxy {
 
 impl Proxy {
     pub(crate) fn parse(text: &str) -> Result<Self, Verdict> {
-        let Some(rest) = text.strip_prefix("socks5h://") else {
-            return Err(Verdict::tight(format!(
-                "Unsupported proxy protocol: {text}"
-            )));
+        let (kind, usual_port, rest) = match text.split_once("://") {
+            Some(("socks5h", rest)) => (ProxyKind::Socks5, 1080, rest),
+            Some(("http", rest)) => (ProxyKind::Http, 8080, rest),
+            _ => return Err(unsupported(text)),
         };
         let (credentials, place) = match rest.split_once('@') {
             Some((credentials, place)) => (Some(credentials), place),
@@ -117,7 +126,7 @@ impl Proxy {
             return Err(Verdict::tight("Invalid proxy."));
         }
         let port = match port {
-            None => 1080,
+            None => usual_port,
             Some(text) => {
                 let number = number::leading_i32(text);
                 u16::try_from(number)
@@ -127,12 +136,17 @@ impl Proxy {
             }
         };
         Ok(Self {
+            kind,
             host: host.to_owned(),
             port,
             user_name,
             password,
         })
     }
+}
+
+pub(crate) fn unsupported(text: &str) -> Verdict {
+    Verdict::tight(format!("Unsupported proxy protocol: {text}"))
 }
 
 fn split_credentials(text: &str) -> Result<(Option<String>, Option<String>), Verdict> {
@@ -222,7 +236,7 @@ mod tests {
         assert_eq!(Proxy::parse("socks5h://host").unwrap().port, 1080);
 
         let sentence = |text| Proxy::parse(text).unwrap_err().sentence;
-        assert_eq!(sentence("http://h"), "Unsupported proxy protocol: http://h");
+        assert_eq!(sentence("ftp://h"), "Unsupported proxy protocol: ftp://h");
         assert_eq!(sentence("socks5h://"), "Invalid proxy.");
         assert_eq!(sentence("socks5h://h:70000"), "Invalid proxy port 70000");
     }

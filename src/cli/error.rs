@@ -20,6 +20,8 @@ pub enum Kind {
     Protocol,
     /// CONNECT was refused with this Reason Code (version 3: this return code).
     Refused(u8),
+    /// No encrypted connection: a certificate, a name, a version.
+    Tls,
     /// The connection ended before the work was done.
     Lost,
     Timeout,
@@ -45,6 +47,7 @@ pub const EXIT_STATUSES: &[(&str, &str)] = &[
     ),
     ("2", "the broker does not keep to the protocol"),
     ("7", "the connection was lost before the work was done"),
+    ("8", "no TLS with this broker: certificate, name or version"),
     ("27", "timed out (-W)"),
     ("70", "a bug in mqttx itself"),
     (
@@ -59,6 +62,7 @@ impl Kind {
             Self::Usage | Self::Failed => 1,
             Self::Protocol => 2,
             Self::Lost => 7,
+            Self::Tls => 8,
             Self::Timeout => 27,
             Self::Bug => 70,
             Self::Refused(code) | Self::Reason(code) => code,

@@ -5,7 +5,7 @@
 
 use crate::cli::Manner;
 use crate::cli::Program;
-use crate::cli::address;
+use crate::cli::address::{self, ProxyKind};
 use crate::cli::format::Template;
 use crate::cli::lexer::Clean;
 use crate::cli::number;
@@ -241,7 +241,10 @@ pub(crate) fn url(clean: &mut Clean, value: &str) -> Result<(), Verdict> {
 }
 
 pub(crate) fn proxy(clean: &mut Clean, value: &str) -> Result<(), Verdict> {
-    address::Proxy::parse(value)?;
+    let proxy = address::Proxy::parse(value)?;
+    if clean.caller.manner == Manner::Mosquitto && proxy.kind == ProxyKind::Http {
+        return Err(address::unsupported(value));
+    }
     clean.put("proxy", value);
     Ok(())
 }

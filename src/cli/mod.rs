@@ -8,7 +8,7 @@
 //! argv ── caller ──▶ lexer (words.rs, judge.rs) ──▶ clap (args/) ──▶ relations ──▶ Request
 //! ```
 
-pub(crate) mod address;
+pub mod address;
 pub mod args;
 pub mod error;
 pub mod format;

@@ -3,8 +3,10 @@
 //! What this build cannot do is refused here, in one line, before anything is sent.
 
 use std::net::{IpAddr, ToSocketAddrs};
+use std::path::Path;
 use std::time::Duration;
 
+use crate::cli::address;
 use crate::cli::args::connection::{Connection, PORT_DEFAULT, PORT_TLS};
 use crate::cli::args::tls::Tls;
 use crate::cli::args::will::Will;
@@ -14,10 +16,13 @@ use crate::cli::property::Target;
 use crate::cli::{Caller, Manner, Program};
 use crate::client;
 use crate::client::{Backoff, Options, Retry};
+use crate::commands::encryption;
 use crate::mqtt::property::{PropertyId, Value};
 use crate::mqtt::{QoS, Version};
 use crate::net::Dial;
 use crate::net::address::Address;
+use crate::net::proxy::{Login, Proxy, ProxyKind};
+use crate::net::websocket::WebSocket;
 
 /// The three groups of options every command has.
 pub(crate) struct Asked<'a> {
@@ -35,25 +40,9 @@ pub(crate) struct Asked<'a> {
 const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 pub(crate) fn options(asked: &Asked<'_>) -> Result<Options, Error> {
-    let Asked {
-        caller,
-        connection,
-        tls,
-        ..
-    } = asked;
+    let connection = asked.connection;
     let version = connection.protocol_version.unwrap_or(asked.version);
-    let usual = if tls.moves_port() {
-        PORT_TLS
-    } else {
-        PORT_DEFAULT
-    };
-    let port = connection.port.unwrap_or(usual);
-    possible(connection, tls, port)?;
-    let mut dial = Dial::new(Address::tcp(connection.host.clone(), port));
-    // mosquitto's clients leave Nagle on; here it only ever delays.
-    dial.nodelay = connection.nodelay || caller.manner == Manner::Mqttx;
-    dial.bind = bind_address(connection)?;
-    let mut options = Options::new(dial);
+    let mut options = Options::new(dial(asked)?);
     options.version = version;
     options.client_id = client_id(connection, version);
     options.clean_start = !connection.disable_clean_session;
@@ -96,23 +85,60 @@ fn connect_properties(asked: &Asked<'_>, options: &mut Options) {
     options.properties = typed;
 }
 
-/// What is not built in is refused, never passed over.
-fn possible(connection: &Connection, tls: &Tls, port: u16) -> Result<(), Error> {
-    let missing = if connection.unix.is_some() || port == 0 {
-        "Unix sockets (--unix, -p 0) are"
-    } else if connection.ws {
-        "WebSockets (--ws, ws://) are"
-    } else if connection.proxy.is_some() {
-        "Proxies (--proxy) are"
-    } else if tls.wanted(port) {
-        "TLS is"
+/// The way to the broker.
+fn dial(asked: &Asked<'_>) -> Result<Dial, Error> {
+    let Asked {
+        caller,
+        connection,
+        tls,
+        ..
+    } = asked;
+    let usual = if tls.moves_port() {
+        PORT_TLS
     } else {
-        return Ok(());
+        PORT_DEFAULT
     };
-    Err(Error::new(
-        Kind::Failed,
-        format!("{missing} not built into this version of mqttx."),
-    ))
+    let port = connection.port.unwrap_or(usual);
+    let address = match &connection.unix {
+        Some(path) => Address::unix(readable(path)?),
+        None if port == 0 => Address::unix(connection.host.clone()),
+        None => Address::tcp(connection.host.clone(), port),
+    };
+    let mut dial = Dial::new(address);
+    // mosquitto's clients leave Nagle on; here it only ever delays.
+    dial.nodelay = connection.nodelay || caller.manner == Manner::Mqttx;
+    dial.bind = bind_address(connection)?;
+    dial.websocket = connection.ws.then(WebSocket::default);
+    dial.proxy = connection.proxy.as_ref().map(proxy);
+    dial.tls = encryption::tls(*caller, tls, port)?;
+    Ok(dial)
+}
+
+fn readable(path: &Path) -> Result<String, Error> {
+    path.to_str().map(str::to_owned).ok_or_else(|| {
+        let shown = path.display();
+        Error::new(
+            Kind::Failed,
+            format!("The path of a socket must be UTF-8: {shown}."),
+        )
+    })
+}
+
+fn proxy(asked: &address::Proxy) -> Proxy {
+    let login = asked.user_name.as_ref().map(|user_name| Login {
+        user_name: user_name.clone().into_bytes(),
+        password: asked.password.clone().unwrap_or_default().into_bytes(),
+    });
+    let kind = match asked.kind {
+        address::ProxyKind::Socks5 => ProxyKind::Socks5,
+        address::ProxyKind::Http => ProxyKind::Http,
+    };
+    Proxy {
+        kind,
+        host: asked.host.clone(),
+        port: asked.port,
+        login,
+    }
 }
 
 /// mosquitto's clients take a host name here too.

@@ -8,6 +8,7 @@ pub mod bench;
 pub mod broker;
 mod connect;
 mod drive;
+mod encryption;
 pub mod generate;
 mod lines;
 pub mod link;

@@ -10,6 +10,8 @@ use crate::cli::error::{Error, Kind};
 use crate::cli::{Caller, Manner, Program};
 use crate::client::End;
 use crate::mqtt::{Reason, Version};
+use crate::net::tcp::NoSuchHost;
+use crate::net::tls::tls_error;
 
 /// What is told when MQTT itself broke down.
 const PROTOCOL: &str = "A network protocol error occurred when communicating with the broker";
@@ -42,7 +44,12 @@ pub(crate) fn error(caller: Caller, end: &End, place: &str) -> Option<Error> {
 }
 
 fn unreachable(caller: Caller, error: &io::Error, place: &str) -> Error {
-    let unknown_host = error.kind() == io::ErrorKind::NotFound;
+    if let Some(fault) = tls_error(error) {
+        return untrusted(caller, fault, place);
+    }
+    let unknown_host = error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<NoSuchHost>());
     match caller.manner {
         Manner::Mosquitto if unknown_host => {
             Error::new(Kind::Failed, "Unable to connect (Lookup error).").without_prefix()
@@ -56,6 +63,25 @@ fn unreachable(caller: Caller, error: &io::Error, place: &str) -> Error {
             }
             told
         }
+    }
+}
+
+/// The TLS handshake failed.
+fn untrusted(caller: Caller, fault: &rustls::Error, place: &str) -> Error {
+    if caller.manner == Manner::Mosquitto {
+        return Error::new(Kind::Failed, "Unable to connect (A TLS error occurred).")
+            .without_prefix();
+    }
+    let error = Error::new(
+        Kind::Tls,
+        format!("cannot connect to {place}: TLS: {fault}"),
+    );
+    match fault {
+        rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
+            error.hint("--cafile FILE, with the certificate that signed the broker's")
+        }
+        rustls::Error::InvalidMessage(_) => error.hint("does the broker speak TLS on this port?"),
+        _ => error,
     }
 }
 

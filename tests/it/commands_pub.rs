@@ -5,7 +5,8 @@ use mqttx::mqtt::property::{Properties, PropertiesBuf, PropertyId, Value};
 use mqttx::mqtt::publish::Publish;
 use mqttx::mqtt::{Packet, PacketType, Reason, Version};
 
-use crate::support::programs::{Left, Links, Program, free_port};
+use crate::support::peers::free_port;
+use crate::support::programs::{Left, Links, Program};
 use crate::support::scripted_broker::{Peer, Script, ScriptedBroker};
 
 fn publish(peer: &mut Peer, version: Version) -> (String, Vec<u8>, u16) {

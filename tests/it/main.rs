@@ -14,6 +14,8 @@ mod codec_differential;
 mod codec_roundtrip;
 mod commands_bench;
 #[cfg(unix)]
+mod commands_live;
+#[cfg(unix)]
 mod commands_pub;
 #[cfg(unix)]
 mod commands_rr;

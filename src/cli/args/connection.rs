@@ -33,7 +33,7 @@ pub struct Connection {
     #[arg(short = 'A', long, value_name = "ADDRESS")]
     pub bind_address: Option<String>,
 
-    /// Connect through a SOCKS5 proxy: socks5h://[user[:password]@]host[:port]
+    /// Connect through a proxy: socks5h://[user[:password]@]host[:port], or http://…
     #[arg(long, value_name = "URL", value_parser = parse_proxy)]
     pub proxy: Option<Proxy>,
 

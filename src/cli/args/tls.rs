@@ -83,6 +83,22 @@ impl Tls {
         !self.no_tls && (self.moves_port() || self.tls_use_os_certs || port == 8883)
     }
 
+    /// An option that speaks of TLS while nothing asks for it.
+    pub fn idle(&self) -> Option<&'static str> {
+        [
+            (self.cert.is_some(), "--cert"),
+            (self.ciphers.is_some(), "--ciphers"),
+            (self.tls_version.is_some(), "--tls-version"),
+            (self.tls_alpn.is_some(), "--tls-alpn"),
+            (self.insecure, "--insecure"),
+            (self.tls_keylog.is_some(), "--tls-keylog"),
+            (self.tls_engine.is_some(), "--tls-engine"),
+            (self.psk_identity.is_some(), "--psk-identity"),
+        ]
+        .into_iter()
+        .find_map(|(is_given, name)| is_given.then_some(name))
+    }
+
     /// The relations between the options, in the order mosquitto's clients check them.
     pub(crate) fn conflict(&self) -> Option<&'static str> {
         if self.cert.is_some() != self.key.is_some() {

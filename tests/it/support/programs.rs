@@ -1,8 +1,7 @@
 //! Programs run to their end, ours and mosquitto's: words in; stdout, stderr and status out.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -238,77 +237,4 @@ impl Links {
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
-}
-
-/// Debian's broker, on a port of its own.
-pub(crate) struct Mosquitto {
-    child: Child,
-    pub(crate) port: u16,
-    _folder: tempfile::TempDir,
-}
-
-impl Mosquitto {
-    /// None when it is not installed. `more` are lines of its configuration.
-    pub(crate) fn start(more: &str) -> Option<Self> {
-        let file = mosquittos("mosquitto")?;
-        let folder = tempfile::tempdir().unwrap();
-        // A port that is free now may be taken a moment later; then the next one is tried.
-        for _ in 0..20 {
-            let port = free_port();
-            let text = format!("listener {port} 127.0.0.1\nallow_anonymous true\n{more}\n");
-            let conf = folder.path().join("mosquitto.conf");
-            std::fs::write(&conf, text).unwrap();
-            let words = [OsString::from("-c"), conf.into()];
-            let mut child = Command::new(&file)
-                .args(words)
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            if answers(port, &mut child) {
-                return Some(Self {
-                    child,
-                    port,
-                    _folder: folder,
-                });
-            }
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-        panic!("mosquitto does not start");
-    }
-
-    /// Ends it as a power cut would.
-    pub(crate) fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Drop for Mosquitto {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
-
-fn answers(port: u16, child: &mut Child) -> bool {
-    let start = Instant::now();
-    while start.elapsed() < PATIENCE {
-        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return child.try_wait().unwrap().is_none();
-        }
-        if child.try_wait().unwrap().is_some() {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    false
 }
