@@ -2,9 +2,7 @@
 //! every QoS, every version.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
@@ -33,17 +31,18 @@ impl Live {
         let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         fs::write(path("cert.pem"), params.signed_by(&key, &ca).unwrap().pem()).unwrap();
         fs::write(path("key.pem"), key.serialize_pem()).unwrap();
-        let (port, websocket, tls) = (quiet_port(), quiet_port(), quiet_port());
-        let lines = format!(
-            "listener {websocket} 127.0.0.1\nprotocol websockets\n\
-             listener {tls} 127.0.0.1\ncertfile {}\nkeyfile {}\n\
-             listener 0 {}\n\
-             listener {port} 127.0.0.1\nmax_queued_messages 0\nlog_dest none\n",
-            path("cert.pem"),
-            path("key.pem"),
-            path("socket"),
-        );
-        let Some(broker) = peers::mosquitto(folder.path(), &lines, port) else {
+        let lines = |[websocket, tls, port]: [u16; 3]| {
+            format!(
+                "listener {websocket} 127.0.0.1\nprotocol websockets\n\
+                 listener {tls} 127.0.0.1\ncertfile {}\nkeyfile {}\n\
+                 listener 0 {}\n\
+                 listener {port} 127.0.0.1\nmax_queued_messages 0\nlog_dest none\n",
+                path("cert.pem"),
+                path("key.pem"),
+                path("socket"),
+            )
+        };
+        let Some((broker, [websocket, tls, port])) = peers::mosquitto(folder.path(), lines) else {
             skipped(1, "mosquitto is not installed");
             return None;
         };
@@ -86,19 +85,6 @@ impl Live {
         let mut running = Program::mqttx().words("sub -d").words(words).start();
         running.wait_for_out("Subscribed ");
         running
-    }
-}
-
-/// A free port below those the system gives to connections, so that none is taken before mosquitto
-/// listens on it.
-fn quiet_port() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    loop {
-        let number = std::process::id() * 40 + NEXT.fetch_add(1, Ordering::Relaxed);
-        let port = 20_000 + (number % 12_000) as u16;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
     }
 }
 

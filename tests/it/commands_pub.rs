@@ -1,11 +1,12 @@
 //! `mqttx pub` as a program: what it says to a broker, to a person, and to the shell.
 
+use std::net::TcpListener;
+
 use mqttx::mqtt::ack::put_ack;
 use mqttx::mqtt::property::{Properties, PropertiesBuf, PropertyId, Value};
 use mqttx::mqtt::publish::Publish;
 use mqttx::mqtt::{Packet, PacketType, Reason, Version};
 
-use crate::support::peers::free_port;
 use crate::support::programs::{Left, Links, Program};
 use crate::support::scripted_broker::{Peer, Script, ScriptedBroker};
 
@@ -214,7 +215,10 @@ fn a_client_the_broker_refuses() {
 
 #[test]
 fn nobody_listens() {
-    let port = free_port().to_string();
+    // Bound and dropped: nobody else is likely to listen there in the same moment.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    drop(listener);
     let left = Program::mqttx()
         .words("pub -h 127.0.0.1 -t t -m x -p")
         .args([&port])
