@@ -251,6 +251,10 @@ impl World for Core {
         self.settle()
     }
 
+    fn reset(&mut self, connection: usize) -> Result<(), String> {
+        self.cut(connection)
+    }
+
     fn pass(&mut self, time: Duration) -> Result<(), String> {
         let until = self.now + time;
         while let Some(due) = self.workers.iter().filter_map(Broker::next_deadline).min() {

@@ -201,6 +201,11 @@ impl Run<'_> {
                 let connection = self.peers[at].connection;
                 self.world.cut(connection)?;
             }
+            "reset" => {
+                self.story.push(format!("{name} resets the connection"));
+                let connection = self.peers[at].connection;
+                self.world.reset(connection)?;
+            }
             "ping" => {
                 self.send_packet(at, "pingreq", &Args::default())?;
                 self.expect_reply(at, "pingresp", &Args::default())?;

@@ -86,6 +86,7 @@ pub(crate) const VERBS: &[&str] = &[
     "receive",
     "disconnect",
     "drop",
+    "reset",
     "ping",
     "received",
 ];

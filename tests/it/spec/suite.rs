@@ -134,7 +134,12 @@ pub(crate) fn run_all<W: World>(
                     let outcome = item.run(&world, &namespace);
                     let mut report = report.lock().unwrap();
                     match outcome {
-                        Outcome::Passed => report.passed.push(item.name()),
+                        Outcome::Passed => {
+                            if item.case.open.is_some() {
+                                println!("no longer open: {}", item.name());
+                            }
+                            report.passed.push(item.name());
+                        }
                         Outcome::Skipped(why) => {
                             report.skipped.push(format!("{}: {why}", item.name()));
                         }

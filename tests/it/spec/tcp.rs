@@ -24,7 +24,8 @@ pub(crate) struct Tcp {
 }
 
 struct Connection {
-    stream: TcpStream,
+    /// None once it was reset.
+    stream: Option<TcpStream>,
     buffer: Vec<u8>,
     ended: bool,
 }
@@ -56,7 +57,7 @@ impl World for Tcp {
             .set_write_timeout(patience)
             .map_err(|e| e.to_string())?;
         self.connections.push(Connection {
-            stream,
+            stream: Some(stream),
             buffer: Vec::new(),
             ended: false,
         });
@@ -65,7 +66,9 @@ impl World for Tcp {
 
     fn send(&mut self, connection: usize, bytes: &[u8]) -> Result<(), String> {
         // A broker that has already closed shows it to the next read: that is where scripts look.
-        let _ = self.connections[connection].stream.write_all(bytes);
+        if let Some(stream) = &mut self.connections[connection].stream {
+            let _ = stream.write_all(bytes);
+        }
         Ok(())
     }
 
@@ -77,7 +80,9 @@ impl World for Tcp {
         // Half a close, then the broker's half: after this it surely knows.
         let patience = self.patience();
         let connection = &mut self.connections[connection];
-        let _ = connection.stream.shutdown(Shutdown::Write);
+        if let Some(stream) = &connection.stream {
+            let _ = stream.shutdown(Shutdown::Write);
+        }
         let until = Instant::now() + patience;
         while !connection.ended {
             connection.next(Duration::from_millis(100))?;
@@ -86,6 +91,20 @@ impl World for Tcp {
             }
         }
         Ok(())
+    }
+
+    fn reset(&mut self, connection: usize) -> Result<(), String> {
+        let connection = &mut self.connections[connection];
+        connection.ended = true;
+        connection.buffer.clear();
+        let Some(stream) = connection.stream.take() else {
+            return Ok(());
+        };
+        // Closed without lingering, TCP sends RST instead of FIN.
+        let socket = socket2::SockRef::from(&stream);
+        socket
+            .set_linger(Some(Duration::ZERO))
+            .map_err(|e| e.to_string())
     }
 
     fn pass(&mut self, time: Duration) -> Result<(), String> {
@@ -130,10 +149,11 @@ impl Connection {
             if left.is_zero() {
                 return Ok(Event::Quiet);
             }
-            self.stream
+            let stream = self.stream.as_mut().ok_or("the connection was reset")?;
+            stream
                 .set_read_timeout(Some(left))
                 .map_err(|e| e.to_string())?;
-            match self.stream.read(&mut chunk) {
+            match stream.read(&mut chunk) {
                 Ok(0) => self.ended = true,
                 Ok(n) => self.buffer.extend(&chunk[..n]),
                 Err(e) => match e.kind() {

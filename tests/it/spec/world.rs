@@ -22,6 +22,8 @@ pub(crate) trait World {
     fn next(&mut self, connection: usize, patience: Duration) -> Result<Event, String>;
     /// The client's network goes away without a word.
     fn cut(&mut self, connection: usize) -> Result<(), String>;
+    /// The client's end is torn down, unread bytes and all.
+    fn reset(&mut self, connection: usize) -> Result<(), String>;
     /// Lets time pass; `Err` says why this world cannot.
     fn pass(&mut self, time: Duration) -> Result<(), String>;
     /// How long to wait for what must come, and for what must not.
