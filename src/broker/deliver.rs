@@ -16,7 +16,8 @@ use crate::mqtt::PacketId;
 use crate::mqtt::QoS;
 use crate::mqtt::message::Message;
 
-/// Payloads in memory of their own from this size on are shared with all outboxes instead of copied into each.
+/// Payloads in memory of their own from this size on are shared with all outboxes instead of copied
+/// into each.
 const SHARE_FROM: usize = 4_096;
 
 /// Who gets a message, and with which marks.

@@ -74,23 +74,10 @@ impl Broker {
     ) -> Receipt {
         let mut used = 0;
         let next = loop {
-            let limits = &self.config.limits;
-            let place = self.connections.get_mut(id.slot as usize);
-            let Some(connection) = place.filter(|connection| connection.id == id) else {
-                break Next::Stop;
+            let size_max = match self.size_max(id) {
+                Ok(size_max) => size_max,
+                Err(next) => break next,
             };
-            let size_max = match connection.phase {
-                Phase::Waiting => limits.connect_size_max,
-                Phase::Open(_) => limits.packet_size_max,
-                // Neither reads on before a verdict, so that nobody fills memory unasked.
-                Phase::Asking(_) => break Next::Wait,
-                Phase::Closing => break Next::Stop,
-            };
-            if connection.answered > limits.outbox_bytes_max {
-                // Whoever asks without reading the answers fills the memory of others.
-                connection.unheard = true;
-                break Next::Wait;
-            }
             let rest = &bytes[used..];
             let head = match frame::scan(rest, size_max) {
                 Ok(Scan::More) => break Next::Read(0),
@@ -139,6 +126,28 @@ impl Broker {
             self.heard(id, now);
         }
         Receipt { used, next }
+    }
+
+    /// The largest packet this connection may send now, or what to do in place of reading one.
+    fn size_max(&mut self, id: ConnectionId) -> Result<usize, Next> {
+        let limits = &self.config.limits;
+        let place = self.connections.get_mut(id.slot as usize);
+        let Some(connection) = place.filter(|connection| connection.id == id) else {
+            return Err(Next::Stop);
+        };
+        let size_max = match connection.phase {
+            Phase::Waiting => limits.connect_size_max,
+            Phase::Open(_) => limits.packet_size_max,
+            // Neither reads on before a verdict, so that nobody fills memory unasked.
+            Phase::Asking(_) => return Err(Next::Wait),
+            Phase::Closing => return Err(Next::Stop),
+        };
+        if connection.answered > limits.outbox_bytes_max {
+            // Whoever asks without reading the answers fills the memory of others.
+            connection.unheard = true;
+            return Err(Next::Wait);
+        }
+        Ok(size_max)
     }
 
     /// Something came that counts as a sign of life (§3.1.2.10): a whole packet, or a part of one

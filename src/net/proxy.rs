@@ -151,10 +151,12 @@ async fn socks5_greet(stream: &mut TcpStream, login: Option<&Login>) -> io::Resu
         ([5, _], Some(_)) => return Err(refused("SOCKS5 proxy: no login that we know")),
         _ => return Err(refused("this is no SOCKS5 proxy")),
     };
-    let mut words = vec![1, user_name.len() as u8];
-    words.extend_from_slice(user_name);
-    words.push(password.len() as u8);
-    words.extend_from_slice(password);
+    let mut words = vec![1];
+    for word in [user_name, password] {
+        let len = u8::try_from(word.len());
+        words.push(len.map_err(|_| refused("this login is too long for SOCKS5"))?);
+        words.extend_from_slice(word);
+    }
     stream.write_all(&words).await?;
     stream.read_exact(&mut answer).await?;
     if answer[1] != 0 {
