@@ -21,6 +21,7 @@ const LEFT: f64 = 76.0;
 const RIGHT: f64 = 160.0;
 const TOP: f64 = 52.0;
 const BOTTOM: f64 = 58.0;
+const GRID: &str = "stroke=\"#dddddd\"";
 /// Told apart also by people who do not see red and green.
 const COLOURS: [&str; 6] = [
     "#0072b2", "#d55e00", "#555555", "#009e73", "#cc79a7", "#e69f00",
@@ -96,7 +97,7 @@ impl Chart<'_> {
         );
         for value in x.ticks() {
             let at = x.at(value);
-            grid(&mut out, (at, HEIGHT - BOTTOM), (at, TOP));
+            stroke(&mut out, (at, HEIGHT - BOTTOM), (at, TOP), GRID);
             text(
                 &mut out,
                 (at, HEIGHT - BOTTOM + 18.0),
@@ -107,7 +108,7 @@ impl Chart<'_> {
         }
         for value in y.ticks() {
             let at = y.at(value);
-            grid(&mut out, (LEFT, at), (WIDTH - RIGHT, at));
+            stroke(&mut out, (LEFT, at), (WIDTH - RIGHT, at), GRID);
             text(
                 &mut out,
                 (LEFT - 8.0, at + 4.5),
@@ -125,23 +126,24 @@ impl Chart<'_> {
         let mut names: Vec<(f64, usize)> = Vec::new();
         for (at, line) in self.lines.iter().enumerate() {
             let colour = COLOURS[at % COLOURS.len()];
-            let path: Vec<String> = line
+            let spots: Vec<(f64, f64)> = line
                 .points
                 .iter()
-                .map(|point| format!("{:.1},{:.1}", x.at(point.0), y.at(point.1)))
+                .map(|point| (x.at(point.0), y.at(point.1)))
                 .collect();
-            let _ = writeln!(
-                out,
-                "<path d=\"M{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2.2\"/>",
-                path.join(" L")
-            );
-            for spot in &path {
-                if let Some((across, up)) = spot.split_once(',') {
-                    let _ = writeln!(
-                        out,
-                        "<circle cx=\"{across}\" cy=\"{up}\" r=\"3.6\" fill=\"{colour}\"/>"
-                    );
-                }
+            for pair in spots.windows(2) {
+                stroke(
+                    out,
+                    pair[0],
+                    pair[1],
+                    &format!("stroke=\"{colour}\" stroke-width=\"2.2\""),
+                );
+            }
+            for (across, up) in spots {
+                let _ = writeln!(
+                    out,
+                    "<circle cx=\"{across:.1}\" cy=\"{up:.1}\" r=\"3.6\" fill=\"{colour}\"/>"
+                );
             }
             if let Some(last) = line.points.last() {
                 names.push((y.at(last.1), at));
@@ -171,10 +173,10 @@ impl Chart<'_> {
     }
 }
 
-fn grid(out: &mut String, from: (f64, f64), to: (f64, f64)) {
+fn stroke(out: &mut String, from: (f64, f64), to: (f64, f64), style: &str) {
     let _ = writeln!(
         out,
-        "<line x1=\"{:.1}\" y1=\"{:.1}\" x2=\"{:.1}\" y2=\"{:.1}\" stroke=\"#dddddd\"/>",
+        "<line x1=\"{:.1}\" y1=\"{:.1}\" x2=\"{:.1}\" y2=\"{:.1}\" {style}/>",
         from.0, from.1, to.0, to.1
     );
 }
