@@ -148,7 +148,7 @@ fn walk(clean: &mut Clean, words: &[OsString]) -> Result<Option<Lexed>, Error> {
                     Some(value) => value.as_os_str(),
                     None => {
                         at += 1;
-                        words.get(at).ok_or_else(|| Error::usage(row.missing()))?
+                        words.get(at).ok_or_else(|| missing(clean.caller, row))?
                     }
                 };
                 take(clean, row, value).map_err(Error::usage)?;
@@ -158,6 +158,16 @@ fn walk(clean: &mut Clean, words: &[OsString]) -> Result<Option<Lexed>, Error> {
         at += 1;
     }
     Ok(None)
+}
+
+/// The value is missing. Whoever types a lone `-h` most likely wants help.
+fn missing(caller: Caller, row: &Row) -> Error {
+    let error = Error::usage(row.missing());
+    if row.short == "-h" {
+        error.hint(format!("{} --help", caller.name()))
+    } else {
+        error
+    }
 }
 
 /// The row a word names; for `--name=value`, the value too.

@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
 use crate::support::peers;
-use crate::support::peers::Peer;
+use crate::support::peers::{Mqttx, Peer};
 use crate::support::programs::{Links, Program, Running, mosquittos, skipped};
 
-/// mosquitto with a listener of each kind.
+/// mosquitto with a listener of each kind, and our own broker.
 struct Live {
     _broker: Peer,
+    ours: Mqttx,
     folder: tempfile::TempDir,
     port: u16,
     websocket: u16,
@@ -46,8 +47,10 @@ impl Live {
             skipped(1, "mosquitto is not installed");
             return None;
         };
+        let ours = Mqttx::start(folder.path());
         Some(Self {
             _broker: broker,
+            ours,
             folder,
             port,
             websocket,
@@ -63,11 +66,17 @@ impl Live {
         format!("-h 127.0.0.1 -p {}", self.port)
     }
 
-    /// Words for each way to this broker.
+    /// Words for each broker, by TCP.
+    fn brokers(&self) -> [String; 2] {
+        [self.tcp(), format!("-h 127.0.0.1 -p {}", self.ours.port)]
+    }
+
+    /// Words for each way to mosquitto, and for our own broker.
     fn ways(&self) -> Vec<String> {
         let (ca, socket) = (self.path("ca.pem"), self.path("socket"));
         vec![
             self.tcp(),
+            format!("-h 127.0.0.1 -p {}", self.ours.port),
             format!("--unix {}", socket.display()),
             format!("-p 0 -h {}", socket.display()),
             format!("--ws -h 127.0.0.1 -p {}", self.websocket),
@@ -139,29 +148,31 @@ fn with_mosquittos_clients_in_both_directions() {
     else {
         return skipped(9, "mosquitto's clients are not installed");
     };
-    let way = live.tcp();
-    let ready = format!("pub {way} -t ready -m ready -r");
-    assert_eq!(Program::mqttx().words(&ready).run().status, 0);
-    for version in ["31", "311", "5"] {
-        for qos in 0..3 {
-            let words = format!("{way} -V {version} -q {qos} -F %p|%q|%l -t x");
-            let ours = live.subscriber(&format!("{words} -C 1"));
-            // mosquitto_sub tells nothing in time but messages, so one is waiting for it.
-            let words = format!("{words} -t ready -C 2");
-            let mut theirs = Program::new(&theirs_sub).words(&words).start();
-            theirs.wait_for_out("ready|0|5\n");
-            let mine = format!("pub {way} -V {version} -q {qos} -t x -m m{version}{qos}");
-            let expected = format!("m{version}{qos}|{qos}|{}", 2 + version.len());
-            if qos == 1 {
-                assert_eq!(Program::mqttx().words(&mine).run().status, 0);
-            } else {
-                let words = mine.trim_start_matches("pub ");
-                assert_eq!(Program::new(&theirs_pub).words(words).run().status, 0);
-            }
-            for (left, before) in [(ours.end(), None), (theirs.end(), Some("ready|0|5"))] {
-                assert_eq!(left.status, 0, "{left:?}");
-                let expected: Vec<&str> = before.into_iter().chain([expected.as_str()]).collect();
-                assert_eq!(messages(&left.out()), expected, "{version} {qos}");
+    for way in live.brokers() {
+        let ready = format!("pub {way} -t ready -m ready -r");
+        assert_eq!(Program::mqttx().words(&ready).run().status, 0);
+        for version in ["31", "311", "5"] {
+            for qos in 0..3 {
+                let words = format!("{way} -V {version} -q {qos} -F %p|%q|%l -t x");
+                let ours = live.subscriber(&format!("{words} -C 1"));
+                // mosquitto_sub tells nothing in time but messages, so one is waiting for it.
+                let words = format!("{words} -t ready -C 2");
+                let mut theirs = Program::new(&theirs_sub).words(&words).start();
+                theirs.wait_for_out("ready|0|5\n");
+                let mine = format!("pub {way} -V {version} -q {qos} -t x -m m{version}{qos}");
+                let expected = format!("m{version}{qos}|{qos}|{}", 2 + version.len());
+                if qos == 1 {
+                    assert_eq!(Program::mqttx().words(&mine).run().status, 0);
+                } else {
+                    let words = mine.trim_start_matches("pub ");
+                    assert_eq!(Program::new(&theirs_pub).words(words).run().status, 0);
+                }
+                for (left, before) in [(ours.end(), None), (theirs.end(), Some("ready|0|5"))] {
+                    assert_eq!(left.status, 0, "{left:?}");
+                    let expected: Vec<&str> =
+                        before.into_iter().chain([expected.as_str()]).collect();
+                    assert_eq!(messages(&left.out()), expected, "{version} {qos}");
+                }
             }
         }
     }
@@ -170,92 +181,97 @@ fn with_mosquittos_clients_in_both_directions() {
 #[test]
 fn a_session_waits_for_its_client() {
     let Some(live) = Live::start() else { return };
-    let way = live.tcp();
-    let words = format!("sub {way} -c -i waiter -t kept -q 1");
-    let left = Program::mqttx().words(&words).words("-E").run();
-    assert_eq!((left.status, left.err().as_str()), (0, ""));
-    for text in ["one", "two"] {
-        let publish = format!("pub {way} -t kept -q 1 -m {text}");
-        assert_eq!(Program::mqttx().words(&publish).run().status, 0);
+    for way in live.brokers() {
+        let words = format!("sub {way} -c -i waiter -t kept -q 1");
+        let left = Program::mqttx().words(&words).words("-E").run();
+        assert_eq!((left.status, left.err().as_str()), (0, ""));
+        for text in ["one", "two"] {
+            let publish = format!("pub {way} -t kept -q 1 -m {text}");
+            assert_eq!(Program::mqttx().words(&publish).run().status, 0);
+        }
+        let left = Program::mqttx().words(&words).words("-C 2").run();
+        assert_eq!(
+            (left.status, left.out().as_str()),
+            (0, "one\ntwo\n"),
+            "{left:?}"
+        );
     }
-    let left = Program::mqttx().words(&words).words("-C 2").run();
-    assert_eq!(
-        (left.status, left.out().as_str()),
-        (0, "one\ntwo\n"),
-        "{left:?}"
-    );
 }
 
 #[test]
 fn a_will_speaks_for_a_client_that_is_gone() {
     let Some(live) = Live::start() else { return };
-    let way = live.tcp();
-    let heir = live.subscriber(&format!("{way} -t will -C 1 -v"));
-    let dying = live.subscriber(&format!(
-        "{way} -t nothing --will-topic will --will-payload farewell --will-qos 1"
-    ));
-    drop(dying);
-    let left = heir.end();
-    assert_eq!(messages(&left.out()), ["will farewell"], "{left:?}");
+    for way in live.brokers() {
+        let heir = live.subscriber(&format!("{way} -t will -C 1 -v"));
+        let dying = live.subscriber(&format!(
+            "{way} -t nothing --will-topic will --will-payload farewell --will-qos 1"
+        ));
+        drop(dying);
+        let left = heir.end();
+        assert_eq!(messages(&left.out()), ["will farewell"], "{left:?}");
+    }
 }
 
 #[test]
 fn a_retained_message_is_kept_told_and_cleared() {
     let Some(live) = Live::start() else { return };
-    let way = live.tcp();
-    let publish = format!("pub {way} -t keep -m me -r");
-    assert_eq!(Program::mqttx().words(&publish).run().status, 0);
-    let words = format!("sub {way} -t keep -C 1 -F %p:%r --remove-retained");
-    let left = Program::mqttx().words(&words).run();
-    assert_eq!(
-        (left.status, left.out().as_str()),
-        (0, "me:1\n"),
-        "{left:?}"
-    );
-    let left = Program::mqttx().words(&words).words("-W 1").run();
-    assert_eq!((left.status, left.out().as_str()), (27, ""), "{left:?}");
+    for way in live.brokers() {
+        let publish = format!("pub {way} -t keep -m me -r");
+        assert_eq!(Program::mqttx().words(&publish).run().status, 0);
+        let words = format!("sub {way} -t keep -C 1 -F %p:%r --remove-retained");
+        let left = Program::mqttx().words(&words).run();
+        assert_eq!(
+            (left.status, left.out().as_str()),
+            (0, "me:1\n"),
+            "{left:?}"
+        );
+        let left = Program::mqttx().words(&words).words("-W 1").run();
+        assert_eq!((left.status, left.out().as_str()), (27, ""), "{left:?}");
+    }
 }
 
 #[test]
 fn a_request_and_its_response() {
     let Some(live) = Live::start() else { return };
-    let way = live.tcp();
-    let server = live.subscriber(&format!("{way} -V 5 -t ask -C 1 -F %p->%R"));
-    let mut client = Program::mqttx()
-        .words(&format!("rr {way} -d -t ask -e answer -m ping -q 1"))
-        .start();
-    client.wait_for_out("PUBACK");
-    assert_eq!(messages(&server.end().out()), ["ping->answer"]);
-    assert_eq!(
-        Program::mqttx()
-            .words(&format!("pub {way} -t answer -m pong"))
-            .run()
-            .status,
-        0
-    );
-    let left = client.end();
-    assert_eq!(left.status, 0, "{left:?}");
-    assert_eq!(messages(&left.out()), ["pong"]);
+    for way in live.brokers() {
+        let server = live.subscriber(&format!("{way} -V 5 -t ask -C 1 -F %p->%R"));
+        let mut client = Program::mqttx()
+            .words(&format!("rr {way} -d -t ask -e answer -m ping -q 1"))
+            .start();
+        client.wait_for_out("PUBACK");
+        assert_eq!(messages(&server.end().out()), ["ping->answer"]);
+        assert_eq!(
+            Program::mqttx()
+                .words(&format!("pub {way} -t answer -m pong"))
+                .run()
+                .status,
+            0
+        );
+        let left = client.end();
+        assert_eq!(left.status, 0, "{left:?}");
+        assert_eq!(messages(&left.out()), ["pong"]);
+    }
 }
 
 #[test]
 fn twenty_thousand_lines_arrive_once_at_qos_2() {
     let Some(live) = Live::start() else { return };
-    let way = live.tcp();
-    let lines: String = (0..20_000)
-        .map(|number| format!("line {number}\n"))
-        .collect();
-    let subscriber = Program::mqttx()
-        .words(&format!("sub {way} -t lines -q 2 -C 20000 -d"))
-        .start();
-    let mut subscriber = subscriber;
-    subscriber.wait_for_out("Subscribed ");
-    let left = Program::mqttx()
-        .words(&format!("pub {way} -t lines -l -q 2"))
-        .input(lines.clone())
-        .run();
-    assert_eq!((left.status, left.err().as_str()), (0, ""));
-    let left = subscriber.end();
-    assert_eq!(left.status, 0);
-    assert_eq!(messages(&left.out()).join("\n") + "\n", lines);
+    for way in live.brokers() {
+        let lines: String = (0..20_000)
+            .map(|number| format!("line {number}\n"))
+            .collect();
+        let subscriber = Program::mqttx()
+            .words(&format!("sub {way} -t lines -q 2 -C 20000 -d"))
+            .start();
+        let mut subscriber = subscriber;
+        subscriber.wait_for_out("Subscribed ");
+        let left = Program::mqttx()
+            .words(&format!("pub {way} -t lines -l -q 2"))
+            .input(lines.clone())
+            .run();
+        assert_eq!((left.status, left.err().as_str()), (0, ""));
+        let left = subscriber.end();
+        assert_eq!(left.status, 0);
+        assert_eq!(messages(&left.out()).join("\n") + "\n", lines);
+    }
 }

@@ -64,6 +64,8 @@ enum Rule {
     Json,
     /// mosquitto_rr just closes; a Will would be published. mqttx says good-bye.
     Goodbye,
+    /// mosquitto_rr closes while its DISCONNECT is on the way, which arrives at times.
+    GoodbyeAtTimes,
     /// A QoS 2 message is printed when it came, not when its handshake ended.
     PrintedEarly,
     /// `%x` of 2.1 cuts by bytes, not by digits.
@@ -283,6 +285,10 @@ fn apply(rule: Rule, seen: &mut Seen, row: &Row) {
                 out.push_str("Client c sending DISCONNECT\n");
             }
         }
+        Rule::GoodbyeAtTimes => {
+            seen.frames.retain(|frame| *frame != [0xe0, 0]);
+            seen.frames.push(vec![0xe0, 0]);
+        }
         Rule::PrintedEarly => {
             let lines: Vec<&str> = out.lines().filter(|line| *line != "a/b one").collect();
             out = lines.join("\n") + "\n";
@@ -321,7 +327,7 @@ fn compare(rows: &[Row]) {
             let before = expected.clone();
             apply(*rule, &mut expected, row);
             assert!(
-                before != expected,
+                before != expected || *rule == Rule::GoodbyeAtTimes,
                 "{rule:?} turns nothing: {} {}",
                 row.program,
                 row.words
@@ -345,15 +351,15 @@ fn compare(rows: &[Row]) {
 
 #[test]
 fn mosquitto_pub() {
-    compare(&rows::publishing());
+    compare(rows::PUBLISHING);
 }
 
 #[test]
 fn mosquitto_sub() {
-    compare(&rows::subscribing());
+    compare(rows::SUBSCRIBING);
 }
 
 #[test]
 fn mosquitto_rr() {
-    compare(&rows::requesting());
+    compare(rows::REQUESTING);
 }
