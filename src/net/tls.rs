@@ -4,6 +4,7 @@
 //! as many connections as there are. OpenSSL's cipher names are known here, its cipher strings are
 //! not a language we speak beyond that.
 
+mod key;
 mod trust;
 
 use std::fmt;
@@ -13,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, KeyLog, SupportedProtocolVersion, version};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -70,6 +71,8 @@ pub enum TlsFault {
     Content(PathBuf, &'static str),
     /// The key needs a password.
     EncryptedKey(PathBuf),
+    /// That was not the password.
+    KeyPassword(PathBuf),
     /// No such cipher suite here.
     Cipher(String),
     /// Only one of certificate and key.
@@ -85,11 +88,12 @@ impl fmt::Display for TlsFault {
         match self {
             Self::File(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Content(path, what) => write!(f, "{}: {what}", path.display()),
-            Self::EncryptedKey(path) => write!(
-                f,
-                "{}: this key is encrypted; decrypt it first: openssl pkey -in KEY -out PLAIN",
-                path.display()
-            ),
+            Self::EncryptedKey(path) => {
+                write!(f, "{}: this key is locked with a password", path.display())
+            }
+            Self::KeyPassword(path) => {
+                write!(f, "{}: wrong password for this key", path.display())
+            }
             Self::Cipher(name) => write!(f, "no cipher suite of that name: {name}"),
             Self::CertWithoutKey => f.write_str("a certificate and its key belong together"),
             Self::NoOsRoots => f.write_str("the operating system has no certificates to trust"),
@@ -109,6 +113,15 @@ impl From<rustls::Error> for TlsFault {
 impl Tls {
     /// Reads the files and puts the configuration together.
     pub fn new(options: &TlsOptions) -> Result<Self, TlsFault> {
+        Self::unlocked(options, None)
+    }
+
+    /// The same with the password of the key; ask for one after [`TlsFault::EncryptedKey`].
+    pub fn with_key_password(options: &TlsOptions, password: &[u8]) -> Result<Self, TlsFault> {
+        Self::unlocked(options, Some(password))
+    }
+
+    fn unlocked(options: &TlsOptions, password: Option<&[u8]>) -> Result<Self, TlsFault> {
         let mut provider = ring::default_provider();
         if let Some(names) = &options.ciphers {
             choose_ciphers(&mut provider, names)?;
@@ -126,9 +139,8 @@ impl Tls {
             .dangerous()
             .with_custom_certificate_verifier(verifier);
         let mut config = match (&options.cert, &options.key) {
-            (Some(cert), Some(key)) => {
-                builder.with_client_auth_cert(certificates(cert)?, private_key(key)?)?
-            }
+            (Some(cert), Some(key)) => builder
+                .with_client_auth_cert(certificates(cert)?, key::private_key(key, password)?)?,
             (None, None) => builder.with_no_client_auth(),
             _ => return Err(TlsFault::CertWithoutKey),
         };
@@ -270,21 +282,6 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
             "a certificate that cannot be read",
         )),
     }
-}
-
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsFault> {
-    let bytes = fs::read(path).map_err(|error| TlsFault::File(path.to_owned(), error))?;
-    let holds = |words: &[u8]| bytes.windows(words.len()).any(|window| window == words);
-    if holds(b"BEGIN ENCRYPTED PRIVATE KEY") || holds(b"Proc-Type: 4,ENCRYPTED") {
-        return Err(TlsFault::EncryptedKey(path.to_owned()));
-    }
-    PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| {
-        let what = match error {
-            pem::Error::NoItemsFound => "no private key in this file",
-            _ => "a private key that cannot be read",
-        };
-        TlsFault::Content(path.to_owned(), what)
-    })
 }
 
 /// Secrets in the format of NSS, which Wireshark reads.
