@@ -64,7 +64,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__bench)
-            opts="-h -p -A -u -P -V -k -q -t -s --help --host --port --bind-address --username --pw --protocol-version --keepalive --yes --qos --pubs --subs --topics --topic --payload --rate --max --arrival --window --inflight --duration --warmup --drain --runs --threads --seed --json --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls pubsub pairs fanin fanout shared pub"
+            opts="-h -p -A -u -P -V -k -q -t -s --help --host --port --bind-address --username --pw --protocol-version --keepalive --yes --qos --pubs --subs --topics --topic --payload --rate --steps --find-max --max --arrival --window --inflight --duration --warmup --drain --runs --threads --seed --json --csv --markdown --junit --hdr --threshold --baseline --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls pubsub pairs fanin fanout shared pub"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -166,6 +166,14 @@ _mqttx() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --steps)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --find-max)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --arrival)
                     COMPREPLY=($(compgen -W "uniform poisson" -- "${cur}"))
                     return 0
@@ -203,6 +211,30 @@ _mqttx() {
                     return 0
                     ;;
                 --json)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --csv)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --markdown)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --junit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --hdr)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --threshold)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --baseline)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -231,6 +231,8 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l topics -d 'Topics 
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s t -l topic -d 'Beginning of every topic [default: mqttx-bench/ and a number of this run]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s s -l payload -d 'Bytes of each payload: 64, 4k, or a range 64..1k; verified from 16 on' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l rate -d 'Messages a second in all, sent when they are due whatever the broker does: measures latency' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l steps -d 'Latency against load: this many rates between two, such as 1k..50k:8' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l find-max -d 'The highest rate at which these hold, such as \'e2e.p99<10ms,lost=0\'' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l arrival -d 'When messages are due: evenly, or at random' -r -f -a "uniform\t''
 poisson\t''"
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l window -d 'Undelivered messages a publisher may have on the way, when as fast as possible' -r
@@ -242,6 +244,12 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l runs -d 'Measureme
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l threads -d 'Threads that make the load [default: half of the cores]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l seed -d 'Seed of everything that is left to chance' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l json -d 'Write the whole report as JSON; - is standard output' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l csv -d 'Write one line of figures a measurement as CSV' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l markdown -d 'Write a table and the verdicts as Markdown' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l junit -d 'Write the verdicts as JUnit XML' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l hdr -d 'Write each latency\'s distribution for HdrHistogram\'s plotter, a file a measurement' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l threshold -d 'Fail with 99 unless this holds, repeatable: \'e2e.p99<5ms\', \'lost=0\', \'rate[q1]>=100k\'' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l baseline -d 'An earlier --json, for thresholds such as \'vs.baseline.rate>=95%\' and a comparison' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l cafile -d 'Trust the certificates in this file' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l capath -d 'Trust the certificates in this directory' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l cert -d 'Certificate of this client; needs --key' -r -F

@@ -170,3 +170,139 @@ fn a_table_is_for_people() {
     assert!(quiet.stdout.is_empty());
     assert!(quiet.stderr.is_empty());
 }
+
+/// Coordinated omission: a second in which the broker did nothing is in the latencies, because
+/// messages count from when they were due.
+#[cfg(unix)]
+#[test]
+fn a_stopped_broker_is_late_not_absent() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let broker = Broker::start();
+    let port = broker.port;
+    let words = "--pubs 1 -q 1 --rate 1k --duration 5s --warmup 1s --runs 1 --json -";
+    let running = std::thread::spawn(move || bench(port, words));
+    // In the middle of the measurement.
+    std::thread::sleep(Duration::from_secs(3));
+    let pid = Pid::from_child(&broker.process);
+    kill_process(pid, Signal::STOP).unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    kill_process(pid, Signal::CONT).unwrap();
+    let output = running.join().unwrap();
+    let report = json(&output);
+    assert_eq!(output.status.code(), Some(0), "{report}");
+    let result = &report["results"][0];
+    assert_clean(result);
+    let p99 = result["e2e_us"]["p99"].as_f64().unwrap();
+    assert!(p99 > 800_000.0, "p99 {p99} µs");
+    assert!(result["e2e_us"]["p50"].as_f64().unwrap() < 800_000.0);
+}
+
+#[test]
+fn thresholds_decide_the_exit_status() {
+    let broker = Broker::start();
+    let words = format!("--pubs 1 -q 1 --rate 2k {SHORT}");
+    for (threshold, status) in [
+        ("e2e.p50<60s", 0),
+        ("lost=0", 0),
+        ("e2e.p50<1ns", 99),
+        ("rate[q1]>=1M", 99),
+        // Too few samples for this one.
+        ("e2e.p9999<60s", 99),
+    ] {
+        let output = bench(broker.port, &format!("{words} --threshold {threshold}"));
+        let report = json(&output);
+        assert_eq!(output.status.code(), Some(status), "{threshold}: {report}");
+        assert_eq!(report["thresholds"][0]["ok"], status == 0);
+    }
+}
+
+#[test]
+fn nonsense_is_refused_before_any_load() {
+    // Nobody listens there: whoever tried to connect would say so.
+    for (words, told) in [
+        ("--threshold e2e.p98<5ms", "no metric"),
+        ("--threshold e2e.p99<5", "no value"),
+        ("--max --threshold e2e.p99<5ms", "--rate"),
+        ("-q 0 --threshold ack.p99<5ms", "acknowledgements"),
+        ("-q 0 --threshold rate[q1]>1", "not measured"),
+        ("--threshold vs.baseline.rate>1", "--baseline"),
+        ("--baseline /nonexistent", "cannot read"),
+        ("--find-max nonsense", "is wanted"),
+        ("-s 4 --rate 5", "16 bytes"),
+        ("--topics 99", "99"),
+    ] {
+        let output = bench(1, words);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{words}: {stderr}");
+        assert!(stderr.contains(told), "{words}: {stderr}");
+        assert!(!stderr.contains("cannot connect"), "{words}: {stderr}");
+    }
+}
+
+#[test]
+fn every_format_tells_the_same_run() {
+    let broker = Broker::start();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let words = format!(
+        "--pubs 1 -q 0 --rate 2k --duration 200ms --warmup 50ms --runs 2 --quiet \
+         --json {} --csv {} --markdown {} --junit {} --hdr {} --threshold lost=0",
+        path("run.json"),
+        path("run.csv"),
+        path("run.md"),
+        path("run.xml"),
+        path("run")
+    );
+    let output = bench(broker.port, &words);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    let report: Value = serde_json::from_str(&read("run.json")).unwrap();
+    let sent = report["results"][0]["counts"]["sent"].to_string();
+    let csv = read("run.csv");
+    let lines: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[0].len(), lines[1].len());
+    let column = lines[0].iter().position(|name| *name == "sent").unwrap();
+    assert_eq!(lines[1][column], sent);
+    assert!(read("run.md").contains("✅ `lost=0`"));
+    assert!(read("run.xml").contains("failures=\"0\""));
+    let samples = report["results"][0]["e2e_us"]["n"].to_string();
+    assert!(read("run-0-q0.hgrm").contains(&format!("{samples:>12}]")));
+
+    let compared = Command::new(env!("CARGO_BIN_EXE_mqttx"))
+        .args(["bench", "compare", &path("run.json"), &path("run.json")])
+        .output()
+        .unwrap();
+    let table = String::from_utf8_lossy(&compared.stdout);
+    assert!(table.contains("no difference"), "{table}");
+
+    let relative = format!(
+        "--pubs 1 -q 0 --rate 2k {SHORT} --baseline {} --threshold vs.baseline.rate>=1%",
+        path("run.json")
+    );
+    let output = bench(broker.port, &relative);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+#[test]
+fn steps_and_searches_measure_one_rate_after_the_other() {
+    let broker = Broker::start();
+    let report = json(&bench(
+        broker.port,
+        &format!("--pubs 1 -q 0 --steps 1k..3k:3 {SHORT}"),
+    ));
+    let rates: Vec<&Value> = report["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|result| &result["stage"]["target_rate"])
+        .collect();
+    assert_eq!(rates, [1_000.0, 2_000.0, 3_000.0]);
+    let words = format!("--pubs 1 -q 2 --find-max lost=0,e2e.p50<60s {SHORT}");
+    let report = json(&bench(broker.port, &words));
+    assert_eq!(report["found"][0]["qos"], 2);
+    assert!(
+        report["found"][0]["rate"].as_f64().unwrap() > 0.0,
+        "{report}"
+    );
+}

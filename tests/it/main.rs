@@ -13,6 +13,7 @@ mod client_transports;
 mod codec_differential;
 mod codec_roundtrip;
 mod commands_bench;
+mod commands_bench_faults;
 #[cfg(unix)]
 mod commands_live;
 #[cfg(unix)]

@@ -119,6 +119,14 @@ pub struct Load {
     #[arg(long, value_name = "RATE", value_parser = parse_rate, conflicts_with = "max")]
     pub rate: Option<f64>,
 
+    /// Latency against load: this many rates between two, such as 1k..50k:8
+    #[arg(long, value_name = "FROM..TO:N", value_parser = parse_steps, conflicts_with_all = ["rate", "max"])]
+    pub steps: Option<Steps>,
+
+    /// The highest rate at which these hold, such as 'e2e.p99<10ms,lost=0'
+    #[arg(long, value_name = "CONDITIONS", conflicts_with_all = ["rate", "max", "steps"])]
+    pub find_max: Option<String>,
+
     /// As fast as the window allows: measures throughput only
     #[arg(long)]
     pub max: bool,
@@ -170,6 +178,30 @@ pub struct Report {
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
+    /// Write one line of figures a measurement as CSV
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+
+    /// Write a table and the verdicts as Markdown
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+
+    /// Write the verdicts as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+
+    /// Write each latency's distribution for HdrHistogram's plotter, a file a measurement
+    #[arg(long, value_name = "PREFIX")]
+    pub hdr: Option<String>,
+
+    /// Fail with 99 unless this holds, repeatable: 'e2e.p99<5ms', 'lost=0', 'rate[q1]>=100k'
+    #[arg(long, value_name = "CONDITION")]
+    pub threshold: Vec<String>,
+
+    /// An earlier --json, for thresholds such as 'vs.baseline.rate>=95%' and a comparison
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+
     /// No progress, no table: only files, errors and the exit status
     #[arg(long)]
     pub quiet: bool,
@@ -178,6 +210,26 @@ pub struct Report {
 /// More than this many clients have no room in one process.
 fn clients() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..=60_000)
+}
+
+/// Rates from the first to the last, evenly apart.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Steps {
+    pub from: f64,
+    pub to: f64,
+    pub count: u32,
+}
+
+/// `mqttx bench compare`.
+#[derive(Args, Clone, Debug)]
+pub struct Compare {
+    /// Reports written by --json; the first is what the others are compared with
+    #[arg(value_name = "FILE", num_args = 2.., required = true)]
+    pub files: Vec<PathBuf>,
+
+    /// Print the table as Markdown
+    #[arg(long)]
+    pub markdown: bool,
 }
 
 /// How messages follow each other.
@@ -193,14 +245,17 @@ Examples:
   mqttx bench                                 how fast is the broker here, and how late are messages
   mqttx bench -h broker -q 1 --rate 5k --duration 30s
   mqttx bench fanout --subs 100 -q 0 --max
-  mqttx bench --json run.json --runs 5
+  mqttx bench -q 1 --rate 20k --threshold 'e2e.p99<5ms' --threshold lost=0
+  mqttx bench -q 0 --steps 10k..200k:8
+  mqttx bench --json new.json --runs 5 && mqttx bench compare old.json new.json
 
 Latency counts from the moment a message was due, so waiting for a stalled broker is part of it.
 Every message is checked: lost, duplicated, reordered, corrupt.
 
 Exit status:
-  0 measured · 1 wrong words, or no broker · 7 connections lost · 81 QoS 1 or 2 messages lost, or
-  QoS 2 duplicated · 128-162 refused, with the broker's Reason Code";
+  0 measured · 1 wrong words, or no broker · 7 connections lost · 81 the broker lost, doubled,
+  reordered or changed what it must not · 99 a threshold was not met · 128-162 refused, with the
+  broker's Reason Code (version 3: 1-5)";
 
 fn parse_version(text: &str) -> Result<Version, String> {
     match text {
@@ -236,6 +291,17 @@ pub(crate) fn parse_rate(text: &str) -> Result<f64, String> {
     match parse_number(text)? {
         rate if rate > 0.0 && rate <= 1e9 => Ok(rate),
         _ => Err("a rate lies above 0 and up to 1G a second".to_owned()),
+    }
+}
+
+fn parse_steps(text: &str) -> Result<Steps, String> {
+    let wanted = || "such are 1k..50k:8".to_owned();
+    let (range, count) = text.split_once(':').unwrap_or((text, "8"));
+    let (from, to) = range.split_once("..").ok_or_else(wanted)?;
+    let (from, to) = (parse_rate(from)?, parse_rate(to)?);
+    match count.parse() {
+        Ok(count @ 2..=100) if from < to => Ok(Steps { from, to, count }),
+        _ => Err(format!("{}, at least two of them, rising", wanted())),
     }
 }
 
@@ -281,6 +347,15 @@ mod tests {
         assert_eq!(parse_rate("0.5"), Ok(0.5));
         for wrong in ["0", "", "x", "5q", "2G", "-1"] {
             assert!(parse_rate(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn steps() {
+        let steps = parse_steps("1k..50k:8").unwrap();
+        assert_eq!((steps.from, steps.to, steps.count), (1e3, 50e3, 8));
+        for wrong in ["1k", "2k..1k", "1..2:1", "1..2:x"] {
+            assert!(parse_steps(wrong).is_err(), "{wrong}");
         }
     }
 

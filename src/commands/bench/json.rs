@@ -51,6 +51,12 @@ pub(super) fn render(report: &Report) -> Value {
         "verified": report.is_verified,
         "results": report.rows.iter().map(row).collect::<Vec<_>>(),
         "metrics": metrics(report),
+        "thresholds": report.verdicts.iter().map(|verdict| json!({
+            "expr": verdict.text, "row": verdict.row, "value": verdict.value, "ok": verdict.holds,
+        })).collect::<Vec<_>>(),
+        "found": report.found.iter().map(|(qos, rate)| json!({
+            "qos": qos.bits(), "rate": rate,
+        })).collect::<Vec<_>>(),
         "faults": report.faults(),
         "doubts": report.doubts(),
         "trouble": report.trouble.as_ref().map(|trouble| &trouble.sentence),

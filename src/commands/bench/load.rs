@@ -29,7 +29,7 @@ use crate::commands::bench::stats::Tally;
 const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// For the sentinel messages to arrive.
-const SENTINEL_PATIENCE: Duration = Duration::from_secs(10);
+const SENTINEL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// When nothing has moved for this long after the last message, what is missing is lost.
 const QUIET: Duration = Duration::from_secs(2);

@@ -6,15 +6,19 @@
 //!
 //! `plan` works out what to measure, `load` runs it, `publisher` and `subscriber` are the two kinds
 //! of client, `pace` says when a message is due, `head` is what each message carries, `track` finds
-//! what is lost, doubled or late, `health` looks at this machine, `report` judges.
+//! what is lost, doubled or late, `health` looks at this machine, `report`
+//! judges, `threshold` what the user wants to hold, `compare` one report against another.
 
 #[cfg(target_os = "linux")]
 mod alarm_linux;
 #[cfg(not(target_os = "linux"))]
 mod alarm_thread;
+mod bencher;
 mod board;
+mod compare;
 mod crew;
 mod desk;
+mod formats;
 mod head;
 mod health;
 mod json;
@@ -27,38 +31,35 @@ mod report;
 mod stats;
 mod subscriber;
 mod text;
+mod threshold;
 mod track;
+mod trouble;
 
 use std::ffi::OsString;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args as _, FromArgMatches as _};
+use serde_json::Value;
 
-use crate::cli::args::bench::{Bench, EXAMPLES};
+use crate::cli::args::bench::{Bench, Compare, EXAMPLES};
 use crate::cli::args::connection::Connection;
 use crate::cli::args::will::Will;
-use crate::cli::{Caller, Manner, Program};
 use crate::client::Options;
-use crate::commands::bench::board::What;
+use crate::commands::bench::bencher::Bencher;
 use crate::commands::bench::health::Machine;
-use crate::commands::bench::load::{Outcome, Setting};
+use crate::commands::bench::load::Setting;
 use crate::commands::bench::pace::Clock;
-use crate::commands::bench::plan::{Mode, Plan, Stage};
+use crate::commands::bench::plan::Plan;
 use crate::commands::bench::progress::Progress;
-use crate::commands::bench::report::{Report, Row, Target, Trouble, row_name};
-use crate::commands::{connect, outcome, terminal};
-use crate::mqtt::Reason;
+use crate::commands::bench::report::{Report, Target, Trouble};
+use crate::commands::bench::threshold::Threshold;
+use crate::commands::bench::trouble::{CALLER, plain, tell};
+use crate::commands::{connect, terminal};
 
 /// One line for the list of commands.
 pub const ABOUT: &str = "Load a broker: how fast is it, how late are messages, is any lost";
-
-/// How bench speaks to the modules it shares with pub and sub.
-const CALLER: Caller = Caller {
-    program: Program::Publish,
-    manner: Manner::Mqttx,
-};
 
 /// The clap tree, for help, manual and completions.
 pub fn tree() -> clap::Command {
@@ -78,17 +79,23 @@ pub fn tree() -> clap::Command {
 
 /// Runs the command with the words behind its name.
 pub fn run(words: Vec<OsString>) -> ExitCode {
-    let matches =
-        match tree().try_get_matches_from(std::iter::once("bench".into()).chain(words.clone())) {
-            Ok(matches) => matches,
-            Err(error) => return terminal::clap(&error),
-        };
-    let args = match Bench::from_arg_matches(&matches) {
+    if words.first().is_some_and(|word| word == "compare") {
+        return compare_files(&words);
+    }
+    let whole = std::iter::once("bench".into()).chain(words.clone());
+    let args = tree()
+        .try_get_matches_from(whole)
+        .and_then(|matches| Bench::from_arg_matches(&matches));
+    let args = match args {
         Ok(args) => args,
         Err(error) => return terminal::clap(&error),
     };
-    match bench(&args, &words) {
-        Ok(report) => show(&args, &report),
+    let shown = bench(&args, &words).and_then(|(report, baseline)| {
+        show(&args, &report, baseline.as_ref())?;
+        Ok(report.exit_status())
+    });
+    match shown {
+        Ok(status) => ExitCode::from(status),
         Err(trouble) => {
             tell(&trouble);
             ExitCode::from(trouble.status)
@@ -96,229 +103,154 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
     }
 }
 
-fn tell(trouble: &Trouble) {
-    let mut text = format!("mqttx bench: {}\n", trouble.sentence);
-    if let Some(hint) = &trouble.hint {
-        text.push_str(&format!("  try: {hint}\n"));
-    }
-    terminal::print_err(&text);
+fn compare_tree() -> clap::Command {
+    let command = clap::Command::new("compare").about("Compare reports written by --json");
+    Compare::augment_args(command).bin_name("mqttx bench compare")
 }
 
-fn plain(sentence: impl Into<String>) -> Trouble {
-    Trouble {
-        sentence: sentence.into(),
-        hint: None,
-        status: 1,
+fn compare_files(words: &[OsString]) -> ExitCode {
+    let args = compare_tree()
+        .try_get_matches_from(words)
+        .and_then(|matches| Compare::from_arg_matches(&matches));
+    let args = match args {
+        Ok(args) => args,
+        Err(error) => return terminal::clap(&error),
+    };
+    let reports: Result<Vec<_>, Trouble> = args
+        .files
+        .iter()
+        .map(|path| Ok((path.display().to_string(), read_report(path)?)))
+        .collect();
+    match reports {
+        Ok(reports) => terminal::print_out(&compare::render(&reports, args.markdown)),
+        Err(trouble) => {
+            tell(&trouble);
+            ExitCode::from(trouble.status)
+        }
     }
 }
 
-fn bench(args: &Bench, words: &[OsString]) -> Result<Report, Trouble> {
+fn read_report(path: &Path) -> Result<Value, Trouble> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| plain(format!("cannot read {name}: {error}")))?;
+    compare::read(&name, &text).map_err(plain)
+}
+
+/// Everything is read and checked before the first byte is sent.
+fn bench(args: &Bench, words: &[OsString]) -> Result<(Report, Option<Value>), Trouble> {
     let machine = Machine::look();
     let plan = Plan::new(args, machine.cores).map_err(plain)?;
+    let baseline = args
+        .report
+        .baseline
+        .as_deref()
+        .map(read_report)
+        .transpose()?;
+    let thresholds = conditions(args.report.threshold.iter().map(String::as_str))?;
+    let asked = args.load.find_max.as_deref().into_iter();
+    let wanted = conditions(asked.flat_map(|text| text.split(',')))?;
+    for threshold in thresholds.iter().chain(&wanted) {
+        threshold.check(&plan, baseline.is_some()).map_err(plain)?;
+    }
     let options = options(args)?;
-    let (host, port) = {
-        let address = &options.dial.address;
-        (address.host.clone(), address.port)
-    };
+    let address = &options.dial.address;
+    let (host, port) = (address.host.clone(), address.port);
     let nonce = nonce();
     let listener = if is_here(&host) {
         health::listener(port)
     } else {
         None
     };
+    let usual = || format!("mqttx-bench/{nonce:x}");
     let setting = Setting {
         options,
         clock: Clock::start(),
         threads: plan.threads,
         is_verified: plan.is_verified,
         target: listener.as_ref().map(|(pid, _)| *pid),
-        prefix: args
-            .load
-            .topic
-            .clone()
-            .unwrap_or_else(|| format!("mqttx-bench/{nonce:x}")),
+        prefix: args.load.topic.clone().unwrap_or_else(usual),
         nonce,
     };
     let mut command = vec!["mqttx".to_owned(), "bench".to_owned()];
     command.extend(words.iter().map(|word| word.to_string_lossy().into_owned()));
-    let mut report = Report {
-        started: jiff::Timestamp::now().to_string(),
-        command: without_secrets(command),
-        seed: args.load.seed,
-        machine,
-        threads: plan.threads,
-        target: Target {
-            host,
-            port,
-            version: args.target.protocol_version,
-            process: listener.map(|(_, name)| name),
-        },
-        shape: plan.shape.clone(),
-        is_verified: plan.is_verified,
-        rows: Vec::new(),
-        trouble: None,
+    let target = Target {
+        host,
+        port,
+        version: args.target.protocol_version,
+        process: listener.map(|(_, name)| name),
     };
-    let mut bench = Bencher {
+    let mut report = bencher::blank(&plan, machine, target, without_secrets(command));
+    let mut bencher = Bencher {
         plan: &plan,
         setting: &setting,
         progress: Progress::new(args.report.quiet),
         run: nonce as u16,
+        wanted,
     };
-    bench.all(&mut report);
-    Ok(report)
+    bencher.all(&mut report);
+    let rows = &report.rows;
+    report.verdicts = thresholds
+        .iter()
+        .flat_map(|threshold| threshold.judge(rows, baseline.as_ref()))
+        .collect();
+    Ok((report, baseline))
 }
 
-struct Bencher<'a> {
-    plan: &'a Plan,
-    setting: &'a Setting,
-    progress: Progress,
-    /// Number of the next run.
-    run: u16,
+fn conditions<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Vec<Threshold>, Trouble> {
+    texts
+        .map(|text| Threshold::parse(text).map_err(plain))
+        .collect()
 }
 
-impl Bencher<'_> {
-    fn all(&mut self, report: &mut Report) {
-        for &qos in &self.plan.qos {
-            if let Mode::Both | Mode::MaxOnly = self.plan.mode
-                && !self.row(self.plan.max_stage(qos), report)
-            {
-                return;
-            }
-            let rate = match self.plan.mode {
-                Mode::MaxOnly => None,
-                Mode::RateOnly(rate) => Some(rate),
-                Mode::Both => report
-                    .rows
-                    .last()
-                    .and_then(Row::highest)
-                    .map(Plan::latency_rate),
-            };
-            if let Some(rate) = rate
-                && !self.row(self.plan.rate_stage(qos, rate), report)
-            {
-                return;
-            }
+/// Files first, then the table, then what went wrong.
+fn show(args: &Bench, report: &Report, baseline: Option<&Value>) -> Result<(), Trouble> {
+    let asked = &args.report;
+    let to_stdout = asked.json.as_deref() == Some(Path::new("-"));
+    let whole = json::render(report);
+    if to_stdout {
+        terminal::print_out(&format!("{whole}\n"));
+    } else if let Some(path) = &asked.json {
+        write(path, &format!("{whole}\n"))?;
+    }
+    let formats: [(&Option<PathBuf>, fn(&Report) -> String); 3] = [
+        (&asked.csv, formats::csv),
+        (&asked.markdown, formats::markdown),
+        (&asked.junit, formats::junit),
+    ];
+    for (path, render) in formats {
+        if let Some(path) = path {
+            write(path, &render(report))?;
         }
     }
-
-    /// Runs a stage as often as it was asked for; false when there is no point in going on.
-    fn row(&mut self, stage: Stage, report: &mut Report) -> bool {
-        let mut runs = Vec::new();
-        for number in 1..=self.plan.runs {
-            let name = format!("{} ({number}/{})", row_name(&stage), self.plan.runs);
-            self.progress.begin(name);
-            let progress = &mut self.progress;
-            let measured = load::measure(&stage, self.run, self.setting, &mut |tick| {
-                progress.tick(tick);
-            });
-            self.run = self.run.wrapping_add(1);
-            match measured {
-                Ok(outcome) => {
-                    report.trouble = trouble(&outcome, &report.target);
-                    self.progress.end(&in_short(&outcome));
-                    runs.push(outcome);
-                }
-                Err(error) => {
-                    report.trouble = Some(plain(format!("cannot start threads: {error}")))
-                }
+    if let Some(prefix) = &asked.hdr {
+        for (number, row) in report.rows.iter().enumerate() {
+            if row.all.e2e.len() > 0 {
+                let name = format!("{prefix}-{number}-q{}.hgrm", row.stage.qos.bits());
+                write(Path::new(&name), &formats::hgrm(&row.all.e2e))?;
             }
-            if report.trouble.is_some() {
-                break;
-            }
-        }
-        report.rows.push(Row::new(stage, runs));
-        report.trouble.is_none()
-    }
-}
-
-fn in_short(outcome: &Outcome) -> String {
-    let Some(seconds) = outcome.seconds else {
-        return "broke off".to_owned();
-    };
-    let tally = &outcome.tally;
-    let rate = |count: u64| text::rate(Some(count as f64 / seconds));
-    let mut out = format!(
-        "sent={}/s received={}/s lost={}",
-        rate(tally.inside.sent),
-        rate(tally.inside.received),
-        tally.lost
-    );
-    if let Some(p99) = tally.e2e.percentile(0.99) {
-        out.push_str(&format!(" e2e_p99={}ms", text::ms(Some(p99))));
-    }
-    out
-}
-
-/// Why a run broke off, in a sentence, with the exit status it leaves.
-fn trouble(outcome: &Outcome, target: &Target) -> Option<Trouble> {
-    let place = format!("{}:{}", target.host, target.port);
-    if let Some((missing, due)) = outcome.deaf {
-        return Some(Trouble {
-            sentence: format!(
-                "{place} does not deliver: of {due} first messages {missing} never came"
-            ),
-            hint: None,
-            status: 81,
-        });
-    }
-    let first = outcome.failures.first.first()?;
-    let more = match outcome.failures.count {
-        1 => String::new(),
-        count => format!(" (and {} more clients)", count - 1),
-    };
-    Some(match &first.what {
-        What::Ended(end) => match outcome::error(CALLER, end, &place) {
-            Some(error) => Trouble {
-                sentence: format!("{}{more}", error.message.trim_end_matches('.')),
-                hint: error.hint.clone().or_else(|| version_hint(end)),
-                status: error.kind.exit_status(),
-            },
-            None => plain(format!("{} left before the end{more}", first.client)),
-        },
-        What::Unsubscribed(reason) => Trouble {
-            sentence: format!(
-                "{place} refused a subscription: {} ({reason}){more}",
-                Reason(*reason).name().to_lowercase()
-            ),
-            hint: None,
-            status: (*reason).max(128),
-        },
-        What::Unsendable(what) => plain(format!("{}: {what}{more}", first.client)),
-    })
-}
-
-/// A broker that knows no MQTT 5 says so, or just hangs up.
-fn version_hint(end: &crate::client::End) -> Option<String> {
-    match end {
-        crate::client::End::Refused { reason, .. }
-            if matches!(*reason, Reason::UNSUPPORTED_PROTOCOL_VERSION | Reason(1)) =>
-        {
-            Some("-V 311".to_owned())
-        }
-        _ => None,
-    }
-}
-
-fn show(args: &Bench, report: &Report) -> ExitCode {
-    let to_stdout = args.report.json.as_deref() == Some(Path::new("-"));
-    if let Some(path) = &args.report.json {
-        let mut text = json::render(report).to_string();
-        text.push('\n');
-        if to_stdout {
-            terminal::print_out(&text);
-        } else if let Err(error) = std::fs::write(path, text) {
-            tell(&plain(format!("cannot write {}: {error}", path.display())));
-            return ExitCode::FAILURE;
         }
     }
     let has_something = report.rows.iter().any(|row| row.all.sent > 0);
-    if !args.report.quiet && !to_stdout && has_something {
+    if !asked.quiet && !to_stdout && has_something {
         terminal::print_out(&text::render(report));
+        if let Some(baseline) = baseline {
+            let pair = [
+                ("baseline".to_owned(), baseline.clone()),
+                ("now".to_owned(), whole),
+            ];
+            terminal::print_out(&format!("\n{}", compare::render(&pair, false)));
+        }
     }
     if let Some(trouble) = &report.trouble {
         tell(trouble);
     }
-    ExitCode::from(report.exit_status())
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Trouble> {
+    std::fs::write(path, text)
+        .map_err(|error| plain(format!("cannot write {}: {error}", path.display())))
 }
 
 /// What every client has in common; each gets its own identifier.

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::cli::args::bench::{ArrivalWord, Bench, Kind};
+use crate::cli::args::bench::{ArrivalWord, Bench, Kind, Steps};
 use crate::commands::bench::head::HEAD_LEN;
 use crate::commands::bench::pace::Arrival;
 use crate::mqtt::QoS;
@@ -133,18 +133,25 @@ pub(super) enum Mode {
     Both,
     MaxOnly,
     RateOnly(f64),
+    /// One rate after the other.
+    Steps(Steps),
+    /// Rates until the highest is found that holds.
+    FindMax,
+}
+
+/// The rates of a series, evenly apart, both ends included.
+pub(super) fn rates(steps: Steps) -> Vec<f64> {
+    let gap = (steps.to - steps.from) / f64::from(steps.count - 1);
+    (0..steps.count)
+        .map(|at| (steps.from + gap * f64::from(at)).round())
+        .collect()
 }
 
 impl Plan {
     /// Refuses what cannot be, in one sentence. `cores` are those of this machine.
     pub(super) fn new(args: &Bench, cores: usize) -> Result<Self, String> {
         let shape = shape(args)?;
-        let mode = match (args.load.rate, args.load.max) {
-            (Some(rate), _) => Mode::RateOnly(rate),
-            (None, true) => Mode::MaxOnly,
-            (None, false) if args.load.kind == Kind::Pub => Mode::MaxOnly,
-            (None, false) => Mode::Both,
-        };
+        let mode = mode(args);
         allowed(args, mode)?;
         if let Some(prefix) = &args.load.topic {
             check_name(prefix).map_err(|what| format!("-t {prefix}: {what}"))?;
@@ -196,6 +203,10 @@ impl Plan {
         })
     }
 
+    pub(super) fn seed(&self) -> u64 {
+        self.base.seed
+    }
+
     pub(super) fn max_stage(&self, qos: QoS) -> Stage {
         Stage {
             qos,
@@ -220,6 +231,21 @@ impl Plan {
     /// The rate to measure latency at, where nobody named one.
     pub(super) fn latency_rate(highest: f64) -> f64 {
         (highest / 2.0).min(LATENCY_RATE_MAX).max(1.0)
+    }
+}
+
+fn mode(args: &Bench) -> Mode {
+    let load = &args.load;
+    if let Some(rate) = load.rate {
+        Mode::RateOnly(rate)
+    } else if let Some(steps) = load.steps {
+        Mode::Steps(steps)
+    } else if load.find_max.is_some() {
+        Mode::FindMax
+    } else if load.max || load.kind == Kind::Pub {
+        Mode::MaxOnly
+    } else {
+        Mode::Both
     }
 }
 
@@ -269,7 +295,11 @@ fn shape(args: &Bench) -> Result<Shape, String> {
 /// Nobody floods a broker of strangers by accident.
 fn allowed(args: &Bench, mode: Mode) -> Result<(), String> {
     let host = &args.target.host;
-    let is_slow = matches!(mode, Mode::RateOnly(rate) if rate <= PUBLIC_RATE_MAX);
+    let is_slow = match mode {
+        Mode::RateOnly(rate) => rate <= PUBLIC_RATE_MAX,
+        Mode::Steps(steps) => steps.to <= PUBLIC_RATE_MAX,
+        Mode::Both | Mode::MaxOnly | Mode::FindMax => false,
+    };
     if args.target.yes || is_slow || is_near(host) {
         return Ok(());
     }
@@ -378,6 +408,11 @@ mod tests {
             let error = plan(words).unwrap_err();
             assert!(error.contains(told), "{words}: {error}");
         }
+        let steps = plan("--steps 1k..2k:3").unwrap();
+        let Mode::Steps(steps) = steps.mode else {
+            panic!("{steps:?}");
+        };
+        assert_eq!(rates(steps), [1_000.0, 1_500.0, 2_000.0]);
         assert!(plan("-s 8 --max").is_ok_and(|plan| !plan.is_verified));
     }
 

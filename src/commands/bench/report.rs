@@ -5,6 +5,7 @@ use crate::commands::bench::health::Machine;
 use crate::commands::bench::load::Outcome;
 use crate::commands::bench::plan::{Load, Shape, Stage};
 use crate::commands::bench::stats::{Tally, median, spread};
+use crate::commands::bench::threshold::Verdict;
 use crate::mqtt::{QoS, Version};
 
 /// A generator that uses this share of its threads may be what was measured.
@@ -27,6 +28,10 @@ pub(super) struct Report {
     pub(super) shape: Shape,
     pub(super) is_verified: bool,
     pub(super) rows: Vec<Row>,
+    /// What --threshold came to.
+    pub(super) verdicts: Vec<Verdict>,
+    /// What --find-max found, by QoS: none when not even the lowest rate held.
+    pub(super) found: Vec<(QoS, Option<f64>)>,
     /// Why it ended early, if it did.
     pub(super) trouble: Option<Trouble>,
 }
@@ -254,7 +259,9 @@ impl Report {
     pub(super) fn exit_status(&self) -> u8 {
         match &self.trouble {
             Some(trouble) => trouble.status,
-            None if !self.faults().is_empty() => 81,
+            None if self.verdicts.iter().any(|verdict| !verdict.holds) => 99,
+            // Whoever said what must hold has said what is bad enough to fail.
+            None if self.verdicts.is_empty() && !self.faults().is_empty() => 81,
             None => 0,
         }
     }

@@ -19,6 +19,27 @@ pub(super) fn render(report: &Report) -> String {
         out.push_str(&latencies_head(row));
         out.push_str(&latencies_table(&latencies));
     }
+    for (qos, rate_found) in &report.found {
+        out.push_str(&match rate_found {
+            Some(found) => format!(
+                "\n  → QoS {}: {} messages/s are the most at which everything holds",
+                qos.bits(),
+                rate(Some(*found))
+            ),
+            None => format!("\n  → QoS {}: not even the lowest rate held", qos.bits()),
+        });
+    }
+    for verdict in &report.verdicts {
+        let mark = if verdict.holds { '✓' } else { '✗' };
+        let value = verdict
+            .value
+            .as_deref()
+            .unwrap_or("not measured, or too few samples");
+        out.push_str(&format!(
+            "\n  {mark} {} ({}): {value}",
+            verdict.text, verdict.row
+        ));
+    }
     for fault in report.faults() {
         out.push_str(&format!("\n  ✗ {fault}"));
     }
@@ -41,7 +62,7 @@ pub(super) fn render(report: &Report) -> String {
     out
 }
 
-fn head(report: &Report) -> String {
+pub(super) fn head(report: &Report) -> String {
     let target = &report.target;
     let process = match &target.process {
         Some(name) => format!("{name} at "),
@@ -274,7 +295,7 @@ pub(super) fn rate(rate: Option<f64>) -> String {
     }
 }
 
-fn share(share: Option<f64>) -> String {
+pub(super) fn share(share: Option<f64>) -> String {
     share.map_or("–".to_owned(), |share| format!("±{:.1} %", 100.0 * share))
 }
 

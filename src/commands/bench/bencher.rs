@@ -1,0 +1,170 @@
+//! The order of the measurements: each QoS in turn, each stage as often as asked for, and the
+//! search for the highest rate that holds.
+
+use crate::commands::bench::health::Machine;
+use crate::commands::bench::load::{self, Outcome, Setting};
+use crate::commands::bench::plan::{Mode, Plan, Stage, rates};
+use crate::commands::bench::progress::Progress;
+use crate::commands::bench::report::{Report, Row, Target, Trouble, row_name};
+use crate::commands::bench::text;
+use crate::commands::bench::threshold::Threshold;
+use crate::commands::bench::trouble::{plain, trouble};
+use crate::mqtt::QoS;
+
+/// The search ends when what holds and what does not are this close.
+const CLOSE: f64 = 0.05;
+
+/// Rates tried by a search, at most.
+const TRIES_MAX: u32 = 10;
+
+/// Of the messages due, this share must have come for a rate to count as sustained.
+const SUSTAINED: f64 = 0.98;
+
+pub(super) struct Bencher<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) setting: &'a Setting,
+    pub(super) progress: Progress,
+    /// Number of the next run.
+    pub(super) run: u16,
+    /// What --find-max wants.
+    pub(super) wanted: Vec<Threshold>,
+}
+
+impl Bencher<'_> {
+    /// Measures everything that was planned, into `report`; stops at the first trouble.
+    pub(super) fn all(&mut self, report: &mut Report) {
+        let plan = self.plan;
+        for &qos in &plan.qos {
+            let goes_on = match plan.mode {
+                Mode::MaxOnly => self.row(plan.max_stage(qos), plan.runs, report),
+                Mode::RateOnly(rate) => self.row(plan.rate_stage(qos, rate), plan.runs, report),
+                Mode::Both => self.both(qos, report),
+                Mode::Steps(steps) => rates(steps)
+                    .into_iter()
+                    .all(|rate| self.row(plan.rate_stage(qos, rate), plan.runs, report)),
+                Mode::FindMax => self.find(qos, report),
+            };
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    fn both(&mut self, qos: QoS, report: &mut Report) -> bool {
+        let plan = self.plan;
+        if !self.row(plan.max_stage(qos), plan.runs, report) {
+            return false;
+        }
+        match report.rows.last().and_then(Row::highest) {
+            Some(highest) => {
+                let rate = Plan::latency_rate(highest);
+                self.row(plan.rate_stage(qos, rate), plan.runs, report)
+            }
+            None => true,
+        }
+    }
+
+    /// Halves the distance between the highest rate that holds and the lowest that does not.
+    fn find(&mut self, qos: QoS, report: &mut Report) -> bool {
+        let plan = self.plan;
+        if !self.row(plan.max_stage(qos), 1, report) {
+            return false;
+        }
+        let Some(highest) = report.rows.last().and_then(Row::highest) else {
+            return true;
+        };
+        let (mut good, mut bad) = (None, highest);
+        for _ in 0..TRIES_MAX {
+            let rate = match good {
+                Some(good) if bad - good <= CLOSE * bad => break,
+                Some(good) => f64::midpoint(good, bad),
+                None => bad / 2.0,
+            };
+            if rate < 1.0 {
+                break;
+            }
+            if !self.row(plan.rate_stage(qos, rate.round()), 1, report) {
+                return false;
+            }
+            match report.rows.last() {
+                Some(row) if self.holds(row, rate) => good = Some(rate.round()),
+                _ => bad = rate,
+            }
+        }
+        report.found.push((qos, good));
+        true
+    }
+
+    /// Everything that was due came, in time, and the conditions are met.
+    fn holds(&self, row: &Row, rate: f64) -> bool {
+        let sent = row.rates().sent.unwrap_or(0.0);
+        row.all.unsent == 0
+            && sent >= SUSTAINED * rate
+            && self.wanted.iter().all(|threshold| threshold.holds(row))
+    }
+
+    /// Runs a stage as often as it was asked for; false when there is no point in going on.
+    fn row(&mut self, stage: Stage, runs: u32, report: &mut Report) -> bool {
+        let mut outcomes = Vec::new();
+        for number in 1..=runs {
+            let name = format!("{} ({number}/{runs})", row_name(&stage));
+            self.progress.begin(name);
+            let progress = &mut self.progress;
+            let measured = load::measure(&stage, self.run, self.setting, &mut |tick| {
+                progress.tick(tick);
+            });
+            self.run = self.run.wrapping_add(1);
+            match measured {
+                Ok(outcome) => {
+                    report.trouble = trouble(&outcome, &report.target);
+                    self.progress.end(&in_short(&outcome));
+                    outcomes.push(outcome);
+                }
+                Err(error) => {
+                    report.trouble = Some(plain(format!("cannot start threads: {error}")));
+                }
+            }
+            if report.trouble.is_some() {
+                break;
+            }
+        }
+        report.rows.push(Row::new(stage, outcomes));
+        report.trouble.is_none()
+    }
+}
+
+fn in_short(outcome: &Outcome) -> String {
+    let Some(seconds) = outcome.seconds else {
+        return "broke off".to_owned();
+    };
+    let tally = &outcome.tally;
+    let rate = |count: u64| text::rate(Some(count as f64 / seconds));
+    let mut out = format!(
+        "sent={}/s received={}/s lost={}",
+        rate(tally.inside.sent),
+        rate(tally.inside.received),
+        tally.lost
+    );
+    if let Some(p99) = tally.e2e.percentile(0.99) {
+        out.push_str(&format!(" e2e_p99={}ms", text::ms(Some(p99))));
+    }
+    out
+}
+
+/// An empty report, to be filled.
+pub(super) fn blank(plan: &Plan, machine: Machine, target: Target, command: Vec<String>) -> Report {
+    Report {
+        started: jiff::Timestamp::now().to_string(),
+        command,
+        seed: plan.seed(),
+        machine,
+        threads: plan.threads,
+        target,
+        shape: plan.shape.clone(),
+        is_verified: plan.is_verified,
+        rows: Vec::new(),
+        verdicts: Vec::new(),
+        found: Vec::new(),
+        trouble: None::<Trouble>,
+    }
+}
