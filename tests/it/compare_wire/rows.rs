@@ -180,7 +180,7 @@ pub(super) const SUBSCRIBING: &[Row] = &[
     ),
     row(
         S,
-        "-t a -U b -U c -i s -E -D unsubscribe user-property k v",
+        "-t a -U b -U c -i s -W 1 -V 5 -D unsubscribe user-property k v",
         V5,
     ),
     row(S, "-t a -i s -E -D disconnect reason-string bye", V5),
