@@ -30,6 +30,7 @@ pub(crate) fn settings(wanted: Option<&str>) -> Result<(Limits, Access), String>
         Some("response-information") => access.response_information = Some("answers/".into()),
         Some("keep-alive-max-10") => limits.keep_alive_max = 10,
         Some("session-expiry-max-10") => limits.session_expiry_max = 10,
+        Some("packet-size-max-200") => limits.packet_size_max = 200,
         Some("no-aliases") => limits.topic_alias_max = 0,
         Some(other) => return Err(format!("no setting {other}")),
     }
