@@ -2,6 +2,9 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,7 +17,8 @@ use crate::cli::args::broker::{BrokerArgs, EXAMPLES};
 use crate::daemon;
 use crate::daemon::Ended;
 use crate::daemon::auth::password_file::PasswordFile;
-use crate::daemon::conf::Conf;
+use crate::daemon::conf::{Conf, Endpoint, Place};
+use crate::net::tls::server::ServerTls;
 
 /// One line for the list of commands.
 pub const ABOUT: &str = "Run a broker for MQTT 3.1, 3.1.1 and 5.0";
@@ -62,7 +66,8 @@ fn start(args: &BrokerArgs) -> Result<ExitCode, String> {
 }
 
 fn conf(args: &BrokerArgs) -> Result<Conf, String> {
-    let open = args.bind.iter().any(|address| !address.is_loopback());
+    let listeners = listeners(args)?;
+    let open = listeners.iter().any(Endpoint::is_open);
     if open && !args.allow_anonymous && args.password_file.is_none() {
         return Err(
             "clients from other machines could connect, and nobody said who may: \
@@ -85,8 +90,7 @@ fn conf(args: &BrokerArgs) -> Result<Conf, String> {
             .map_err(|what| format!("--limit {setting}: {what}"))?;
     }
     Ok(Conf {
-        port: args.port,
-        bind: args.bind.clone(),
+        listeners,
         anonymous: args.allow_anonymous || password_file.is_none(),
         password_file: password_file.map(Arc::new),
         workers: args.workers.map(usize::from),
@@ -96,6 +100,86 @@ fn conf(args: &BrokerArgs) -> Result<Conf, String> {
         ready_file: args.ready_file.clone(),
         command: (!args.command.is_empty()).then(|| args.command.clone()),
     })
+}
+
+fn listeners(args: &BrokerArgs) -> Result<Vec<Endpoint>, String> {
+    if args.listen.is_empty() {
+        let tcp = |&ip: &IpAddr| Place::Tcp(SocketAddr::new(ip, args.port));
+        let plain = |place| Endpoint {
+            same_port: true,
+            ..Endpoint::plain(place)
+        };
+        return Ok(match args.bind.is_empty() {
+            true => Endpoint::local(args.port),
+            false => args.bind.iter().map(tcp).map(plain).collect(),
+        });
+    }
+    let origins: Arc<[String]> = args.origin.clone().into();
+    let mut tls = None;
+    let mut endpoints = Vec::new();
+    for url in &args.listen {
+        let (scheme, place) = place_of(url)?;
+        let mut endpoint = Endpoint::plain(place);
+        if matches!(scheme, "ws" | "wss") {
+            endpoint.websocket = Some(Arc::clone(&origins));
+        }
+        if matches!(scheme, "mqtts" | "wss") {
+            if tls.is_none() {
+                tls = Some(server_tls(args)?);
+            }
+            endpoint.tls.clone_from(&tls);
+        }
+        endpoints.push(endpoint);
+    }
+    Ok(endpoints)
+}
+
+/// A URL of `--listen`: its scheme and where it is.
+fn place_of(url: &str) -> Result<(&str, Place), String> {
+    let fault = |what: &str| format!("--listen {url}: {what}");
+    let (scheme, rest) = url
+        .split_once(':')
+        .ok_or_else(|| fault("a URL is wanted"))?;
+    let default_port = match scheme {
+        "unix" => return Ok((scheme, Place::Unix(rest.trim_start_matches("//").into()))),
+        "mqtt" => 1883,
+        "mqtts" => 8883,
+        "ws" => 8080,
+        "wss" => 8081,
+        _ => return Err(fault("mqtt://, mqtts://, ws://, wss:// or unix: is wanted")),
+    };
+    let host = rest.trim_start_matches("//").trim_end_matches('/');
+    let address = host.parse::<SocketAddr>().ok().or_else(|| {
+        let ip = host.trim_start_matches('[').trim_end_matches(']');
+        let ip = if ip == "localhost" {
+            Some(Ipv4Addr::LOCALHOST.into())
+        } else {
+            ip.parse().ok()
+        };
+        Some(SocketAddr::new(ip?, default_port))
+    });
+    let named = host
+        .strip_prefix("localhost:")
+        .and_then(|port| port.parse().ok());
+    let named = named.map(|port| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port));
+    let address = address
+        .or(named)
+        .ok_or_else(|| fault("an IP address is wanted, with a port"))?;
+    Ok((scheme, Place::Tcp(address)))
+}
+
+fn server_tls(args: &BrokerArgs) -> Result<Arc<rustls::ServerConfig>, String> {
+    let (Some(cert), Some(key)) = (&args.cert, &args.key) else {
+        return Err("mqtts and wss need --cert FILE and --key FILE".to_owned());
+    };
+    let tls = ServerTls {
+        cert: cert.clone(),
+        key: key.clone(),
+        client_ca: args.cafile.clone(),
+        client_cert_required: args.require_certificate,
+        version: None,
+    };
+    tls.load().map_err(|fault| fault.to_string())
 }
 
 fn read_passwords(path: &Path) -> Result<PasswordFile, String> {

@@ -1,55 +1,100 @@
 //! Sockets that accept.
 
-use std::net::IpAddr;
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
+use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use mio::Interest;
+use mio::Registry;
+use mio::Token;
 use socket2::Domain;
 use socket2::Protocol;
-use socket2::Socket;
 use socket2::Type;
 
 use crate::daemon::Error;
-use crate::daemon::conf::Conf;
+use crate::daemon::conf::{Endpoint, Place};
+use crate::daemon::layers::Layers;
+use crate::daemon::socket::{From, Socket};
 
 /// Connections the system queues while the worker is in a turn; it cuts this to its own maximum.
 const BACKLOG: i32 = 4_096;
 
 pub(crate) struct Listener {
-    pub(crate) socket: mio::net::TcpListener,
-    pub(crate) address: SocketAddr,
+    socket: Accepts,
+    pub(crate) endpoint: Arc<Endpoint>,
+    /// The port is known only now when the system chose it.
+    pub(crate) place: Place,
 }
 
-/// Listens on everything `conf` names.
-pub(crate) fn bind_all(conf: &Conf) -> Result<Vec<Listener>, Error> {
-    if !conf.bind.is_empty() {
-        let mut listeners: Vec<Listener> = Vec::new();
-        for &ip in &conf.bind {
-            // With port 0 the first address chooses for all.
-            let port = listeners
-                .first()
-                .map_or(conf.port, |first| first.address.port());
-            listeners.push(bind(SocketAddr::new(ip, port))?);
+enum Accepts {
+    Tcp(mio::net::TcpListener),
+    #[cfg(unix)]
+    Unix(mio::net::UnixListener),
+}
+
+/// A connection that was just accepted.
+pub(crate) struct Accepted {
+    pub(crate) socket: Socket,
+    pub(crate) from: From,
+    pub(crate) layers: Option<Box<Layers>>,
+}
+
+/// Listens on everything that is asked for.
+pub(crate) fn bind_all(endpoints: &[Endpoint]) -> Result<Vec<Listener>, Error> {
+    let mut listeners: Vec<Listener> = Vec::new();
+    for endpoint in endpoints {
+        let mut place = endpoint.place.clone();
+        if let Place::Tcp(address) = &mut place
+            && address.port() == 0
+            && endpoint.same_port
+            && let Some(Place::Tcp(before)) = listeners.last().map(|listener| &listener.place)
+        {
+            address.set_port(before.port());
         }
-        return Ok(listeners);
+        match bind(&place) {
+            Ok((socket, place)) => {
+                let endpoint = Arc::new(endpoint.clone());
+                listeners.push(Listener {
+                    socket,
+                    endpoint,
+                    place,
+                });
+            }
+            // A machine without IPv6 has no second loopback address; nobody misses it there.
+            Err(_) if endpoint.optional => {}
+            Err(error) => return Err(Error::Listen(place, error)),
+        }
     }
-    let first = bind(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), conf.port))?;
-    let other = SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), first.address.port());
-    // A machine without IPv6 has no second loopback address; nobody misses it there.
-    Ok(std::iter::once(first).chain(bind(other).ok()).collect())
+    Ok(listeners)
 }
 
-fn bind(address: SocketAddr) -> Result<Listener, Error> {
-    try_bind(address).map_err(|error| Error::Listen(address, error))
+fn bind(place: &Place) -> io::Result<(Accepts, Place)> {
+    match place {
+        Place::Tcp(address) => {
+            let socket = bind_tcp(*address)?;
+            let address = socket.local_addr()?;
+            Ok((Accepts::Tcp(socket), Place::Tcp(address)))
+        }
+        #[cfg(unix)]
+        Place::Unix(path) => {
+            // One that nobody listens on is left over from a broker that was killed.
+            if std::os::unix::net::UnixStream::connect(path).is_err() {
+                let _ = std::fs::remove_file(path);
+            }
+            let socket = mio::net::UnixListener::bind(path)?;
+            Ok((Accepts::Unix(socket), place.clone()))
+        }
+        #[cfg(not(unix))]
+        Place::Unix(_) => Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "this system has no Unix sockets",
+        )),
+    }
 }
 
-fn try_bind(address: SocketAddr) -> std::io::Result<Listener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+fn bind_tcp(address: SocketAddr) -> io::Result<mio::net::TcpListener> {
+    let domain = Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
@@ -59,7 +104,52 @@ fn try_bind(address: SocketAddr) -> std::io::Result<Listener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    let socket = mio::net::TcpListener::from_std(socket.into());
-    let address = socket.local_addr()?;
-    Ok(Listener { socket, address })
+    Ok(mio::net::TcpListener::from_std(socket.into()))
+}
+
+impl Listener {
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        match &mut self.socket {
+            Accepts::Tcp(socket) => registry.register(socket, token, Interest::READABLE),
+            #[cfg(unix)]
+            Accepts::Unix(socket) => registry.register(socket, token, Interest::READABLE),
+        }
+    }
+
+    /// The next connection that waits.
+    pub(crate) fn accept(&self) -> io::Result<Accepted> {
+        let (socket, from) = match &self.socket {
+            Accepts::Tcp(socket) => {
+                let (stream, address) = socket.accept()?;
+                // Small packets must not wait for acknowledgements of TCP; without it we only get
+                // slower.
+                let _ = stream.set_nodelay(true);
+                (Socket::Tcp(stream), From::Ip(address))
+            }
+            #[cfg(unix)]
+            Accepts::Unix(socket) => (Socket::Unix(socket.accept()?.0), From::Unix),
+        };
+        let endpoint = &self.endpoint;
+        let layers = match (&endpoint.tls, &endpoint.websocket) {
+            (None, None) => None,
+            (tls, websocket) => {
+                let layers = Layers::new(tls.as_ref(), websocket.as_ref());
+                Some(Box::new(layers.map_err(io::Error::other)?))
+            }
+        };
+        Ok(Accepted {
+            socket,
+            from,
+            layers,
+        })
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        if let Place::Unix(path) = &self.place {
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }

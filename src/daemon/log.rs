@@ -3,7 +3,6 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Condvar;
 use std::sync::Mutex;
@@ -14,7 +13,9 @@ use std::time::Duration;
 use crate::broker::Cause;
 use crate::broker::Event;
 use crate::broker::What;
-use crate::daemon::conf::Conf;
+use crate::daemon::Listening;
+use crate::daemon::conf::{Conf, Endpoint};
+use crate::daemon::socket::From;
 use crate::mqtt::Reason;
 
 /// Bytes that wait for the log thread; lines beyond it are dropped and counted.
@@ -86,8 +87,14 @@ impl Log {
             .wait_timeout_while(waiting, FLUSH_TIME, busy);
     }
 
-    pub(crate) fn banner(&self, conf: &Conf, addresses: &[SocketAddr], workers: usize) {
-        let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    pub(crate) fn banner(&self, conf: &Conf, listening: &[Listening], workers: usize) {
+        let list: Vec<String> = listening
+            .iter()
+            .map(|one| match one.protocol {
+                "mqtt" => one.place.to_string(),
+                protocol => format!("{} ({protocol})", one.place),
+            })
+            .collect();
         let threads = if workers == 1 {
             "1 worker"
         } else {
@@ -98,7 +105,7 @@ impl Log {
             env!("CARGO_PKG_VERSION"),
             list.join(", "),
         ));
-        let local = addresses.iter().all(|address| address.ip().is_loopback());
+        let local = !conf.listeners.iter().any(Endpoint::is_open);
         self.line(
             match (conf.anonymous, conf.password_file.is_some(), local) {
                 (true, _, true) => "anonymous clients from this machine only are allowed",
@@ -110,7 +117,7 @@ impl Log {
     }
 
     /// The line of an event on the connection from `address`.
-    pub(crate) fn event(&self, address: Option<SocketAddr>, event: &Event) {
+    pub(crate) fn event(&self, address: Option<From>, event: &Event) {
         if !self.quiet {
             self.line(&render(address, event));
         }
@@ -148,7 +155,7 @@ impl Inner {
     }
 }
 
-fn render(address: Option<SocketAddr>, event: &Event) -> String {
+fn render(address: Option<From>, event: &Event) -> String {
     let mut line = String::new();
     let who = match (&*event.client_id, address) {
         ("", Some(address)) => format!("{address}"),

@@ -1,6 +1,5 @@
 //! What reaches a worker from other threads: one locked list, and one wake-up however much comes.
 
-use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -8,22 +7,18 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use mio::Poll;
 use mio::Token;
 use mio::Waker;
-use mio::net::TcpStream;
 
 use crate::broker::ConnectionId;
 use crate::broker::Crossing;
 use crate::broker::access::Verdict;
+use crate::daemon::listener::Accepted;
 
 /// The token of a worker's mailbox in its own poll.
 pub(crate) const MAILBOX: Token = Token(usize::MAX);
 
 pub(crate) enum Mail {
     /// A connection that this worker is to own, with bytes that were read from it already.
-    Adopt {
-        stream: TcpStream,
-        address: SocketAddr,
-        bytes: Vec<u8>,
-    },
+    Adopt { accepted: Accepted, bytes: Vec<u8> },
     /// A turn's messages from another worker.
     Crossings(Vec<Crossing>),
     /// The mailbox of this worker has room again.

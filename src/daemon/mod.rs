@@ -3,18 +3,21 @@
 //! Worker threads own everything that is hot. The thread that calls [`run`] only waits: for a
 //! signal, for the end of a command, for a worker that failed.
 
+mod arriving;
 pub mod auth;
 mod buffers;
 pub mod conf;
+mod layers;
 mod listener;
 mod log;
 mod mail;
 mod peer;
+mod reading;
 mod ready;
+mod socket;
 mod worker;
 
 use std::io;
-use std::net::SocketAddr;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -26,7 +29,7 @@ use crate::broker::Shared;
 use crate::broker::access::Access;
 use crate::broker::profile::Profile;
 use crate::daemon::auth::Authenticator;
-use crate::daemon::conf::Conf;
+use crate::daemon::conf::{Conf, Place};
 use crate::daemon::log::Log;
 use crate::daemon::mail::{Mail, Mailbox};
 use crate::daemon::worker::{Seat, Worker};
@@ -36,7 +39,16 @@ pub struct Daemon {
     mailboxes: Vec<Arc<Mailbox>>,
     workers: Vec<JoinHandle<io::Result<()>>>,
     log: Log,
-    addresses: Vec<SocketAddr>,
+    listening: Vec<Listening>,
+}
+
+/// Where clients can connect.
+#[derive(Clone, Debug)]
+pub struct Listening {
+    /// mqtt, mqtts, ws or wss.
+    pub protocol: &'static str,
+    /// The address, or the path of a Unix socket.
+    pub place: Place,
 }
 
 /// How [`run`] ended.
@@ -52,7 +64,7 @@ pub enum Ended {
 #[derive(Debug)]
 pub enum Error {
     /// An address cannot be listened on.
-    Listen(SocketAddr, io::Error),
+    Listen(Place, io::Error),
     /// Something else the system refused: what was being done.
     System(&'static str, io::Error),
     /// The command to run cannot be started.
@@ -64,12 +76,17 @@ impl Daemon {
     pub fn start(conf: &Conf) -> Result<Self, Error> {
         let system = |doing| move |error| Error::System(doing, error);
         raise_descriptor_limit();
-        let listeners = listener::bind_all(conf)?;
-        let addresses: Vec<SocketAddr> =
-            listeners.iter().map(|listener| listener.address).collect();
+        let listeners = listener::bind_all(&conf.listeners)?;
+        let listening: Vec<Listening> = listeners
+            .iter()
+            .map(|listener| Listening {
+                protocol: listener.endpoint.protocol(),
+                place: listener.place.clone(),
+            })
+            .collect();
         let workers = conf.workers_or_default();
         let log = Log::start(conf.verbose, conf.quiet).map_err(system("starting the log"))?;
-        log.banner(conf, &addresses, workers);
+        log.banner(conf, &listening, workers);
         let shared = Arc::new(Shared::new(&conf.limits));
         let mut polls = Vec::new();
         let mut mailboxes = Vec::new();
@@ -112,13 +129,13 @@ impl Daemon {
             mailboxes,
             workers: threads,
             log,
-            addresses,
+            listening,
         })
     }
 
-    /// The addresses clients can connect to.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    /// Where clients can connect.
+    pub fn listening(&self) -> &[Listening] {
+        &self.listening
     }
 
     /// Says goodbye to all clients and waits for the workers.
@@ -144,7 +161,7 @@ impl Daemon {
 pub fn run(conf: &Conf) -> Result<Ended, Error> {
     let daemon = Daemon::start(conf)?;
     if let Some(path) = &conf.ready_file {
-        ready::write(path, daemon.addresses())
+        ready::write(path, daemon.listening())
             .map_err(|error| Error::System("writing the ready file", error))?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -158,7 +175,7 @@ pub fn run(conf: &Conf) -> Result<Ended, Error> {
                 stop.await;
                 Ok(Ended::Signal)
             }
-            Some(command) => run_command(command, daemon.addresses(), stop).await,
+            Some(command) => run_command(command, daemon.listening(), stop).await,
         }
     });
     daemon.stop()?;
@@ -167,7 +184,7 @@ pub fn run(conf: &Conf) -> Result<Ended, Error> {
 
 async fn run_command(
     command: &[std::ffi::OsString],
-    addresses: &[SocketAddr],
+    listening: &[Listening],
     stop: impl Future<Output = ()>,
 ) -> Result<Ended, Error> {
     let [program, arguments @ ..] = command else {
@@ -175,7 +192,13 @@ async fn run_command(
     };
     let mut child = tokio::process::Command::new(program);
     child.args(arguments).kill_on_drop(true);
-    if let Some(address) = addresses.first() {
+    let tcp = listening
+        .iter()
+        .find_map(|listening| match listening.place {
+            Place::Tcp(address) => Some(address),
+            Place::Unix(_) => None,
+        });
+    if let Some(address) = tcp {
         child.env("MQTTX_HOST", address.ip().to_string());
         child.env("MQTTX_PORT", address.port().to_string());
     }

@@ -4,15 +4,16 @@ use std::io;
 use std::io::IoSlice;
 use std::io::Read;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
 use bytes::BytesMut;
-use mio::net::TcpStream;
 
 use crate::broker::ConnectionId;
 use crate::daemon::buffers::Buffers;
+use crate::daemon::layers::Layers;
+use crate::daemon::listener::Accepted;
+use crate::daemon::socket::{From, Socket};
 
 /// Packets from this size on are read into memory of their own, which then is the message's body:
 /// nothing is copied. Smaller ones come many to a read.
@@ -28,8 +29,10 @@ const TAKEN_AT_ONCE_MAX: usize = 1_048_576;
 
 pub(crate) struct Peer {
     pub(crate) id: ConnectionId,
-    pub(crate) stream: TcpStream,
-    pub(crate) address: SocketAddr,
+    pub(crate) socket: Socket,
+    pub(crate) from: From,
+    /// TLS, WebSocket.
+    pub(crate) layers: Option<Box<Layers>>,
     /// Bytes that were read and not used up; none for an idle connection.
     pub(crate) unfinished: Vec<u8>,
     pub(crate) large: Option<Box<Large>>,
@@ -41,6 +44,8 @@ pub(crate) struct Peer {
     pub(crate) bulk: bool,
     /// The size of the last packet that did not come whole.
     pub(crate) packet: usize,
+    /// Bytes of `unfinished` that are counted against the worker's limit.
+    pub(crate) accounted: usize,
     /// The other side sends no more: read on until the end, whatever a read gives.
     pub(crate) ending: bool,
     /// In the worker's list of those to read from in the next turn.
@@ -83,14 +88,14 @@ impl Large {
     }
 
     /// Reads once. Returns the bytes read, and whether that was all there was room for.
-    pub(crate) fn read(&mut self, stream: &mut TcpStream) -> io::Result<(usize, bool)> {
+    pub(crate) fn read(&mut self, socket: &mut Socket) -> io::Result<(usize, bool)> {
         let wanted = self.total + BEHIND;
         if self.filled == self.bytes.len() {
             let room = (2 * self.filled).min(wanted);
             self.bytes.resize(room, 0);
         }
         let end = self.bytes.len().min(wanted);
-        let count = read_once(stream, &mut self.bytes[self.filled..end])?;
+        let count = read_once(socket, &mut self.bytes[self.filled..end])?;
         self.filled += count;
         Ok((count, self.filled == end))
     }
@@ -110,9 +115,9 @@ impl Large {
     }
 }
 
-fn read_once(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+fn read_once(socket: &mut Socket, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
-        match stream.read(buffer) {
+        match socket.read(buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => return result,
         }
@@ -120,17 +125,24 @@ fn read_once(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
 }
 
 impl Peer {
-    pub(crate) fn new(id: ConnectionId, stream: TcpStream, address: SocketAddr) -> Self {
+    pub(crate) fn new(id: ConnectionId, accepted: Accepted) -> Self {
+        let Accepted {
+            socket,
+            from,
+            layers,
+        } = accepted;
         Self {
             id,
-            stream,
-            address,
+            socket,
+            from,
+            layers,
             unfinished: Vec::new(),
             large: None,
             waiting: false,
             readable: false,
             bulk: false,
             packet: 0,
+            accounted: 0,
             ending: false,
             listed: false,
             blocked: false,
@@ -139,15 +151,15 @@ impl Peer {
     }
 
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        read_once(&mut self.stream, buffer)
+        read_once(&mut self.socket, buffer)
     }
 
     pub(crate) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         loop {
             let result = match slices {
                 // One slice, the usual case, has a cheaper call.
-                [one] => self.stream.write(one),
-                many => self.stream.write_vectored(many),
+                [one] => self.socket.write(one),
+                many => self.socket.write_vectored(many),
             };
             match result {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -2,14 +2,17 @@
 //! connect. Scripts wait for it instead of sleeping.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 
+use crate::daemon::Listening;
+
 /// Writes `{"listeners":[{"protocol":"mqtt","address":"127.0.0.1:1883"}]}`.
-pub(crate) fn write(path: &Path, addresses: &[SocketAddr]) -> io::Result<()> {
-    let listeners: Vec<_> = addresses
+pub(crate) fn write(path: &Path, listening: &[Listening]) -> io::Result<()> {
+    let listeners: Vec<_> = listening
         .iter()
-        .map(|address| serde_json::json!({ "protocol": "mqtt", "address": address.to_string() }))
+        .map(
+            |one| serde_json::json!({ "protocol": one.protocol, "address": one.place.to_string() }),
+        )
         .collect();
     let text = serde_json::json!({ "listeners": listeners }).to_string();
     let mut name = path.as_os_str().to_owned();

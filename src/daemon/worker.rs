@@ -7,49 +7,32 @@
 
 use std::io;
 use std::io::IoSlice;
-use std::net::SocketAddr;
+use std::io::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
 use mio::Events;
-use mio::Interest;
 use mio::Poll;
 use mio::Token;
 use mio::event::Event;
-use mio::net::TcpStream;
 
-use crate::broker::ALIVE_WHILE_DUE;
 use crate::broker::Broker;
 use crate::broker::Cause;
 use crate::broker::ConnectionId;
-use crate::broker::Crossing;
-use crate::broker::Next;
-use crate::broker::Receipt;
 use crate::broker::SLICES_MAX;
 use crate::daemon::auth::Authenticator;
 use crate::daemon::buffers::Buffers;
 use crate::daemon::listener::Listener;
 use crate::daemon::log::Log;
-use crate::daemon::mail::{MAILBOX, Mail, Mailbox};
-use crate::daemon::peer::{LARGE_FROM, Large, Peer};
-use crate::mqtt::Reason;
+use crate::daemon::mail::{MAILBOX, Mailbox};
+use crate::daemon::peer::{LARGE_FROM, Peer};
 
 /// Bytes read from a connection at a time. Larger gains nothing, and leaves the cache.
-const READ_SIZE: usize = 262_144;
-
-/// A connection that gave this much in one read probably gives as much in the next.
-const BULK_FROM: usize = 65_536;
+pub(crate) const READ_SIZE: usize = 262_144;
 
 /// Bytes taken in before what they led to is written.
-const FLUSH_FROM: usize = 131_072;
-
-/// Connections accepted in a turn: a flood of them must not starve those who are connected.
-const ACCEPTS_MAX: usize = 256;
-
-/// Time between two attempts to accept while none succeeds.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const FLUSH_FROM: usize = 131_072;
 
 /// Events taken from the system at a time.
 const EVENTS_MAX: usize = 1_024;
@@ -58,7 +41,7 @@ const EVENTS_MAX: usize = 1_024;
 const LISTENERS_FROM: usize = usize::MAX - 1_024;
 
 /// A closed connection may take this long to read what was written to it last.
-const LINGER: Duration = Duration::from_secs(1);
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
 /// What a worker works with: its place in the process.
 pub(crate) struct Seat {
@@ -73,30 +56,28 @@ pub(crate) struct Seat {
 }
 
 pub(crate) struct Worker {
-    broker: Broker,
-    seat: Seat,
-    peers: Vec<Option<Peer>>,
+    pub(crate) broker: Broker,
+    pub(crate) seat: Seat,
+    pub(crate) peers: Vec<Option<Peer>>,
     /// Connections that may have more to read than was taken.
-    ready: Vec<ConnectionId>,
-    lingering: Vec<ConnectionId>,
-    buffer: Box<[u8]>,
-    buffers: Buffers,
-    touched: Vec<ConnectionId>,
-    accepting: bool,
+    pub(crate) ready: Vec<ConnectionId>,
+    pub(crate) lingering: Vec<ConnectionId>,
+    pub(crate) buffer: Box<[u8]>,
+    pub(crate) buffers: Buffers,
+    pub(crate) touched: Vec<ConnectionId>,
+    pub(crate) accepting: bool,
     /// Accepting failed: when to try again.
-    accept_again: Option<Instant>,
-    taken: usize,
-    unfinished_bytes: usize,
-    now: Instant,
-    stopping: Option<Instant>,
+    pub(crate) accept_again: Option<Instant>,
+    pub(crate) taken: usize,
+    pub(crate) unfinished_bytes: usize,
+    pub(crate) now: Instant,
+    pub(crate) stopping: Option<Instant>,
 }
 
 /// Lets a worker's poll tell of new connections.
 pub(crate) fn register(poll: &Poll, listeners: &mut [Listener]) -> io::Result<()> {
     for (place, listener) in listeners.iter_mut().enumerate() {
-        let token = Token(LISTENERS_FROM + place);
-        poll.registry()
-            .register(&mut listener.socket, token, Interest::READABLE)?;
+        listener.register(poll.registry(), Token(LISTENERS_FROM + place))?;
     }
     Ok(())
 }
@@ -139,7 +120,7 @@ impl Worker {
         }
     }
 
-    fn turn(&mut self, events: &Events) {
+    pub(crate) fn turn(&mut self, events: &Events) {
         let ready = std::mem::take(&mut self.ready);
         for id in ready {
             if let Some(peer) = self.peer(id) {
@@ -165,7 +146,7 @@ impl Worker {
     }
 
     /// How long to sleep: not at all when somebody has more to read, for ever when nothing is due.
-    fn timeout(&self) -> Option<Duration> {
+    pub(crate) fn timeout(&self) -> Option<Duration> {
         if !self.ready.is_empty() || self.accepting {
             return Some(Duration::ZERO);
         }
@@ -186,7 +167,7 @@ impl Worker {
         Some(wait + Duration::from_millis(1))
     }
 
-    fn ready_event(&mut self, slot: usize, event: &Event) {
+    pub(crate) fn ready_event(&mut self, slot: usize, event: &Event) {
         let Some(Some(peer)) = self.peers.get_mut(slot) else {
             return;
         };
@@ -203,394 +184,9 @@ impl Worker {
         }
     }
 
-    fn accept(&mut self) {
-        self.accepting = false;
-        if self.accept_again.is_some_and(|at| at > self.now) {
-            return;
-        }
-        for place in 0..self.seat.listeners.len() {
-            for round in 0.. {
-                if round >= ACCEPTS_MAX {
-                    self.accepting = true;
-                    break;
-                }
-                match self.seat.listeners[place].socket.accept() {
-                    Ok((stream, address)) => self.place(stream, address),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) if is_of_one_connection(&error) => {}
-                    Err(error) => {
-                        // Mostly no descriptor is left. The connection stays in the backlog, and
-                        // is tried again in a while. One line tells of all in a row.
-                        if self.accept_again.is_none() {
-                            self.seat.log.line(&format!("accepting failed: {error}"));
-                        }
-                        self.accept_again = Some(self.now + ACCEPT_PAUSE);
-                        return;
-                    }
-                }
-            }
-        }
-        self.accept_again = None;
-    }
-
-    /// Gives a new connection to the worker with the fewest.
-    fn place(&mut self, stream: TcpStream, address: SocketAddr) {
-        // Small packets must not wait for acknowledgements of TCP; without it we only get slower.
-        let _ = stream.set_nodelay(true);
-        let load = |number: &usize| {
-            self.seat.mailboxes[*number]
-                .connections
-                .load(Ordering::Relaxed)
-        };
-        let least = (0..self.seat.mailboxes.len())
-            .min_by_key(load)
-            .unwrap_or(self.seat.number);
-        if least == self.seat.number {
-            self.adopt(stream, address, Vec::new());
-        } else {
-            self.seat.mailboxes[least]
-                .connections
-                .fetch_add(1, Ordering::Relaxed);
-            self.seat.mailboxes[least].post(Mail::Adopt {
-                stream,
-                address,
-                bytes: Vec::new(),
-            });
-        }
-    }
-
-    fn adopt(&mut self, mut stream: TcpStream, address: SocketAddr, bytes: Vec<u8>) {
-        let Some(id) = self.broker.open(self.now) else {
-            self.seat.log.line(&format!(
-                "{address} refused: as many connections as are allowed"
-            ));
-            return;
-        };
-        let slot = id.slot as usize;
-        let both = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self
-            .seat
-            .poll
-            .registry()
-            .register(&mut stream, Token(slot), both)
-        {
-            self.seat.log.line(&format!("{address} refused: {error}"));
-            self.broker.closed(id, self.now);
-            return;
-        }
-        if self.peers.len() <= slot {
-            self.peers.resize_with(slot + 1, || None);
-        }
-        let mut peer = Peer::new(id, stream, address);
-        peer.unfinished = bytes;
-        self.peers[slot] = Some(peer);
-        self.count_connections();
-        // The first packet is often here already; otherwise an event comes with it.
-        self.read(id);
-    }
-
-    fn take_mail(&mut self) {
-        for mail in self.seat.mailboxes[self.seat.number].take() {
-            match mail {
-                Mail::Adopt {
-                    stream,
-                    address,
-                    bytes,
-                } => self.adopt(stream, address, bytes),
-                Mail::Crossings(batch) => self.take_crossings(&batch),
-                Mail::Drained(worker) => self.broker.set_full(worker, false),
-                Mail::Verdict(id, verdict) => self.broker.answer(id, &verdict, self.now),
-                Mail::Stop => {
-                    self.seat.listeners.clear();
-                    self.broker.shut_down(self.now);
-                    self.stopping = Some(self.now + LINGER);
-                }
-            }
-        }
-        self.count_connections();
-    }
-
-    fn take_crossings(&mut self, batch: &[Crossing]) {
-        for crossing in batch {
-            self.broker.deliver_crossing(crossing, self.now);
-        }
-        let size: usize = batch.iter().map(Crossing::size).sum();
-        let mailbox = &self.seat.mailboxes[self.seat.number];
-        let before = mailbox.bytes.fetch_sub(size, Ordering::AcqRel);
-        let max = self.broker.limits().crossing_bytes_max;
-        if before > max && before - size <= max {
-            for (number, other) in self.seat.mailboxes.iter().enumerate() {
-                if number != self.seat.number {
-                    other.post(Mail::Drained(self.seat.number as u16));
-                }
-            }
-        }
-    }
-
-    /// Hands a turn's messages to the workers whose Sessions get them.
-    fn post_crossings(&mut self) {
-        let max = self.broker.limits().crossing_bytes_max;
-        for worker in 0..self.seat.mailboxes.len() {
-            let batch = &mut self.broker.effects().crossings[worker];
-            if batch.is_empty() {
-                continue;
-            }
-            let batch = std::mem::take(batch);
-            let size: usize = batch.iter().map(Crossing::size).sum();
-            let mailbox = &self.seat.mailboxes[worker];
-            let before = mailbox.bytes.fetch_add(size, Ordering::AcqRel);
-            if before + size > max {
-                self.broker.set_full(worker as u16, true);
-            }
-            mailbox.post(Mail::Crossings(batch));
-        }
-    }
-
-    fn count_connections(&self) {
-        let count = self.broker.connections();
-        self.seat.mailboxes[self.seat.number]
-            .connections
-            .store(count, Ordering::Relaxed);
-    }
-
-    /// Reads once from a connection, and lists it again when there may be more.
-    fn read(&mut self, id: ConnectionId) {
-        let Some(peer) = self
-            .peers
-            .get_mut(id.slot as usize)
-            .and_then(Option::as_mut)
-        else {
-            return;
-        };
-        if peer.lingers.is_some() {
-            return self.discard(id);
-        }
-        if peer.waiting {
-            return;
-        }
-        let result = match &mut peer.large {
-            Some(large) => large.read(&mut peer.stream),
-            None => {
-                let kept = peer.unfinished.len();
-                if kept > LARGE_FROM {
-                    // Left over from a pause: first this, then what comes.
-                    return self.take_unfinished(id);
-                }
-                if peer.bulk {
-                    return self.read_bulk(id);
-                }
-                let room = READ_SIZE;
-                let result = peer.read(&mut self.buffer[kept..kept + room]);
-                result.map(|count| (count, count == room))
-            }
-        };
-        match result {
-            Ok((0, _)) => {
-                // What another worker has read before comes first, even when nothing follows it.
-                peer.readable = true;
-                self.take_unfinished(id);
-                if self.peer_ref(id).is_some_and(|peer| !peer.waiting) {
-                    self.close(id);
-                }
-            }
-            Ok((count, more)) => {
-                self.taken += count;
-                peer.bulk = peer.large.is_none() && count >= BULK_FROM;
-                self.take(id, count);
-                self.list(id, more);
-                if self.taken >= FLUSH_FROM {
-                    self.flush();
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                peer.readable = false;
-                if !peer.unfinished.is_empty() && peer.large.is_none() {
-                    self.take_unfinished(id);
-                }
-            }
-            Err(_) => self.close(id),
-        }
-    }
-
-    /// Reads into memory that outboxes can write from.
-    fn read_bulk(&mut self, id: ConnectionId) {
-        let Some(peer) = self
-            .peers
-            .get_mut(id.slot as usize)
-            .and_then(Option::as_mut)
-        else {
-            return;
-        };
-        let kept = peer.unfinished.len();
-        // Packets of one size are read to the end of a packet, so that no part is left to copy.
-        let size = match peer.packet {
-            size if (BULK_FROM / 16..=READ_SIZE).contains(&size) => READ_SIZE / size * size,
-            _ => READ_SIZE,
-        };
-        let mut buffer = self.buffers.take(READ_SIZE + LARGE_FROM);
-        buffer[..kept].copy_from_slice(&peer.unfinished);
-        peer.unfinished = Vec::new();
-        let end = if size > kept { size } else { kept + READ_SIZE };
-        let result = peer.read(&mut buffer[kept..end]);
-        let count = result.as_ref().map_or(0, |count| *count);
-        peer.bulk = count >= BULK_FROM;
-        let more = kept + count == end;
-        self.taken += count;
-        if count > 0 || kept > 0 {
-            let bytes = self.buffers.lend(buffer).slice(..kept + count);
-            let receipt = self.broker.receive_shared(id, &bytes, self.now);
-            self.keep(id, &bytes[receipt.used..], receipt);
-        }
-        match result {
-            Ok(0) => self.close(id),
-            Ok(_) => self.list(id, more),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if let Some(peer) = self.peer(id) {
-                    peer.readable = false;
-                }
-            }
-            Err(_) => self.close(id),
-        }
-        if self.taken >= FLUSH_FROM {
-            self.flush();
-        }
-    }
-
-    fn list(&mut self, id: ConnectionId, more: bool) {
-        let Some(peer) = self.peer(id) else { return };
-        let more = more || peer.ending;
-        peer.readable = more;
-        if more && !peer.listed && !peer.waiting {
-            peer.listed = true;
-            self.ready.push(id);
-        }
-    }
-
-    /// Hands `count` bytes that were just read to the broker.
-    fn take(&mut self, id: ConnectionId, count: usize) {
-        let Some(peer) = self
-            .peers
-            .get_mut(id.slot as usize)
-            .and_then(Option::as_mut)
-        else {
-            return;
-        };
-        if let Some(large) = peer.large.take_if(|large| large.whole()) {
-            self.unfinished_bytes -= large.size().min(self.unfinished_bytes);
-            let (frame, behind) = large.into_frame(&mut self.buffers);
-            let receipt = self.broker.receive_frame(id, &frame, self.now);
-            if receipt.used == 0 {
-                let Some(peer) = self.peer(id) else { return };
-                peer.unfinished = [&frame[..], &behind[..]].concat();
-                return self.follow(id, receipt.next, 0);
-            }
-            if behind.is_empty() {
-                return self.follow(id, receipt.next, 0);
-            }
-            let receipt = self.broker.receive(id, &behind, self.now);
-            return self.keep(id, &behind[receipt.used..], receipt);
-        }
-        if let Some(large) = &peer.large {
-            if large.due() > ALIVE_WHILE_DUE {
-                self.broker.heard(id, self.now);
-            }
-            return;
-        }
-        let kept = peer.unfinished.len();
-        self.buffer[..kept].copy_from_slice(&peer.unfinished);
-        peer.unfinished = Vec::new();
-        let receipt = self
-            .broker
-            .receive(id, &self.buffer[..kept + count], self.now);
-        let rest = receipt.used..kept + count;
-        if rest.is_empty() && receipt.next == Next::Read(0) {
-            return;
-        }
-        let rest = self.buffer[rest].to_vec();
-        self.keep(id, &rest, receipt);
-    }
-
-    /// Gives the broker again what it did not take before.
-    fn take_unfinished(&mut self, id: ConnectionId) {
-        let Some(peer) = self.peer(id) else { return };
-        let bytes = std::mem::take(&mut peer.unfinished);
-        let readable = peer.readable;
-        let receipt = self.broker.receive(id, &bytes, self.now);
-        self.keep(id, &bytes[receipt.used..], receipt);
-        self.list(id, readable);
-    }
-
-    /// Keeps the bytes of a packet that is not whole.
-    fn keep(&mut self, id: ConnectionId, rest: &[u8], receipt: Receipt) {
-        let Some(peer) = self
-            .peers
-            .get_mut(id.slot as usize)
-            .and_then(Option::as_mut)
-        else {
-            return;
-        };
-        if let Next::Read(total) = receipt.next
-            && total > 0
-        {
-            peer.packet = total;
-        }
-        match receipt.next {
-            Next::Read(total) if total >= LARGE_FROM && total > rest.len() => {
-                let large = Box::new(Large::new(total, rest, &mut self.buffers));
-                self.unfinished_bytes += large.size();
-                peer.large = Some(large);
-                if self.unfinished_bytes > self.broker.limits().unfinished_bytes_max {
-                    let why = "too many unfinished packets";
-                    self.broker
-                        .drop_connection(id, Reason::QUOTA_EXCEEDED, why, self.now);
-                }
-            }
-            Next::Stop => {}
-            _ => peer.unfinished.extend_from_slice(rest),
-        }
-        self.follow(id, receipt.next, rest.len());
-    }
-
-    fn follow(&mut self, id: ConnectionId, next: Next, _rest: usize) {
-        let Some(peer) = self.peer(id) else { return };
-        match next {
-            Next::Read(_) | Next::Stop => {}
-            Next::Wait => peer.waiting = true,
-            Next::Move(worker) => self.hand_over(id, usize::from(worker)),
-        }
-    }
-
-    fn hand_over(&mut self, id: ConnectionId, worker: usize) {
-        let Some(mut peer) = self.peers[id.slot as usize].take() else {
-            return;
-        };
-        self.broker.forget(id);
-        if self
-            .seat
-            .poll
-            .registry()
-            .deregister(&mut peer.stream)
-            .is_err()
-        {
-            return;
-        }
-        let Peer {
-            stream,
-            address,
-            unfinished: bytes,
-            ..
-        } = peer;
-        self.seat.mailboxes[worker].post(Mail::Adopt {
-            stream,
-            address,
-            bytes,
-        });
-    }
-
     /// Writes everything that waits, and carries out what the broker asks for, until neither is
     /// left.
-    fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         self.taken = 0;
         loop {
             let mut touched = std::mem::take(&mut self.touched);
@@ -606,7 +202,7 @@ impl Worker {
     }
 
     /// False: there was nothing to do.
-    fn carry_out(&mut self) -> bool {
+    pub(crate) fn carry_out(&mut self) -> bool {
         self.post_crossings();
         let effects = self.broker.effects();
         if effects.is_empty() {
@@ -617,7 +213,7 @@ impl Worker {
         let closing = std::mem::take(&mut effects.closing);
         let resumed = std::mem::take(&mut effects.resumed);
         for event in &events {
-            let address = self.peer_ref(event.connection).map(|peer| peer.address);
+            let address = self.peer_ref(event.connection).map(|peer| peer.from);
             self.seat.log.event(address, event);
         }
         for question in questions {
@@ -644,7 +240,50 @@ impl Worker {
         true
     }
 
-    fn write(&mut self, id: ConnectionId) {
+    /// Writes through TLS and WebSocket.
+    pub(crate) fn write_layered(&mut self, id: ConnectionId) {
+        let Some(peer) = self
+            .peers
+            .get_mut(id.slot as usize)
+            .and_then(Option::as_mut)
+        else {
+            return;
+        };
+        let Some(layers) = &mut peer.layers else {
+            return;
+        };
+        while !peer.blocked {
+            if layers.takes_more() {
+                let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+                let count = self.broker.slices(id, &mut slices);
+                if count > 0 {
+                    let taken = layers.write(&slices[..count]);
+                    self.broker.wrote(id, taken, self.now);
+                    continue;
+                }
+            }
+            if layers.waiting() == 0 {
+                break;
+            }
+            match peer.socket.write(layers.output()) {
+                Ok(taken) => {
+                    peer.blocked = taken < layers.waiting();
+                    layers.wrote(taken);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => peer.blocked = true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return self.close(id),
+            }
+        }
+        if peer.lingers.is_some() && layers.waiting() == 0 && !self.broker.has_output(id) {
+            peer.socket.shut_down_writing();
+        }
+    }
+
+    pub(crate) fn write(&mut self, id: ConnectionId) {
+        if self.peer_ref(id).is_some_and(|peer| peer.layers.is_some()) {
+            return self.write_layered(id);
+        }
         let Some(peer) = self
             .peers
             .get_mut(id.slot as usize)
@@ -669,15 +308,19 @@ impl Worker {
             }
         }
         if peer.lingers.is_some() && !self.broker.has_output(id) {
-            let _ = peer.stream.shutdown(std::net::Shutdown::Write);
+            peer.socket.shut_down_writing();
         }
     }
 
     /// The broker is done with a connection. One that the client ended is closed at once; to
     /// others a last packet was written, and closing while bytes from them are unread would take
     /// it away from them.
-    fn end(&mut self, id: ConnectionId) {
+    pub(crate) fn end(&mut self, id: ConnectionId) {
         self.write(id);
+        if let Some(layers) = self.peer(id).and_then(|peer| peer.layers.as_mut()) {
+            layers.close();
+            self.write(id);
+        }
         let cause = self.broker.cause(id);
         let Some(peer) = self
             .peers
@@ -694,35 +337,15 @@ impl Worker {
         if let Some(large) = peer.large.take() {
             self.unfinished_bytes -= large.size().min(self.unfinished_bytes);
         }
-        if !self.broker.has_output(id) {
-            let _ = peer.stream.shutdown(std::net::Shutdown::Write);
+        let layered = peer.layers.as_ref().map_or(0, |layers| layers.waiting());
+        if !self.broker.has_output(id) && layered == 0 {
+            peer.socket.shut_down_writing();
         }
         self.lingering.push(id);
         self.discard(id);
     }
 
-    /// Reads and forgets what a connection that is over still sends.
-    fn discard(&mut self, id: ConnectionId) {
-        let Some(peer) = self
-            .peers
-            .get_mut(id.slot as usize)
-            .and_then(Option::as_mut)
-        else {
-            return;
-        };
-        match peer.read(&mut self.buffer) {
-            Ok(0) => self.close(id),
-            Ok(_) => {
-                let more = true;
-                peer.waiting = false;
-                self.list(id, more);
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => self.close(id),
-        }
-    }
-
-    fn stop_lingering(&mut self) {
+    pub(crate) fn stop_lingering(&mut self) {
         if self.lingering.is_empty() {
             return;
         }
@@ -742,7 +365,7 @@ impl Worker {
         }
     }
 
-    fn close(&mut self, id: ConnectionId) {
+    pub(crate) fn close(&mut self, id: ConnectionId) {
         let Some(peer) = self.peers.get_mut(id.slot as usize) else {
             return;
         };
@@ -750,16 +373,16 @@ impl Worker {
             return;
         }
         let Some(mut peer) = peer.take() else { return };
+        self.unfinished_bytes -= peer.accounted.min(self.unfinished_bytes);
         if let Some(large) = peer.large.take() {
             self.unfinished_bytes -= large.size().min(self.unfinished_bytes);
         }
         // Its descriptor closes with it, which takes it out of the poll.
-        let _ = self.seat.poll.registry().deregister(&mut peer.stream);
+        let _ = self.seat.poll.registry().deregister(&mut peer.socket);
         self.broker.closed(id, self.now);
         for event in std::mem::take(&mut self.broker.effects().events) {
-            let address = (event.connection == id).then_some(peer.address);
-            let address =
-                address.or_else(|| self.peer_ref(event.connection).map(|peer| peer.address));
+            let address = (event.connection == id).then_some(peer.from);
+            let address = address.or_else(|| self.peer_ref(event.connection).map(|peer| peer.from));
             self.seat.log.event(address, &event);
         }
         self.broker
@@ -769,27 +392,17 @@ impl Worker {
         self.count_connections();
     }
 
-    fn peer(&mut self, id: ConnectionId) -> Option<&mut Peer> {
+    pub(crate) fn peer(&mut self, id: ConnectionId) -> Option<&mut Peer> {
         self.peers
             .get_mut(id.slot as usize)?
             .as_mut()
             .filter(|peer| peer.id == id)
     }
 
-    fn peer_ref(&self, id: ConnectionId) -> Option<&Peer> {
+    pub(crate) fn peer_ref(&self, id: ConnectionId) -> Option<&Peer> {
         self.peers
             .get(id.slot as usize)?
             .as_ref()
             .filter(|peer| peer.id == id)
     }
-}
-
-/// Errors of accept that are about the one connection which failed before it was ours.
-fn is_of_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionRefused
-    )
 }

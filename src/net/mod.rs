@@ -10,11 +10,13 @@
 //!                                                    (if wished)
 //! ```
 pub mod address;
+pub(crate) mod frames;
 pub mod proxy;
 pub mod tcp;
 pub mod tls;
 #[cfg(unix)]
 mod unix;
+pub(crate) mod upgrade;
 pub mod websocket;
 
 use std::io;

@@ -5,6 +5,7 @@
 //! not a language we speak beyond that.
 
 mod key;
+pub mod server;
 mod trust;
 
 use std::fmt;

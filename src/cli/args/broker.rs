@@ -13,6 +13,24 @@ pub struct BrokerArgs {
     /// Address to listen on, repeatable [default: this machine only]
     #[arg(long, value_name = "ADDRESS")]
     pub bind: Vec<IpAddr>,
+    /// Listen here instead, repeatable: mqtt://ADDRESS:PORT, mqtts://, ws://, wss:// or unix:PATH
+    #[arg(long, value_name = "URL", conflicts_with_all = ["port", "bind"])]
+    pub listen: Vec<String>,
+    /// Certificate for mqtts and wss, in PEM, with those that lead to its root
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub cert: Option<PathBuf>,
+    /// Key of the certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub key: Option<PathBuf>,
+    /// Take client certificates that lead to these roots
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub cafile: Option<PathBuf>,
+    /// Turn clients without a certificate away
+    #[arg(long, requires = "cafile")]
+    pub require_certificate: bool,
+    /// Origin that may ask for a WebSocket, repeatable [default: all]
+    #[arg(long, value_name = "ORIGIN")]
+    pub origin: Vec<String>,
     /// Let clients in without a user name, also from other machines
     #[arg(long)]
     pub allow_anonymous: bool,
@@ -51,6 +69,8 @@ Examples:
   mqttx broker
   mqttx broker --bind 0.0.0.0 --allow-anonymous
   mqttx broker --bind 0.0.0.0 --password-file users
+  mqttx broker --listen mqtt://127.0.0.1:1883 --listen ws://127.0.0.1:8080
+  mqttx broker --listen mqtts://0.0.0.0:8883 --cert c.pem --key k.pem --password-file users
   mqttx broker --port 0 -- sh -c 'mqttx pub -h $MQTTX_HOST -p $MQTTX_PORT -t temp -m 21'
 
 Exit status:

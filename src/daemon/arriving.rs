@@ -1,0 +1,175 @@
+//! What reaches a worker from outside its connections: new connections, and mail of other threads.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use mio::Interest;
+use mio::Token;
+
+use crate::broker::Crossing;
+use crate::daemon::listener::Accepted;
+use crate::daemon::mail::Mail;
+use crate::daemon::peer::Peer;
+use crate::daemon::worker::{LINGER, Worker};
+
+/// Connections accepted in a turn: a flood of them must not starve those who are connected.
+const ACCEPTS_MAX: usize = 256;
+
+/// Time between two attempts to accept while none succeeds.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+impl Worker {
+    pub(crate) fn accept(&mut self) {
+        self.accepting = false;
+        if self.accept_again.is_some_and(|at| at > self.now) {
+            return;
+        }
+        for place in 0..self.seat.listeners.len() {
+            for round in 0.. {
+                if round >= ACCEPTS_MAX {
+                    self.accepting = true;
+                    break;
+                }
+                match self.seat.listeners[place].accept() {
+                    Ok(accepted) => self.place(accepted),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) if is_of_one_connection(&error) => {}
+                    Err(error) => {
+                        // Mostly no descriptor is left. The connection stays in the backlog, and
+                        // is tried again in a while. One line tells of all in a row.
+                        if self.accept_again.is_none() {
+                            self.seat.log.line(&format!("accepting failed: {error}"));
+                        }
+                        self.accept_again = Some(self.now + ACCEPT_PAUSE);
+                        return;
+                    }
+                }
+            }
+        }
+        self.accept_again = None;
+    }
+
+    /// Gives a new connection to the worker with the fewest.
+    pub(crate) fn place(&mut self, accepted: Accepted) {
+        let load = |number: &usize| {
+            self.seat.mailboxes[*number]
+                .connections
+                .load(Ordering::Relaxed)
+        };
+        let least = (0..self.seat.mailboxes.len())
+            .min_by_key(load)
+            .unwrap_or(self.seat.number);
+        if least == self.seat.number {
+            self.adopt(accepted, Vec::new());
+        } else {
+            self.seat.mailboxes[least]
+                .connections
+                .fetch_add(1, Ordering::Relaxed);
+            let bytes = Vec::new();
+            self.seat.mailboxes[least].post(Mail::Adopt { accepted, bytes });
+        }
+    }
+
+    pub(crate) fn adopt(&mut self, mut accepted: Accepted, bytes: Vec<u8>) {
+        let from = accepted.from;
+        let Some(id) = self.broker.open(self.now) else {
+            self.seat.log.line(&format!(
+                "{from} refused: as many connections as are allowed"
+            ));
+            return;
+        };
+        let slot = id.slot as usize;
+        let both = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) =
+            self.seat
+                .poll
+                .registry()
+                .register(&mut accepted.socket, Token(slot), both)
+        {
+            self.seat.log.line(&format!("{from} refused: {error}"));
+            self.broker.closed(id, self.now);
+            return;
+        }
+        if self.peers.len() <= slot {
+            self.peers.resize_with(slot + 1, || None);
+        }
+        let mut peer = Peer::new(id, accepted);
+        peer.unfinished = bytes;
+        self.peers[slot] = Some(peer);
+        self.count_connections();
+        // The first packet is often here already; otherwise an event comes with it.
+        self.read(id);
+    }
+
+    pub(crate) fn take_mail(&mut self) {
+        for mail in self.seat.mailboxes[self.seat.number].take() {
+            match mail {
+                Mail::Adopt { accepted, bytes } => self.adopt(accepted, bytes),
+                Mail::Crossings(batch) => self.take_crossings(&batch),
+                Mail::Drained(worker) => self.broker.set_full(worker, false),
+                Mail::Verdict(id, verdict) => self.broker.answer(id, &verdict, self.now),
+                Mail::Stop => {
+                    self.seat.listeners.clear();
+                    self.broker.shut_down(self.now);
+                    self.stopping = Some(self.now + LINGER);
+                }
+            }
+        }
+        self.count_connections();
+    }
+
+    pub(crate) fn take_crossings(&mut self, batch: &[Crossing]) {
+        for crossing in batch {
+            self.broker.deliver_crossing(crossing, self.now);
+        }
+        let size: usize = batch.iter().map(Crossing::size).sum();
+        let mailbox = &self.seat.mailboxes[self.seat.number];
+        let before = mailbox.bytes.fetch_sub(size, Ordering::AcqRel);
+        let max = self.broker.limits().crossing_bytes_max;
+        if before > max && before - size <= max {
+            for (number, other) in self.seat.mailboxes.iter().enumerate() {
+                if number != self.seat.number {
+                    other.post(Mail::Drained(self.seat.number as u16));
+                }
+            }
+        }
+    }
+
+    /// Hands a turn's messages to the workers whose Sessions get them.
+    pub(crate) fn post_crossings(&mut self) {
+        let max = self.broker.limits().crossing_bytes_max;
+        for worker in 0..self.seat.mailboxes.len() {
+            let batch = &mut self.broker.effects().crossings[worker];
+            if batch.is_empty() {
+                continue;
+            }
+            let batch = std::mem::take(batch);
+            let size: usize = batch.iter().map(Crossing::size).sum();
+            let mailbox = &self.seat.mailboxes[worker];
+            let before = mailbox.bytes.fetch_add(size, Ordering::AcqRel);
+            if before + size > max {
+                self.broker.set_full(worker as u16, true);
+            }
+            mailbox.post(Mail::Crossings(batch));
+        }
+    }
+
+    pub(crate) fn count_connections(&self) {
+        let count = self.broker.connections();
+        self.seat.mailboxes[self.seat.number]
+            .connections
+            .store(count, Ordering::Relaxed);
+    }
+}
+
+/// Errors of accept that are about the one connection which failed before it was ours.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+    )
+}

@@ -1,0 +1,372 @@
+//! From a readable socket to the broker: which memory is read into, what is kept of a packet that
+//! is not whole, and what the broker's answer means for the socket.
+
+use std::io;
+
+use crate::broker::ALIVE_WHILE_DUE;
+use crate::broker::ConnectionId;
+use crate::broker::Next;
+use crate::broker::Receipt;
+use crate::daemon::listener::Accepted;
+use crate::daemon::mail::Mail;
+use crate::daemon::peer::{LARGE_FROM, Large, Peer};
+use crate::daemon::worker::{FLUSH_FROM, READ_SIZE, Worker};
+use crate::mqtt::Reason;
+
+/// A connection that gave this much in one read probably gives as much in the next.
+const BULK_FROM: usize = 65_536;
+
+impl Worker {
+    /// Reads once from a connection, and lists it again when there may be more.
+    pub(crate) fn read(&mut self, id: ConnectionId) {
+        let Some(peer) = self
+            .peers
+            .get_mut(id.slot as usize)
+            .and_then(Option::as_mut)
+        else {
+            return;
+        };
+        if peer.lingers.is_some() {
+            return self.discard(id);
+        }
+        if peer.waiting {
+            return;
+        }
+        if peer.layers.is_some() {
+            return self.read_layered(id);
+        }
+        let result = match &mut peer.large {
+            Some(large) => large.read(&mut peer.socket),
+            None => {
+                let kept = peer.unfinished.len();
+                if kept > LARGE_FROM {
+                    // Left over from a pause: first this, then what comes.
+                    return self.take_unfinished(id);
+                }
+                if peer.bulk {
+                    return self.read_bulk(id);
+                }
+                let room = READ_SIZE;
+                let result = peer.read(&mut self.buffer[kept..kept + room]);
+                result.map(|count| (count, count == room))
+            }
+        };
+        match result {
+            Ok((0, _)) => {
+                // What another worker has read before comes first, even when nothing follows it.
+                peer.readable = true;
+                self.take_unfinished(id);
+                if self.peer_ref(id).is_some_and(|peer| !peer.waiting) {
+                    self.close(id);
+                }
+            }
+            Ok((count, more)) => {
+                self.taken += count;
+                peer.bulk = peer.large.is_none() && count >= BULK_FROM;
+                self.take(id, count);
+                self.list(id, more);
+                if self.taken >= FLUSH_FROM {
+                    self.flush();
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                peer.readable = false;
+                if !peer.unfinished.is_empty() && peer.large.is_none() {
+                    self.take_unfinished(id);
+                }
+            }
+            Err(_) => self.close(id),
+        }
+    }
+
+    /// Reads through TLS and WebSocket.
+    pub(crate) fn read_layered(&mut self, id: ConnectionId) {
+        let Some(peer) = self
+            .peers
+            .get_mut(id.slot as usize)
+            .and_then(Option::as_mut)
+        else {
+            return;
+        };
+        if peer.unfinished.len() > READ_SIZE && peer.packet <= peer.unfinished.len() {
+            // Left over from a pause: first this, then what comes.
+            return self.take_unfinished(id);
+        }
+        let result = peer.read(&mut self.buffer[..READ_SIZE]);
+        let Some(layers) = &mut peer.layers else {
+            return;
+        };
+        match result {
+            Ok(0) => self.close(id),
+            Ok(count) => {
+                self.taken += count;
+                let fault = layers
+                    .read(&self.buffer[..count], &mut peer.unfinished)
+                    .err();
+                let over = layers.is_over();
+                peer.readable = count == READ_SIZE;
+                if peer.unfinished.len() >= peer.packet.max(1) {
+                    self.take_unfinished(id);
+                } else if peer.packet > peer.unfinished.len() + ALIVE_WHILE_DUE {
+                    self.broker.heard(id, self.now);
+                }
+                self.account(id);
+                self.write(id);
+                if let Some(fault) = fault {
+                    self.give_up(id, &fault);
+                } else if over {
+                    self.close(id);
+                } else {
+                    self.list(id, count == READ_SIZE);
+                }
+                if self.taken >= FLUSH_FROM {
+                    self.flush();
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                peer.readable = false;
+                if !peer.unfinished.is_empty() {
+                    self.take_unfinished(id);
+                }
+            }
+            Err(_) => self.close(id),
+        }
+    }
+
+    /// Counts what a connection with layers holds of packets that are not whole.
+    pub(crate) fn account(&mut self, id: ConnectionId) {
+        let Some(peer) = self
+            .peers
+            .get_mut(id.slot as usize)
+            .and_then(Option::as_mut)
+        else {
+            return;
+        };
+        let held = peer.unfinished.capacity();
+        self.unfinished_bytes = self.unfinished_bytes + held - peer.accounted;
+        peer.accounted = held;
+        if held > READ_SIZE && self.unfinished_bytes > self.broker.limits().unfinished_bytes_max {
+            let why = "too many unfinished packets";
+            self.broker
+                .drop_connection(id, Reason::QUOTA_EXCEEDED, why, self.now);
+        }
+    }
+
+    /// Ends a connection whose TLS or WebSocket went wrong; the answer to that goes out first.
+    pub(crate) fn give_up(&mut self, id: ConnectionId, fault: &str) {
+        if let Some(peer) = self.peer_ref(id) {
+            self.seat
+                .log
+                .line(&format!("{} closed: {fault}", peer.from));
+        }
+        let why = "TLS or WebSocket went wrong";
+        self.broker
+            .drop_connection(id, Reason::UNSPECIFIED_ERROR, why, self.now);
+    }
+
+    /// Reads into memory that outboxes can write from.
+    pub(crate) fn read_bulk(&mut self, id: ConnectionId) {
+        let Some(peer) = self
+            .peers
+            .get_mut(id.slot as usize)
+            .and_then(Option::as_mut)
+        else {
+            return;
+        };
+        let kept = peer.unfinished.len();
+        // Packets of one size are read to the end of a packet, so that no part is left to copy.
+        let size = match peer.packet {
+            size if (BULK_FROM / 16..=READ_SIZE).contains(&size) => READ_SIZE / size * size,
+            _ => READ_SIZE,
+        };
+        let mut buffer = self.buffers.take(READ_SIZE + LARGE_FROM);
+        buffer[..kept].copy_from_slice(&peer.unfinished);
+        peer.unfinished = Vec::new();
+        let end = if size > kept { size } else { kept + READ_SIZE };
+        let result = peer.read(&mut buffer[kept..end]);
+        let count = result.as_ref().map_or(0, |count| *count);
+        peer.bulk = count >= BULK_FROM;
+        let more = kept + count == end;
+        self.taken += count;
+        if count > 0 || kept > 0 {
+            let bytes = self.buffers.lend(buffer).slice(..kept + count);
+            let receipt = self.broker.receive_shared(id, &bytes, self.now);
+            self.keep(id, &bytes[receipt.used..], receipt);
+        }
+        match result {
+            Ok(0) => self.close(id),
+            Ok(_) => self.list(id, more),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if let Some(peer) = self.peer(id) {
+                    peer.readable = false;
+                }
+            }
+            Err(_) => self.close(id),
+        }
+        if self.taken >= FLUSH_FROM {
+            self.flush();
+        }
+    }
+
+    pub(crate) fn list(&mut self, id: ConnectionId, more: bool) {
+        let Some(peer) = self.peer(id) else { return };
+        let more = more || peer.ending;
+        peer.readable = more;
+        if more && !peer.listed && !peer.waiting {
+            peer.listed = true;
+            self.ready.push(id);
+        }
+    }
+
+    /// Hands `count` bytes that were just read to the broker.
+    pub(crate) fn take(&mut self, id: ConnectionId, count: usize) {
+        let Some(peer) = self
+            .peers
+            .get_mut(id.slot as usize)
+            .and_then(Option::as_mut)
+        else {
+            return;
+        };
+        if let Some(large) = peer.large.take_if(|large| large.whole()) {
+            self.unfinished_bytes -= large.size().min(self.unfinished_bytes);
+            let (frame, behind) = large.into_frame(&mut self.buffers);
+            let receipt = self.broker.receive_frame(id, &frame, self.now);
+            if receipt.used == 0 {
+                let Some(peer) = self.peer(id) else { return };
+                peer.unfinished = [&frame[..], &behind[..]].concat();
+                return self.follow(id, receipt.next);
+            }
+            if behind.is_empty() {
+                return self.follow(id, receipt.next);
+            }
+            let receipt = self.broker.receive(id, &behind, self.now);
+            return self.keep(id, &behind[receipt.used..], receipt);
+        }
+        if let Some(large) = &peer.large {
+            if large.due() > ALIVE_WHILE_DUE {
+                self.broker.heard(id, self.now);
+            }
+            return;
+        }
+        let kept = peer.unfinished.len();
+        self.buffer[..kept].copy_from_slice(&peer.unfinished);
+        peer.unfinished = Vec::new();
+        let receipt = self
+            .broker
+            .receive(id, &self.buffer[..kept + count], self.now);
+        let rest = receipt.used..kept + count;
+        if rest.is_empty() && receipt.next == Next::Read(0) {
+            return;
+        }
+        let rest = self.buffer[rest].to_vec();
+        self.keep(id, &rest, receipt);
+    }
+
+    /// Gives the broker again what it did not take before.
+    pub(crate) fn take_unfinished(&mut self, id: ConnectionId) {
+        let Some(peer) = self.peer(id) else { return };
+        let bytes = std::mem::take(&mut peer.unfinished);
+        let readable = peer.readable;
+        let receipt = self.broker.receive(id, &bytes, self.now);
+        self.keep(id, &bytes[receipt.used..], receipt);
+        self.list(id, readable);
+    }
+
+    /// Keeps the bytes of a packet that is not whole.
+    pub(crate) fn keep(&mut self, id: ConnectionId, rest: &[u8], receipt: Receipt) {
+        let Some(peer) = self
+            .peers
+            .get_mut(id.slot as usize)
+            .and_then(Option::as_mut)
+        else {
+            return;
+        };
+        if peer.layers.is_some() {
+            peer.packet = match receipt.next {
+                Next::Read(total) => total,
+                _ => 0,
+            };
+            peer.unfinished.extend_from_slice(rest);
+            return self.follow(id, receipt.next);
+        }
+        if let Next::Read(total) = receipt.next
+            && total > 0
+        {
+            peer.packet = total;
+        }
+        match receipt.next {
+            Next::Read(total) if total >= LARGE_FROM && total > rest.len() => {
+                let large = Box::new(Large::new(total, rest, &mut self.buffers));
+                self.unfinished_bytes += large.size();
+                peer.large = Some(large);
+                if self.unfinished_bytes > self.broker.limits().unfinished_bytes_max {
+                    let why = "too many unfinished packets";
+                    self.broker
+                        .drop_connection(id, Reason::QUOTA_EXCEEDED, why, self.now);
+                }
+            }
+            Next::Stop => {}
+            _ => peer.unfinished.extend_from_slice(rest),
+        }
+        self.follow(id, receipt.next);
+    }
+
+    pub(crate) fn follow(&mut self, id: ConnectionId, next: Next) {
+        let Some(peer) = self.peer(id) else { return };
+        match next {
+            Next::Read(_) | Next::Stop => {}
+            Next::Wait => peer.waiting = true,
+            Next::Move(worker) => self.hand_over(id, usize::from(worker)),
+        }
+    }
+
+    pub(crate) fn hand_over(&mut self, id: ConnectionId, worker: usize) {
+        let Some(mut peer) = self.peers[id.slot as usize].take() else {
+            return;
+        };
+        self.broker.forget(id);
+        if self
+            .seat
+            .poll
+            .registry()
+            .deregister(&mut peer.socket)
+            .is_err()
+        {
+            return;
+        }
+        let Peer {
+            socket,
+            from,
+            layers,
+            unfinished: bytes,
+            ..
+        } = peer;
+        let accepted = Accepted {
+            socket,
+            from,
+            layers,
+        };
+        self.seat.mailboxes[worker].post(Mail::Adopt { accepted, bytes });
+    }
+
+    /// Reads and forgets what a connection that is over still sends.
+    pub(crate) fn discard(&mut self, id: ConnectionId) {
+        let Some(peer) = self
+            .peers
+            .get_mut(id.slot as usize)
+            .and_then(Option::as_mut)
+        else {
+            return;
+        };
+        match peer.read(&mut self.buffer) {
+            Ok(0) => self.close(id),
+            Ok(_) => {
+                let more = true;
+                peer.waiting = false;
+                self.list(id, more);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => self.close(id),
+        }
+    }
+}

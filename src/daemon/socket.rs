@@ -1,0 +1,105 @@
+//! Sockets of both kinds under one name, TCP and Unix, and who is at the other end.
+
+use std::fmt;
+use std::io;
+use std::io::IoSlice;
+use std::io::Read;
+use std::io::Write;
+use std::net::Shutdown;
+use std::net::SocketAddr;
+
+use mio::Interest;
+use mio::Registry;
+use mio::Token;
+use mio::event::Source;
+use mio::net::TcpStream;
+#[cfg(unix)]
+use mio::net::UnixStream;
+
+pub(crate) enum Socket {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+/// The other end, for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum From {
+    Ip(SocketAddr),
+    #[cfg(unix)]
+    Unix,
+}
+
+impl fmt::Display for From {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            #[cfg(unix)]
+            Self::Unix => f.write_str("unix socket"),
+        }
+    }
+}
+
+macro_rules! each {
+    ($socket:expr, $stream:ident => $what:expr) => {
+        match $socket {
+            Socket::Tcp($stream) => $what,
+            #[cfg(unix)]
+            Socket::Unix($stream) => $what,
+        }
+    };
+}
+
+impl Socket {
+    pub(crate) fn shut_down_writing(&self) {
+        // Where this fails the other side is gone already.
+        let _ = each!(self, stream => stream.shutdown(Shutdown::Write));
+    }
+}
+
+impl Read for Socket {
+    #[inline]
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        each!(self, stream => stream.read(buffer))
+    }
+}
+
+impl Write for Socket {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        each!(self, stream => stream.write(bytes))
+    }
+
+    #[inline]
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        each!(self, stream => stream.write_vectored(slices))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Source for Socket {
+    fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()> {
+        each!(self, stream => stream.register(registry, token, interests))
+    }
+
+    fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()> {
+        each!(self, stream => stream.reregister(registry, token, interests))
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        each!(self, stream => stream.deregister(registry))
+    }
+}

@@ -1,0 +1,270 @@
+//! WebSocket frames as a server reads and writes them (RFC 6455, §5), without I/O.
+//!
+//! MQTT does not care where frames begin (MQTT §6): what comes out is one stream of bytes, unmasked
+//! where they lie, so that a hundred small packets in a hundred frames are one run for the broker.
+//! What goes out is one frame a write, however many packets are in it.
+
+/// A control frame carries no more (§5.5).
+const CONTROL_MAX: usize = 125;
+
+const CONTINUATION: u8 = 0x0;
+const TEXT: u8 = 0x1;
+const BINARY: u8 = 0x2;
+const CLOSE: u8 = 0x8;
+const PING: u8 = 0x9;
+const PONG: u8 = 0xa;
+const FIN: u8 = 0x80;
+const MASKED: u8 = 0x80;
+
+/// Where the reader is in the stream of frames.
+#[derive(Debug, Default)]
+pub(crate) struct Frames {
+    /// Bytes of a head, or of a control frame, that is not whole yet.
+    pending: Vec<u8>,
+    /// Bytes of the data frame that are still to come, and their mask.
+    left: u64,
+    mask: [u8; 4],
+    turn: usize,
+    /// A message that began without its end: only continuations may follow.
+    open: bool,
+}
+
+/// What came besides data.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Control {
+    /// Answer with a pong of this body.
+    Ping(Vec<u8>),
+    /// The other side closes.
+    Close,
+}
+
+impl Frames {
+    /// Takes `bytes`, appends the data in them to `data` and what else came to `controls`.
+    pub(crate) fn read(
+        &mut self,
+        bytes: &[u8],
+        data: &mut Vec<u8>,
+        controls: &mut Vec<Control>,
+    ) -> Result<(), &'static str> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if self.left > 0 {
+                let count = rest
+                    .len()
+                    .min(usize::try_from(self.left).unwrap_or(usize::MAX));
+                let (now, behind) = rest.split_at(count);
+                self.unmask(now, data);
+                rest = behind;
+                continue;
+            }
+            // A head is rarely cut, so it is mostly read where it lies.
+            if self.pending.is_empty() {
+                match self.head(rest, controls)? {
+                    Some(used) => rest = &rest[used..],
+                    None => {
+                        self.pending.extend_from_slice(rest);
+                        return Ok(());
+                    }
+                }
+            } else {
+                let mut joined = std::mem::take(&mut self.pending);
+                let before = joined.len();
+                // Enough for any head and any control frame.
+                joined.extend_from_slice(&rest[..rest.len().min(14 + CONTROL_MAX)]);
+                match self.head(&joined, controls)? {
+                    Some(used) => rest = &rest[used - before..],
+                    None => {
+                        self.pending = joined;
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a head, and with a control frame all of it. `None`: not all is here.
+    fn head(
+        &mut self,
+        bytes: &[u8],
+        controls: &mut Vec<Control>,
+    ) -> Result<Option<usize>, &'static str> {
+        let [first, second, ..] = *bytes else {
+            return Ok(None);
+        };
+        if first & 0x70 != 0 {
+            return Err("a WebSocket frame with reserved bits");
+        }
+        if second & MASKED == 0 {
+            // A server closes the connection on a frame that is not masked (§5.1).
+            return Err("a WebSocket frame without a mask");
+        }
+        let (len, at) = match (second & 0x7f, bytes) {
+            (126, [_, _, a, b, ..]) => (u64::from(u16::from_be_bytes([*a, *b])), 4),
+            (127, [_, _, len @ ..]) if len.len() >= 8 => {
+                let mut eight = [0; 8];
+                eight.copy_from_slice(&len[..8]);
+                (u64::from_be_bytes(eight), 10)
+            }
+            (126 | 127, _) => return Ok(None),
+            (len, _) => (u64::from(len), 2),
+        };
+        let Some(mask) = bytes.get(at..at + 4) else {
+            return Ok(None);
+        };
+        let mask = [mask[0], mask[1], mask[2], mask[3]];
+        let start = at + 4;
+        let (fin, kind) = (first & FIN != 0, first & 0x0f);
+        match kind {
+            CONTINUATION if !self.open => return Err("a WebSocket continuation of nothing"),
+            BINARY if self.open => return Err("a WebSocket message inside another"),
+            CONTINUATION | BINARY => {
+                self.open = !fin;
+                self.left = len;
+                self.mask = mask;
+                self.turn = 0;
+                Ok(Some(start))
+            }
+            // [MQTT-6.0.0-1]
+            TEXT => Err("a WebSocket text frame: MQTT needs binary ones"),
+            CLOSE | PING | PONG => {
+                if !fin || len > CONTROL_MAX as u64 {
+                    return Err("a WebSocket control frame that is cut or too long");
+                }
+                let end = start + len as usize;
+                let Some(body) = bytes.get(start..end) else {
+                    return Ok(None);
+                };
+                let body = body
+                    .iter()
+                    .zip(mask.iter().cycle())
+                    .map(|(byte, mask)| byte ^ mask);
+                match kind {
+                    CLOSE => controls.push(Control::Close),
+                    PING => controls.push(Control::Ping(body.collect())),
+                    _ => {}
+                }
+                Ok(Some(end))
+            }
+            _ => Err("a WebSocket frame of unknown kind"),
+        }
+    }
+
+    fn unmask(&mut self, bytes: &[u8], data: &mut Vec<u8>) {
+        let start = data.len();
+        data.extend_from_slice(bytes);
+        let mut mask = self.mask;
+        mask.rotate_left(self.turn);
+        // Eight bytes at a time; the mask repeats every four.
+        let [a, b, c, d] = mask;
+        let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+        let mut words = data[start..].chunks_exact_mut(8);
+        for word in &mut words {
+            let mut eight = [0; 8];
+            eight.copy_from_slice(word);
+            word.copy_from_slice(&(u64::from_ne_bytes(eight) ^ wide).to_ne_bytes());
+        }
+        for (byte, mask) in words.into_remainder().iter_mut().zip(mask.iter().cycle()) {
+            *byte ^= mask;
+        }
+        self.left -= bytes.len() as u64;
+        self.turn = (self.turn + bytes.len()) % 4;
+    }
+}
+
+/// The head of a binary frame with `len` bytes behind it.
+pub(crate) fn put_binary_head(len: usize, out: &mut Vec<u8>) {
+    put_head(BINARY, len, out);
+}
+
+/// A pong, or the answer to a close.
+pub(crate) fn put_control(control: &Control, out: &mut Vec<u8>) {
+    match control {
+        Control::Ping(body) => {
+            put_head(PONG, body.len(), out);
+            out.extend_from_slice(body);
+        }
+        Control::Close => put_close(out),
+    }
+}
+
+/// A close frame with status 1000.
+pub(crate) fn put_close(out: &mut Vec<u8>) {
+    put_head(CLOSE, 2, out);
+    out.extend_from_slice(&1_000_u16.to_be_bytes());
+}
+
+fn put_head(kind: u8, len: usize, out: &mut Vec<u8>) {
+    out.push(FIN | kind);
+    match len {
+        0..=125 => out.push(len as u8),
+        126..=0xffff => {
+            out.push(126);
+            out.extend_from_slice(&(len as u16).to_be_bytes());
+        }
+        _ => {
+            out.push(127);
+            out.extend_from_slice(&(len as u64).to_be_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(first: u8, body: &[u8], mask: [u8; 4]) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_head(0, body.len(), &mut out);
+        out[0] = first;
+        out[1] |= MASKED;
+        out.extend_from_slice(&mask);
+        out.extend(
+            body.iter()
+                .zip(mask.iter().cycle())
+                .map(|(byte, mask)| byte ^ mask),
+        );
+        out
+    }
+
+    #[test]
+    fn data_comes_out_the_same_however_it_is_cut() {
+        let body: Vec<u8> = (0..=255).cycle().take(70_000).collect();
+        let mut stream = frame(0x02, &body[..300], [1, 2, 3, 4]);
+        stream.extend(frame(0x89, b"are you there", [9, 8, 7, 6]));
+        stream.extend(frame(0x80, &body[300..], [5, 6, 7, 8]));
+        stream.extend(frame(0x88, &[], [0; 4]));
+        for step in [1, 2, 3, 5, 7, 13, 100, 4_099, stream.len()] {
+            let (mut frames, mut data, mut controls) = (Frames::default(), Vec::new(), Vec::new());
+            for part in stream.chunks(step) {
+                frames.read(part, &mut data, &mut controls).unwrap();
+            }
+            assert!(data == body, "cut every {step}");
+            assert_eq!(
+                controls,
+                [Control::Ping(b"are you there".to_vec()), Control::Close]
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_standard_forbids_is_refused() {
+        let check = |bytes: &[u8], what: &str| {
+            let mut frames = Frames::default();
+            let found = frames
+                .read(bytes, &mut Vec::new(), &mut Vec::new())
+                .unwrap_err();
+            assert!(found.contains(what), "{found}");
+        };
+        check(&[0x82, 1, 0], "without a mask");
+        check(&frame(0xc2, b"a", [1; 4]), "reserved");
+        check(&frame(0x81, b"a", [1; 4]), "text");
+        check(&frame(0x80, b"a", [1; 4]), "continuation of nothing");
+        check(&frame(0x09, b"a", [1; 4]), "control frame");
+        check(&frame(0x89, &[0; 126], [1; 4]), "control frame");
+        check(&frame(0x83, b"a", [1; 4]), "unknown kind");
+        let mut two = frame(0x02, b"a", [1; 4]);
+        two.extend(frame(0x82, b"a", [1; 4]));
+        check(&two, "inside another");
+    }
+}
