@@ -298,7 +298,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__broker)
-            opts="-p -v -q -h --port --bind --allow-anonymous --password-file --workers --limit --limits --ready-file --verbose --quiet --help"
+            opts="-p -v -q -h --port --bind --listen --cert --key --cafile --require-certificate --origin --allow-anonymous --password-file --workers --limit --limits --ready-file --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -313,6 +313,26 @@ _mqttx() {
                     return 0
                     ;;
                 --bind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cafile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --origin)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -208,10 +208,16 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l help -d 'Print this h
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l version -d 'Print the version'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s p -l port -d 'TCP port to listen on; 0 lets the system choose' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l bind -d 'Address to listen on, repeatable [default: this machine only]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l listen -d 'Listen here instead, repeatable: mqtt://ADDRESS:PORT, mqtts://, ws://, wss:// or unix:PATH' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l cert -d 'Certificate for mqtts and wss, in PEM, with those that lead to its root' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l key -d 'Key of the certificate, in PEM' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l cafile -d 'Take client certificates that lead to these roots' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l origin -d 'Origin that may ask for a WebSocket, repeatable [default: all]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l password-file -d 'Users and password hashes, as mosquitto_passwd writes them' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l workers -d 'Worker threads [default: half of the cores]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l limit -d 'Set a limit, repeatable; `--limits` lists them' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l ready-file -d 'Write the addresses as JSON once clients can connect' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l require-certificate -d 'Turn clients without a certificate away'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l allow-anonymous -d 'Let clients in without a user name, also from other machines'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l limits -d 'List the limits with their defaults, and end'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s v -l verbose -d 'Log each subscription and message'

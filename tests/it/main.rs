@@ -5,6 +5,8 @@
 )]
 
 mod broker_core;
+#[cfg(target_os = "linux")]
+mod broker_listeners;
 mod client_cuts;
 mod client_layer;
 mod client_repairs;

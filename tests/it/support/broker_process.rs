@@ -13,6 +13,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct BrokerProcess {
     pub(crate) port: u16,
+    /// Ports of all listeners on TCP, in their order.
+    pub(crate) ports: Vec<u16>,
     child: Child,
     log: Arc<Log>,
     _folder: tempfile::TempDir,
@@ -66,6 +68,7 @@ impl BrokerProcess {
         };
         Self {
             port: port_of(&text),
+            ports: ports_of(&text),
             child,
             log,
             _folder: folder,
@@ -129,6 +132,16 @@ impl Drop for BrokerProcess {
             assert!(status.success(), "{status}, {:#?}", self.log());
         }
     }
+}
+
+/// All TCP ports in a ready file.
+fn ports_of(ready: &str) -> Vec<u16> {
+    let ready: serde_json::Value = serde_json::from_str(ready).unwrap();
+    let listeners = ready["listeners"].as_array().unwrap().iter();
+    let addresses = listeners.filter_map(|listener| listener["address"].as_str());
+    addresses
+        .filter_map(|address| address.rsplit(':').next()?.parse().ok())
+        .collect()
 }
 
 /// The port in a ready file.

@@ -1,0 +1,233 @@
+//! The broker's listeners: TLS, WebSocket, both, and Unix sockets, with our clients and foreign
+//! ones, and with what does not belong there.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::Duration;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+
+use crate::support::broker_process::BrokerProcess;
+use crate::support::programs::{Program, mosquittos, skipped};
+
+struct Certificates {
+    folder: tempfile::TempDir,
+}
+
+impl Certificates {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: String| fs::write(folder.path().join(name), text).unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Without a name of its own OpenSSL takes what it signs for signed by itself.
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "tests' root");
+        let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        write("ca.pem", ca.pem());
+        for name in ["server", "client"] {
+            let key = KeyPair::generate().unwrap();
+            let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+            write(
+                &format!("{name}.pem"),
+                params.signed_by(&key, &ca).unwrap().pem(),
+            );
+            write(&format!("{name}.key"), key.serialize_pem());
+        }
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    /// A broker with a listener of each kind, in this order: mqtt, mqtts, ws, wss, unix.
+    fn broker(&self, more: &[&str]) -> BrokerProcess {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mqttx"));
+        command.arg("broker");
+        for scheme in ["mqtt", "mqtts", "ws", "wss"] {
+            command.args(["--listen", &format!("{scheme}://127.0.0.1:0")]);
+        }
+        command.args(["--listen", &format!("unix:{}", self.path("socket"))]);
+        command.args([
+            "--cert",
+            &self.path("server.pem"),
+            "--key",
+            &self.path("server.key"),
+        ]);
+        command.args(more);
+        BrokerProcess::start_as(command)
+    }
+
+    /// The words that lead a client of ours to each listener.
+    fn ways(&self, broker: &BrokerProcess) -> [String; 5] {
+        let [mqtt, mqtts, ws, wss] = broker.ports[..] else {
+            panic!("four ports")
+        };
+        let tls = format!("-h localhost --cafile {}", self.path("ca.pem"));
+        [
+            format!("-h localhost -p {mqtt}"),
+            format!("{tls} -p {mqtts}"),
+            format!("-h localhost -p {ws} --ws"),
+            format!("{tls} -p {wss} --ws"),
+            format!("--unix {}", self.path("socket")),
+        ]
+    }
+}
+
+#[test]
+fn a_message_passes_between_every_two_listeners_at_every_qos() {
+    let certificates = Certificates::new();
+    let broker = certificates.broker(&[]);
+    let ways = certificates.ways(&broker);
+    for to in &ways {
+        let expected: usize = ways.len() * 3;
+        let mut subscriber = Program::mqttx()
+            .words(&format!(
+                "sub {to} -V 5 -q 2 -t t/# -v -d -C {expected} -W 30"
+            ))
+            .start();
+        subscriber.wait_for_out("Subscribed");
+        for (place, from) in ways.iter().enumerate() {
+            for qos in 0..3 {
+                let line = format!("pub {from} -q {qos} -t t/{place} -m {qos}");
+                let left = Program::mqttx().words(&line).run();
+                assert_eq!(left.status, 0, "{line}: {}", left.err());
+            }
+        }
+        let out = subscriber.end().out();
+        for place in 0..ways.len() {
+            for qos in 0..3 {
+                let line = format!("t/{place} {qos}");
+                assert_eq!(
+                    out.lines().filter(|got| *got == line).count(),
+                    1,
+                    "{to}: {out}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn ten_megabytes_arrive_whole_through_every_listener() {
+    let certificates = Certificates::new();
+    let broker = certificates.broker(&[]);
+    let payload: Vec<u8> = (0..10_000_000_u32).map(|n| (n % 251) as u8).collect();
+    for way in certificates.ways(&broker) {
+        let mut subscriber = Program::mqttx()
+            .words(&format!("sub {way} -q 1 -t big -N -C 1 -W 30"))
+            .start();
+        broker.wait_log("connected");
+        let publish = Program::mqttx()
+            .words(&format!("pub {way} -q 1 -r -t big -s"))
+            .input(payload.clone())
+            .run();
+        assert_eq!(publish.status, 0, "{way}: {}", publish.err());
+        let left = subscriber.finish_or("sub");
+        assert!(left.stdout == payload, "{way}: {} bytes", left.stdout.len());
+        let clear = Program::mqttx()
+            .words(&format!("pub {way} -r -n -t big"))
+            .run();
+        assert_eq!(clear.status, 0);
+    }
+}
+
+#[test]
+fn mosquittos_clients_speak_tls_with_the_broker() {
+    let (Some(publisher), Some(subscriber)) =
+        (mosquittos("mosquitto_pub"), mosquittos("mosquitto_sub"))
+    else {
+        return skipped(1, "mosquitto's clients are not installed");
+    };
+    let certificates = Certificates::new();
+    let broker = certificates.broker(&[]);
+    let way = &certificates.ways(&broker)[1];
+    let published = Program::new(publisher)
+        .words(&format!("{way} -q 2 -r -t a/b -m hello"))
+        .run();
+    assert_eq!(published.status, 0, "{}", published.err());
+    let received = Program::new(subscriber)
+        .words(&format!("{way} -q 2 -t a/+ -C 1 -W 10"))
+        .run();
+    assert_eq!(received.out(), "hello\n");
+}
+
+#[test]
+fn a_client_certificate_may_be_demanded() {
+    let certificates = Certificates::new();
+    let ca = certificates.path("ca.pem");
+    let broker = certificates.broker(&["--cafile", &ca, "--require-certificate"]);
+    let way = &certificates.ways(&broker)[1];
+    let without = Program::mqttx()
+        .words(&format!("pub {way} -t t -m x"))
+        .run();
+    assert_ne!(without.status, 0);
+    let with = format!(
+        "pub {way} --cert {} --key {} -t t -m x -q 1",
+        certificates.path("client.pem"),
+        certificates.path("client.key")
+    );
+    let with = Program::mqttx().words(&with).run();
+    assert_eq!(with.status, 0, "{}", with.err());
+}
+
+fn exchange(port: u16, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    stream.write_all(bytes).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn what_does_not_belong_to_a_listener_is_answered_and_closed() {
+    let certificates = Certificates::new();
+    let mut broker = certificates.broker(&["--origin", "http://ours"]);
+    let [mqtt, mqtts, ws, _] = broker.ports[..] else {
+        panic!("four ports")
+    };
+    let get = "GET /mqtt HTTP/1.1\r\nHost: x\r\n";
+    let check = |request: String, status: &str| {
+        let answer = exchange(ws, request.as_bytes());
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{request}: {answer}"
+        );
+    };
+    check(format!("{get}\r\n"), "426");
+    let upgrade = format!(
+        "{get}Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    );
+    check(format!("{upgrade}\r\n"), "400");
+    check(
+        format!("{upgrade}Sec-WebSocket-Protocol: mqtt\r\nOrigin: http://evil\r\n\r\n"),
+        "403",
+    );
+    // MQTT on the WebSocket port, HTTP on the MQTT port, and neither on the TLS port.
+    let connect = [0x10, 12, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 0, 0, 0];
+    assert!(exchange(ws, &[&connect[..], b"\r\n\r\n"].concat()).starts_with(b"HTTP/1.1 400"));
+    assert!(exchange(mqtt, get.as_bytes()).is_empty());
+    let alert = exchange(mqtts, &connect);
+    assert_eq!(alert.first(), Some(&0x15), "a TLS alert: {alert:x?}");
+    // A frame without a mask after a good request.
+    let good = format!("{upgrade}Sec-WebSocket-Protocol: mqtt\r\n\r\n");
+    let answer = exchange(ws, &[good.as_bytes(), &[0x82, 1, 0]].concat());
+    assert!(answer.starts_with(b"HTTP/1.1 101"));
+    broker.wait_log("without a mask");
+    assert!(broker.is_running());
+    broker.ask_to_end();
+    assert!(broker.wait().success());
+    assert!(
+        !fs::exists(certificates.path("socket")).unwrap(),
+        "the socket's file is gone"
+    );
+}
