@@ -47,6 +47,9 @@ pub(crate) const BATCH: usize = 64 * 1024;
 /// What a handler may pile up by publishing without being asked (`Refused::Full` above it).
 const PILE_MAX: usize = 64 * 1024 * 1024;
 
+/// Bytes of acknowledgements that a broker may leave untaken before it is no longer listened to.
+const OWED_MAX: usize = 1024 * 1024;
+
 /// One client.
 #[derive(Debug)]
 pub struct Engine {
@@ -55,6 +58,8 @@ pub struct Engine {
     /// Bytes to write; those before `written` are written already.
     out: Vec<u8>,
     written: usize,
+    /// How many of the bytes since `out` was last empty are acknowledgements.
+    owed: usize,
     phase: Phase,
     wish: Wish,
     /// Connections had so far.
@@ -190,6 +195,7 @@ impl Engine {
             encoder: Encoder::new(options.version),
             out: Vec::new(),
             written: 0,
+            owed: 0,
             phase: Phase::Closed,
             wish: Wish::Stay,
             connections: 0,
@@ -284,12 +290,7 @@ impl Engine {
         patch: impl FnOnce(&mut [u8]),
     ) -> Result<u64, Refused> {
         self.check_room()?;
-        if prepared.frame.len() > self.broker.packet_size_max {
-            return Err(Refused::TooLarge);
-        }
-        if prepared.qos > self.broker.qos_max {
-            return Err(Refused::QosNotSupported);
-        }
+        self.check_prepared(prepared)?;
         if prepared.qos == QoS::AtMostOnce {
             let start = self.out.len();
             self.out.extend_from_slice(&prepared.frame);
@@ -308,8 +309,11 @@ impl Engine {
     }
 
     /// Sends `count` equal copies as fast as the broker takes them, before `feed` is asked again.
-    pub fn repeat(&mut self, prepared: Arc<Prepared>, count: u64) {
+    pub fn repeat(&mut self, prepared: Arc<Prepared>, count: u64) -> Result<(), Refused> {
+        self.check_room()?;
+        self.check_prepared(&prepared)?;
         self.flood = Some((prepared, count)).filter(|_| count > 0);
+        Ok(())
     }
 
     /// A step of an enhanced authentication, version 5 (§4.12).
@@ -357,6 +361,23 @@ impl Engine {
             Err(Refused::NotConnected)
         } else if self.out.len() + self.waiting_bytes > PILE_MAX {
             Err(Refused::Full)
+        } else {
+            Ok(())
+        }
+    }
+
+    #[inline]
+    fn check_prepared(&self, prepared: &Prepared) -> Result<(), Refused> {
+        assert!(
+            prepared.version == self.options.version,
+            "prepared for another version"
+        );
+        if prepared.frame.len() > self.broker.packet_size_max {
+            Err(Refused::TooLarge) // [MQTT-3.2.2-15]
+        } else if prepared.qos > self.broker.qos_max {
+            Err(Refused::QosNotSupported) // [MQTT-3.2.2-11]
+        } else if prepared.frame[0] & 1 == 1 && !self.broker.retain_available {
+            Err(Refused::RetainNotSupported) // [MQTT-3.2.2-14]
         } else {
             Ok(())
         }

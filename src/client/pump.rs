@@ -215,6 +215,9 @@ impl<H: Handler> Pump<'_, H> {
 
     /// Reads once and handles every whole packet; true when something came.
     fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        if self.engine.is_choked() {
+            return Ok(false);
+        }
         let count = match self.input.poll_fill(cx, &mut self.stream) {
             Poll::Pending => return Ok(false),
             Poll::Ready(Ok(0)) => return Err(End::Lost),

@@ -235,7 +235,8 @@ fn a_broker_that_stops_reading_is_given_up_after_the_write_timeout() {
     let payload = vec![b'x'; 100_000];
     let prepared = Prepared::new(&Message::new("t", &payload), Version::V311).unwrap();
     let prepared = std::sync::Arc::new(prepared);
-    let mut probe = Probe::new(move |_, client| client.repeat(prepared.clone(), 1_000_000));
+    let mut probe =
+        Probe::new(move |_, client| client.repeat(prepared.clone(), 1_000_000).unwrap());
     let mut options = options(script.port, Version::V311);
     options.write_timeout = Duration::from_millis(200);
     let (end, session) = run(options, &mut probe);

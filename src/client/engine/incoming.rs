@@ -198,6 +198,7 @@ impl Engine {
             _ => true,
         };
         if publish.qos > QoS::AtMostOnce {
+            self.owed += self.out.len() - start;
             self.note_sent(start);
             self.tell_sent(handler);
         }
@@ -300,6 +301,7 @@ impl Engine {
             let reason = Reason::PACKET_ID_NOT_FOUND;
             put_ack_reason(kind, id, reason, Properties::EMPTY, &mut self.out);
         }
+        self.owed += self.out.len() - start;
         self.note_sent(start);
     }
 }

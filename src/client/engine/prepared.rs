@@ -4,6 +4,7 @@ use crate::client::engine::encode::Encoder;
 use crate::client::engine::message::{Message, Refused, check_message};
 use crate::mqtt::frame::{Scan, scan};
 use crate::mqtt::limits;
+use crate::mqtt::property::PropertyId;
 use crate::mqtt::{PacketId, QoS, Version};
 
 /// A whole PUBLISH, with the places that change from copy to copy: Packet Identifier and payload.
@@ -14,12 +15,16 @@ pub struct Prepared {
     pub(super) id_at: usize,
     pub(super) payload_at: usize,
     pub(super) qos: QoS,
+    pub(super) version: Version,
 }
 
 impl Prepared {
     /// Checks and encodes `message`, without a Topic Alias.
     pub fn new(message: &Message<'_>, version: Version) -> Result<Self, Refused> {
         check_message(message, version)?;
+        if message.properties.find(PropertyId::TopicAlias).is_some() {
+            return Err(Refused::TopicAlias);
+        }
         let mut frame = Vec::new();
         // Any identifier will do: each copy gets its own.
         let any = PacketId::new(1).filter(|_| message.qos > QoS::AtMostOnce);
@@ -28,6 +33,7 @@ impl Prepared {
             id_at: id_at(&frame).unwrap_or(0),
             payload_at: frame.len() - message.payload.len(),
             qos: message.qos,
+            version,
             frame: frame.into_boxed_slice(),
         })
     }

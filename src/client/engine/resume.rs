@@ -6,7 +6,7 @@
 
 use crate::client::engine::message::Message;
 use crate::client::engine::requests::Requested;
-use crate::client::engine::{BrokerLimits, Engine, Kept, Phase, Releasing, Wish};
+use crate::client::engine::{BATCH, BrokerLimits, Engine, Kept, OWED_MAX, Phase, Releasing, Wish};
 use crate::client::handler::{Acked, Event, Handler};
 use crate::mqtt::delivery::{AliasesIn, Pending};
 use crate::mqtt::frame::{Scan, scan};
@@ -51,6 +51,7 @@ impl Engine {
             }
         }
         self.written = 0;
+        self.owed = 0;
         self.phase = Phase::Closed;
         self.sender.free_claimed();
         self.sent.clear();
@@ -188,7 +189,31 @@ impl Engine {
         if self.written == self.out.len() {
             self.out.clear();
             self.written = 0;
+            self.owed = 0;
+        } else if self.written >= BATCH && self.written * 2 >= self.out.len() {
+            self.forget_written();
         }
+    }
+
+    /// With a slow reader the buffer may never run empty: what is written is cut off, whole packets
+    /// only, because [`closed`](Self::closed) must find where they begin.
+    fn forget_written(&mut self) {
+        let mut end = 0;
+        for frame in frames(&self.out) {
+            if end + frame.len() > self.written {
+                break;
+            }
+            end += frame.len();
+        }
+        self.out.drain(..end);
+        self.written -= end;
+    }
+
+    /// The broker sends what has to be answered and does not take the answers: it is not listened
+    /// to before it does.
+    #[inline]
+    pub(crate) fn is_choked(&self) -> bool {
+        self.owed > OWED_MAX
     }
 
     /// Gives the emptied write buffer away, or takes one; an idle connection needs none.
@@ -209,10 +234,7 @@ impl Engine {
         let Some((prepared, mut left)) = self.flood.take() else {
             return false;
         };
-        while left > 0 && self.room() {
-            if self.send(&prepared, |_| {}).is_err() {
-                return false;
-            }
+        while left > 0 && self.room() && self.send(&prepared, |_| {}).is_ok() {
             left -= 1;
         }
         let goes_on = left > 0;

@@ -1,5 +1,6 @@
 //! Programs of other people that tests talk to. One that is not installed skips its test aloud.
 
+use std::io::{Read, Seek};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -32,13 +33,15 @@ pub(crate) fn installed(name: &str) -> Option<PathBuf> {
 /// Starts a program on ports that are free, and waits until it listens on the last of them. One of
 /// them may be taken a moment later: then others are tried.
 pub(crate) fn start<const N: usize>(command: impl Fn([u16; N]) -> Command) -> (Peer, [u16; N]) {
-    for _ in 0..20 {
+    let mut said = String::new();
+    for attempt in 0..20 {
         let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let ports = listeners.map(|listener| listener.local_addr().unwrap().port());
+        let mut log = tempfile::tempfile().unwrap();
         let child = command(ports)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(log.try_clone().unwrap())
             .spawn();
         let mut peer = Peer(child.unwrap());
         let begun = Instant::now();
@@ -48,8 +51,12 @@ pub(crate) fn start<const N: usize>(command: impl Fn([u16; N]) -> Command) -> (P
             }
             std::thread::sleep(Duration::from_millis(5));
         }
+        // The machine may be short of something for a moment.
+        std::thread::sleep(Duration::from_millis(20 * attempt));
+        log.rewind().unwrap();
+        log.read_to_string(&mut said).unwrap();
     }
-    panic!("{:?} does not start", command([1; N]));
+    panic!("{:?} does not start: {said}", command([1; N]));
 }
 
 /// mosquitto, with lines of configuration that put a listener on each of the ports.

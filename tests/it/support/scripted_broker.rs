@@ -60,6 +60,13 @@ impl ScriptedBroker {
         Script { port, thread }
     }
 
+    /// Few bytes find room between a client and us, from the next connection on.
+    pub(crate) fn shrink_buffers(&self) {
+        let socket = socket2::SockRef::from(&self.listener);
+        socket.set_recv_buffer_size(4_096).unwrap();
+        socket.set_send_buffer_size(4_096).unwrap();
+    }
+
     /// The next connection, nothing read from it.
     pub(crate) fn accept_raw(&mut self) -> Peer {
         self.listener.set_nonblocking(true).unwrap();
@@ -192,6 +199,36 @@ impl Peer {
     /// As `send`, to a client that may be gone by now.
     pub(crate) fn send_if_there(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes);
+    }
+
+    /// Sends `bytes` again and again until the client takes no more, or `most` bytes are gone.
+    pub(crate) fn send_until_stuck(&mut self, bytes: &[u8], most: usize) -> usize {
+        self.stream
+            .set_write_timeout(Some(Duration::from_secs(1)))
+            .unwrap();
+        let mut taken = 0;
+        while taken < most {
+            match self.stream.write(bytes) {
+                Ok(count) => taken += count,
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
+                    break;
+                }
+                Err(error) => panic!("send: {error}"),
+            }
+        }
+        taken
+    }
+
+    /// The same connection, for a thread that only sends.
+    pub(crate) fn another_hand(&self) -> Self {
+        let stream = self.stream.try_clone().unwrap();
+        Self {
+            stream,
+            version: self.version,
+            read: Vec::new(),
+        }
     }
 
     /// No more bytes from us, while the client's are still read.
