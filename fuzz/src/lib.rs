@@ -138,28 +138,21 @@ pub fn properties(data: &[u8]) {
     assert_eq!(found.encoded_len(), bytes.len());
 
     let mut buf = PropertiesBuf::new();
+    let mut counts = [0_usize; 43];
     for (id, value) in found {
         assert!(id.row().allowed_in(place));
         assert_eq!(value.value_type(), id.row().value_type);
-        let count = found.iter().filter(|(other, _)| *other == id).count();
-        assert!(count == 1 || id.row().repeats_in(place));
+        let count = &mut counts[id as usize];
+        *count += 1;
+        assert!(*count == 1 || id.row().repeats_in(place));
+        if *count == 1 {
+            assert_eq!(found.find(id), Some(value));
+        }
         buf.push(id, value);
     }
     // Only shortest forms are accepted, so writing gives the same bytes.
     assert_eq!(buf.properties(), found);
-    for (id, value) in found {
-        let first = found.iter().find(|(other, _)| *other == id);
-        assert_eq!(found.find(id), first.map(|(_, value)| value));
-        assert!(
-            found
-                .find(id)
-                .is_some_and(|first| first.value_type() == value.value_type())
-        );
-    }
-    let users = found
-        .iter()
-        .filter(|(id, _)| *id == PropertyId::UserProperty)
-        .count();
+    let users = counts[PropertyId::UserProperty as usize];
     assert_eq!(found.user_properties().count(), users);
     let mut rest = PropertiesBuf::new();
     rest.extend_filtered(found, |id| id != PropertyId::UserProperty);
