@@ -36,10 +36,14 @@ use crate::mqtt::{Packet, QoS, Reason, Version, limits};
 /// lost: with pauses of 1, 2, 4 … 30 seconds about four minutes.
 const ATTEMPTS_MAX: u32 = 12;
 
+/// Refused messages told one by one; of more than that there is a count at the end.
+const REFUSALS_TOLD: u64 = 5;
+
 pub(crate) fn run(caller: Caller, args: &Publish) -> Result<ExitCode, Error> {
     let quiet = args.connection.quiet;
-    let feeding = feeding(args).map_err(|error| hushed(caller, quiet, error))?;
-    let (Some(feeding), Some(topic)) = (feeding, topic(args)) else {
+    let hushed = |error: Error| if quiet { error.silent() } else { error };
+    let feeding = feeding(args).map_err(hushed)?;
+    let (Some(feeding), Some(topic)) = (feeding, args.topic.clone()) else {
         terminal::print_out(&usage::of_link(caller.program));
         return Err(relations::incomplete_publish());
     };
@@ -71,6 +75,7 @@ pub(crate) fn run(caller: Caller, args: &Publish) -> Result<ExitCode, Error> {
         feeding,
         taken: 0,
         refused: None,
+        refusals: 0,
         failed: None,
         tracer: args
             .connection
@@ -84,19 +89,8 @@ pub(crate) fn run(caller: Caller, args: &Publish) -> Result<ExitCode, Error> {
     let verdict = publisher.verdict(&end, session.engine(), &place);
     match verdict {
         None => Ok(ExitCode::SUCCESS),
-        Some(error) => Err(hushed(caller, quiet, error)),
+        Some(error) => Err(hushed(error)),
     }
-}
-
-/// With `--quiet` an error keeps its exit status and loses its words.
-fn hushed(caller: Caller, quiet: bool, error: Error) -> Error {
-    let _ = caller;
-    if quiet { error.silent() } else { error }
-}
-
-/// A topic alias set before takes the place of a topic.
-fn topic(args: &Publish) -> Option<String> {
-    args.topic.clone()
 }
 
 /// Where the payloads come from.
@@ -183,6 +177,7 @@ struct Publisher {
     taken: u64,
     /// The first Reason Code with which a broker refused a message.
     refused: Option<Reason>,
+    refusals: u64,
     /// Why nothing more is published.
     failed: Option<Error>,
     tracer: Option<Tracer>,
@@ -234,24 +229,35 @@ impl Publisher {
     /// What is told at the end, if not all went well.
     fn verdict(self, end: &End, client: &Engine, place: &str) -> Option<Error> {
         let left = client.unacknowledged() + client.unwritten();
-        if let Some(error) = self.failed {
-            return Some(error);
-        }
-        if let Some(mut error) = outcome::error(self.caller, end, place) {
-            if left > 0 && self.taken > 0 {
-                let many = if left == 1 {
-                    "message was"
-                } else {
-                    "messages were"
-                };
-                error = error.and(format!("{left} {many} not delivered"));
-            }
-            return Some(error);
+        let ending = self
+            .failed
+            .or_else(|| outcome::error(self.caller, end, place));
+        if let Some(error) = ending {
+            let many = if left == 1 {
+                "message was"
+            } else {
+                "messages were"
+            };
+            let is_told = left > 0 && self.taken > 0;
+            return Some(match is_told {
+                true => error.and(format!("{left} {many} not delivered")),
+                false => error,
+            });
         }
         let reason = self.refused?;
-        // mosquitto_pub warns about a refused message and succeeds all the same.
-        (self.caller.manner == Manner::Mqttx)
-            .then(|| Error::new(Kind::Reason(reason.value()), "").silent())
+        if self.caller.manner == Manner::Mosquitto {
+            // mosquitto_pub warns about a refused message and succeeds all the same.
+            return None;
+        }
+        let (count, taken) = (self.refusals, self.taken);
+        let name = reason.name().to_lowercase();
+        let told = format!("{count} of {taken} messages were refused, the first one: {name}");
+        let error = Error::new(Kind::Reason(reason.value()), told);
+        Some(if count > REFUSALS_TOLD {
+            error
+        } else {
+            error.silent()
+        })
     }
 
     fn acked(&mut self, acked: &Acked<'_>) {
@@ -259,6 +265,7 @@ impl Publisher {
             return;
         }
         self.refused.get_or_insert(acked.reason);
+        self.refusals += 1;
         if self.quiet {
             return;
         }
@@ -272,6 +279,7 @@ impl Publisher {
                 let id = acked.packet_id.value();
                 terminal::print_err(&format!("Warning: Publish {id} failed: {name}.\n{told}"));
             }
+            Manner::Mqttx if self.refusals > REFUSALS_TOLD => {}
             Manner::Mqttx => {
                 let told = told.map(|text| format!(": {text}")).unwrap_or_default();
                 let (number, code) = (acked.ticket + 1, acked.reason.value());

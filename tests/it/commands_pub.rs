@@ -197,6 +197,29 @@ fn a_message_the_broker_refuses() {
 }
 
 #[test]
+fn many_messages_the_broker_refuses() {
+    let script = ScriptedBroker::start(Version::V5, |broker| {
+        let mut peer = broker.accept();
+        for _ in 0..8 {
+            let (_, _, id) = publish(&mut peer, Version::V5);
+            peer.send(&[0x40, 3, 0, id as u8, 0x97]);
+        }
+        peer.expect(PacketType::Disconnect);
+    });
+    let left = ours(&script, "-V 5 -t t -m x -q 1 --repeat 8").run();
+    assert_eq!(left.status, 151, "{left:?}");
+    let lines: Vec<String> = left.err().lines().map(str::to_owned).collect();
+    assert_eq!(lines.len(), 6, "{left:?}");
+    assert_eq!(
+        lines[0],
+        "mqttx pub: message 1 refused: quota exceeded (151)"
+    );
+    let last = "mqttx pub: 8 of 8 messages were refused, the first one: quota exceeded";
+    assert_eq!(lines[5], last);
+    script.join();
+}
+
+#[test]
 fn a_client_the_broker_refuses() {
     let script = ScriptedBroker::start(Version::V5, |broker| {
         let mut peer = broker.accept_raw();
