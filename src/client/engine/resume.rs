@@ -297,3 +297,67 @@ pub(super) fn frames(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
         Some(frame)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::options::Options;
+    use crate::mqtt::Version;
+    use crate::net::Dial;
+    use crate::net::address::Address;
+
+    struct Quiet;
+
+    impl Handler for Quiet {
+        fn handle(&mut self, _: Event<'_>, _: &mut Engine) {}
+    }
+
+    fn connected(version: Version) -> Engine {
+        let mut options = Options::new(Dial::new(Address::tcp("h", 1)));
+        options.version = version;
+        let mut engine = Engine::new(options);
+        engine.open(&mut Quiet);
+        engine.wrote(engine.pending().len());
+        welcome(&mut engine);
+        engine
+    }
+
+    fn welcome(engine: &mut Engine) {
+        let connack: &[u8] = match engine.options().version {
+            Version::V5 => &[0x20, 3, 0, 0, 0],
+            _ => &[0x20, 2, 0, 0],
+        };
+        let Ok(Scan::Head(head)) = scan(connack, limits::PACKET_SIZE_MAX) else {
+            panic!()
+        };
+        engine.handle(head, connack, &mut Quiet).unwrap();
+    }
+
+    #[test]
+    fn what_is_written_is_cut_off_and_what_is_not_is_kept() {
+        for version in Version::ALL {
+            let mut engine = connected(version);
+            let mut written = 0;
+            let payload = [b'x'; 100];
+            for _ in 0..3_000 {
+                engine.publish(&Message::new("topic", &payload)).unwrap();
+            }
+            let whole = engine.pending().to_vec();
+            let frame_len = whole.len() / 3_000;
+            for step in [1, 50_000, 13, 150_000, 40_000, 9] {
+                engine.wrote(step);
+                written += step;
+                assert_eq!(engine.pending(), &whole[written..]);
+                assert!(engine.written <= BATCH.max(engine.out.len() / 2 + frame_len));
+            }
+            engine.closed();
+            assert_eq!(engine.unwritten(), 3_000 - written / frame_len);
+            // On the next connection they go out again, the half-written one whole.
+            engine.open(&mut Quiet);
+            engine.wrote(engine.pending().len());
+            welcome(&mut engine);
+            assert_eq!(engine.pending(), &whole[written / frame_len * frame_len..]);
+            assert_eq!(engine.unwritten(), 0);
+        }
+    }
+}

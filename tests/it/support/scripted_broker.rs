@@ -208,7 +208,7 @@ impl Peer {
             .unwrap();
         let mut taken = 0;
         while taken < most {
-            match self.stream.write(bytes) {
+            match self.stream.write(&bytes[taken % bytes.len()..]) {
                 Ok(count) => taken += count,
                 Err(error)
                     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
@@ -221,14 +221,13 @@ impl Peer {
         taken
     }
 
-    /// The same connection, for a thread that only sends.
-    pub(crate) fn another_hand(&self) -> Self {
-        let stream = self.stream.try_clone().unwrap();
-        Self {
-            stream,
-            version: self.version,
-            read: Vec::new(),
-        }
+    /// So many bytes, whatever they are.
+    pub(crate) fn read_exactly(&mut self, len: usize) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.read);
+        let held = bytes.len();
+        bytes.resize(len, 0);
+        self.stream.read_exact(&mut bytes[held..]).unwrap();
+        bytes
     }
 
     /// No more bytes from us, while the client's are still read.
