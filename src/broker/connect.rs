@@ -8,24 +8,21 @@ use sha2::Sha256;
 
 use crate::broker::Broker;
 use crate::broker::What;
-use crate::broker::access::{Asked, Question, Verdict};
-use crate::broker::connection::{Cause, ConnectionId, Phase};
+use crate::broker::connection::{Cause, Phase};
 use crate::broker::ending;
 use crate::broker::receive::Step;
 use crate::broker::session::{NEVER, Session, Will};
 use crate::broker::shared::SessionKey;
-use crate::mqtt::Packet;
 use crate::mqtt::Reason;
 use crate::mqtt::Version;
 use crate::mqtt::Violation;
-use crate::mqtt::auth::Auth;
 use crate::mqtt::connack::Connack;
 use crate::mqtt::connect::{self, Connect};
 use crate::mqtt::delivery::AliasesOut;
 use crate::mqtt::frame::{self, Scan};
 use crate::mqtt::limits;
 use crate::mqtt::message::Message;
-use crate::mqtt::property::{Properties, PropertiesBuf, PropertyId, Value};
+use crate::mqtt::property::{PropertiesBuf, PropertyId, Value};
 use crate::mqtt::publish::Publish;
 
 /// Version 3.1 (§3.1) knows Client Identifiers of 1 to 23 characters.
@@ -91,9 +88,7 @@ impl Broker {
             return Step::Move(owner);
         }
         if let Some(asked) = self.question(connect) {
-            let connection = self.connections[slot as usize].id;
-            self.connections[slot as usize].phase = Phase::Asking(bytes.into());
-            self.effects.questions.push(Question { connection, asked });
+            self.ask(slot, asked, bytes.into());
             return Step::Done;
         }
         self.accept(slot, connect, &[], now)
@@ -144,151 +139,17 @@ impl Broker {
         Ok(())
     }
 
-    fn question(&self, connect: &Connect<'_>) -> Option<Asked> {
-        if let Some(method) = connect.properties.text(PropertyId::AuthenticationMethod) {
-            let data = connect.properties.binary(PropertyId::AuthenticationData);
-            let data = data.unwrap_or_default().into();
-            return Some(Asked::Exchange {
-                method: method.into(),
-                data,
-                again: false,
-            });
-        }
-        let user_name = connect.user_name.filter(|_| self.config.access.passwords)?;
-        let password = connect.password.unwrap_or_default().into();
-        Some(Asked::Password {
-            user_name: user_name.into(),
-            password,
-        })
-    }
-
-    /// The answer to a [`Question`]; one for a connection that is gone is ignored.
-    pub fn answer(&mut self, id: ConnectionId, verdict: &Verdict, now: Instant) {
-        let Some(connection) = self.connection_mut(id) else {
-            return;
-        };
-        match std::mem::replace(&mut connection.phase, Phase::Waiting) {
-            Phase::Asking(bytes) => self.answer_connect(id.slot, &bytes, verdict, now),
-            Phase::Open(session) => {
-                connection.phase = Phase::Open(session);
-                self.answer_again(id.slot, verdict, now);
-            }
-            other => connection.phase = other,
-        }
-        if self
-            .connection(id)
-            .is_some_and(|connection| connection.session().is_some())
-        {
-            self.effects.resumed.push(id);
-        }
-    }
-
-    fn answer_connect(&mut self, slot: u32, bytes: &[u8], verdict: &Verdict, now: Instant) {
-        let version = self.connections[slot as usize].version;
-        let Ok(Packet::Connect(connect)) = Packet::decode(bytes, version) else {
-            unreachable!("it was a CONNECT before the question")
-        };
-        match verdict {
-            Verdict::Accept(data) => {
-                if let Step::Move(_) = self.accept(slot, &connect, data, now) {
-                    // Another worker owns the Session by now: it has the right of way.
-                    let why = "connected elsewhere meanwhile";
-                    self.refuse(slot, Reason::SERVER_BUSY, why, now);
-                }
-            }
-            Verdict::Continue(data) => {
-                self.put_auth(
-                    slot,
-                    &connect.properties,
-                    Reason::CONTINUE_AUTHENTICATION,
-                    data,
-                );
-                self.connections[slot as usize].phase = Phase::Asking(bytes.into());
-            }
-            Verdict::Refuse {
-                reason,
-                server_reference,
-            } => {
-                self.connections[slot as usize].phase = Phase::Waiting;
-                let mut properties = PropertiesBuf::new();
-                if let Some(reference) = server_reference {
-                    properties.push(PropertyId::ServerReference, Value::String(reference));
-                }
-                self.refuse_with(slot, *reason, "refused by authentication", properties, now);
-            }
-        }
-    }
-
-    /// AUTH: an exchange goes on, or begins anew on an open connection (§4.12.1).
-    pub(crate) fn auth(&mut self, slot: u32, auth: &Auth<'_>, now: Instant) -> Step {
-        let method = auth
-            .properties
-            .text(PropertyId::AuthenticationMethod)
-            .unwrap_or_default();
-        if !self
-            .config
-            .access
-            .methods
-            .iter()
-            .any(|known| &**known == method)
-        {
-            return self.break_rule(slot, "AUTH without an agreed Authentication Method", now);
-        }
-        let data = auth
-            .properties
-            .binary(PropertyId::AuthenticationData)
-            .unwrap_or_default();
-        let connection = self.connections[slot as usize].id;
-        let asked = Asked::Exchange {
-            method: method.into(),
-            data: data.into(),
-            again: true,
-        };
-        self.effects.questions.push(Question { connection, asked });
-        Step::Done
-    }
-
-    fn answer_again(&mut self, slot: u32, verdict: &Verdict, now: Instant) {
-        match verdict {
-            Verdict::Accept(data) => {
-                self.put_auth(slot, &Properties::EMPTY, Reason::SUCCESS, data);
-            }
-            Verdict::Continue(data) => {
-                let reason = Reason::CONTINUE_AUTHENTICATION;
-                self.put_auth(slot, &Properties::EMPTY, reason, data);
-            }
-            Verdict::Refuse { reason, .. } => {
-                self.put_disconnect(slot, *reason, None);
-                self.end_connection(slot, Cause::Dropped(*reason, "not authenticated anew"), now);
-            }
-        }
-    }
-
-    fn put_auth(&mut self, slot: u32, asked: &Properties<'_>, reason: Reason, data: &[u8]) {
-        let mut properties = PropertiesBuf::new();
-        let known = self.config.access.methods.first().map(|method| &**method);
-        if let Some(method) = asked.text(PropertyId::AuthenticationMethod).or(known) {
-            properties.push(PropertyId::AuthenticationMethod, Value::String(method));
-        }
-        if !data.is_empty() {
-            properties.push(PropertyId::AuthenticationData, Value::Binary(data));
-        }
-        let auth = Auth {
-            reason,
-            properties: properties.properties(),
-        };
-        let connection = &mut self.connections[slot as usize];
-        connection
-            .outbox
-            .encode(&mut self.spare, |out| auth.encode(Version::V5, out));
-        self.touch(slot);
-    }
-
-    fn refuse(&mut self, slot: u32, reason: Reason, why: &'static str, now: Instant) -> Step {
+    pub(crate) fn refuse(
+        &mut self,
+        slot: u32,
+        reason: Reason,
+        why: &'static str,
+        now: Instant,
+    ) -> Step {
         self.refuse_with(slot, reason, why, PropertiesBuf::new(), now)
     }
 
-    fn refuse_with(
+    pub(crate) fn refuse_with(
         &mut self,
         slot: u32,
         reason: Reason,
@@ -309,7 +170,7 @@ impl Broker {
         session_present: bool,
         reason: Reason,
         properties: &PropertiesBuf,
-    ) {
+    ) -> bool {
         let connection = &mut self.connections[slot as usize];
         let v5 = connection.version.is_v5();
         let reason = if v5 {
@@ -323,7 +184,7 @@ impl Broker {
             PropertiesBuf::new()
         };
         let (version, max) = (connection.version, connection.packet_size_max);
-        connection.outbox.encode(&mut self.spare, |out| {
+        let added = connection.outbox.encode(&mut self.spare, |out| {
             ending::encode_within(max, &mut properties, out, |properties, out| {
                 let properties = properties.properties();
                 Connack {
@@ -335,10 +196,17 @@ impl Broker {
             });
         });
         self.touch(slot);
+        added > 0
     }
 
     /// Everything is in order: the Session is found or made, CONNACK goes out, and what waited.
-    fn accept(&mut self, slot: u32, connect: &Connect<'_>, auth_data: &[u8], now: Instant) -> Step {
+    pub(crate) fn accept(
+        &mut self,
+        slot: u32,
+        connect: &Connect<'_>,
+        auth_data: &[u8],
+        now: Instant,
+    ) -> Step {
         let mut properties = PropertiesBuf::new();
         let client_id: Arc<str> = match connect.client_id {
             "" => self.assign_id(),
@@ -356,7 +224,11 @@ impl Broker {
         let keep_alive = self.open_connection(slot, session, connect);
         self.open_session(slot, session, connect, now);
         self.connack_properties(connect, keep_alive, session, auth_data, &mut properties);
-        self.put_connack(slot, session_present, Reason::SUCCESS, &properties);
+        if !self.put_connack(slot, session_present, Reason::SUCCESS, &properties) {
+            let why = "no CONNACK fits into the client's Maximum Packet Size";
+            self.end_connection(slot, Cause::Dropped(Reason::PACKET_TOO_LARGE, why), now);
+            return Step::Stop;
+        }
         self.stats.sessions_connected += 1;
         self.event(
             slot,

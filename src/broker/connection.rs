@@ -4,6 +4,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
+use crate::broker::exchange::Exchange;
 use crate::broker::outbox::Outbox;
 use crate::broker::router::Route;
 use crate::mqtt::Reason;
@@ -47,6 +48,8 @@ pub(crate) enum Phase {
     Waiting,
     /// CONNECT is here, a verdict on it is not.
     Asking(Box<[u8]>),
+    /// CONNECT is here, and the client's next AUTH is awaited.
+    Answering(Box<[u8]>),
     /// The place of the Session.
     Open(u32),
     /// Nothing more is read; what is written already still goes out.
@@ -78,6 +81,8 @@ pub(crate) struct Connection {
     pub(crate) packet_size_max: usize,
     pub(crate) aliases_in: Option<Box<AliasesIn>>,
     pub(crate) aliases_out: Option<Box<AliasesOut>>,
+    /// The Authentication Method of CONNECT, if it had one.
+    pub(crate) exchange: Option<Box<Exchange>>,
     /// Where the last PUBLISH went: mostly the next one goes there too.
     pub(crate) route: Option<Rc<Route>>,
     /// Since when it is not read from, for the sake of a pressed subscriber.
@@ -103,10 +108,16 @@ impl Connection {
             packet_size_max: usize::MAX,
             aliases_in: None,
             aliases_out: None,
+            exchange: None,
             route: None,
             paused_since: None,
             cause: None,
         }
+    }
+
+    /// Whether packets are awaited from it.
+    pub(crate) fn is_read(&self) -> bool {
+        matches!(self.phase, Phase::Open(_) | Phase::Answering(_))
     }
 
     pub(crate) fn session(&self) -> Option<u32> {

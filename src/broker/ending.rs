@@ -291,8 +291,16 @@ impl Broker {
     }
 }
 
-/// Encodes a packet that may have a Reason String, which goes where the packet would be larger
-/// than the client takes [MQTT-3.14.2-3] [MQTT-3.2.2-19]. One that is too large all the same is
+/// What a packet can do without, in the order in which it goes where the packet would be larger
+/// than the client takes [MQTT-3.14.2-3] [MQTT-3.2.2-19] [MQTT-3.2.2-20].
+const DISPENSABLE: [PropertyId; 4] = [
+    PropertyId::ReasonString,
+    PropertyId::UserProperty,
+    PropertyId::ResponseInformation,
+    PropertyId::ServerReference,
+];
+
+/// Encodes a packet within the client's Maximum Packet Size. One that is too large all the same is
 /// not sent [MQTT-3.1.2-24].
 pub(crate) fn encode_within(
     max: usize,
@@ -302,14 +310,16 @@ pub(crate) fn encode_within(
 ) {
     let before = out.len();
     encode(properties, out);
-    if out.len() - before <= max {
-        return;
+    for dispensable in DISPENSABLE {
+        if out.len() - before <= max {
+            return;
+        }
+        let mut without = PropertiesBuf::new();
+        without.extend_filtered(properties.properties(), |id| id != dispensable);
+        *properties = without;
+        out.truncate(before);
+        encode(properties, out);
     }
-    out.truncate(before);
-    let mut without = PropertiesBuf::new();
-    without.extend_filtered(properties.properties(), |id| id != PropertyId::ReasonString);
-    *properties = without;
-    encode(properties, out);
     if out.len() - before > max {
         out.truncate(before);
     }

@@ -21,6 +21,7 @@ mod crossing;
 mod deliver;
 mod ending;
 mod event;
+mod exchange;
 pub mod limits;
 mod outbox;
 mod outgoing;

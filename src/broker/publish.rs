@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -332,9 +333,18 @@ impl Broker {
         if !incoming.retain {
             return;
         }
+        let publisher = incoming
+            .from
+            .and_then(|key| self.sessions.get(key.slot as usize))
+            .map(|session| Arc::clone(&session.client_id));
         if incoming.payload.is_empty() {
             self.shared.retained_mut().clear(incoming.topic);
-        } else if self.shared.retained_mut().keep(incoming.message()) == Kept::Full {
+        } else if self
+            .shared
+            .retained_mut()
+            .keep(incoming.message(), publisher)
+            == Kept::Full
+        {
             self.stats.retained_refused += 1;
         }
     }

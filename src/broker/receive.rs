@@ -136,7 +136,7 @@ impl Broker {
             return Err(Next::Stop);
         };
         let size_max = match connection.phase {
-            Phase::Waiting => limits.connect_size_max,
+            Phase::Waiting | Phase::Answering(_) => limits.connect_size_max,
             Phase::Open(_) => limits.packet_size_max,
             // Neither reads on before a verdict, so that nobody fills memory unasked.
             Phase::Asking(_) => return Err(Next::Wait),
@@ -155,8 +155,8 @@ impl Broker {
     pub fn heard(&mut self, id: ConnectionId, now: Instant) {
         let ticks = self.ticks(now);
         if let Some(connection) = self.connection_mut(id) {
-            // Before CONNECT nothing counts but CONNECT.
-            if !matches!(connection.phase, Phase::Waiting) {
+            // Before CONNACK nothing counts: the time for CONNECT covers all that leads to it.
+            if matches!(connection.phase, Phase::Open(_)) {
                 connection.last_received = ticks;
             }
         }
@@ -185,7 +185,7 @@ impl Broker {
                 };
             }
             Phase::Open(_) => connection.last_received = ticks,
-            Phase::Waiting => {}
+            Phase::Waiting | Phase::Answering(_) => {}
         }
         let next = match self.packet(id.slot, Frame::Whole(frame), now) {
             Step::Done => {
@@ -206,8 +206,10 @@ impl Broker {
         let connection = &self.connections[slot as usize];
         let version = connection.version;
         let decoded = Packet::decode(frame.bytes(), version);
-        let Phase::Open(session) = connection.phase else {
-            return self.before_connect(slot, frame, decoded, now);
+        let session = match connection.phase {
+            Phase::Open(session) => session,
+            Phase::Answering(_) => return self.exchange_step(slot, decoded, now),
+            _ => return self.before_connect(slot, frame, decoded, now),
         };
         let packet = match decoded {
             Ok(packet) => packet,

@@ -90,7 +90,13 @@ impl Broker {
         if !self.let_pass(slot, &route, now) {
             return Ok((0, 0));
         }
-        let run = find_run(bytes, head, publish.payload.len(), version);
+        let run = find_run(
+            bytes,
+            head,
+            publish.payload.len(),
+            version,
+            self.config.limits.packet_size_max,
+        );
         self.stats.publish_received += u64::from(run.count);
         let from = self.sessions[session as usize].key;
         let whole = shared.filter(|_| run.bytes.len() >= outbox::SHARE_FROM);
@@ -302,7 +308,13 @@ fn frames(bytes: &[u8]) -> impl Iterator<Item = (Head, &[u8])> {
 /// How far the run goes: as long as packets begin with the very bytes the first begins with, from
 /// its type to the end of its properties, they are as valid as the first. Packets of another
 /// length are compared from the topic on.
-fn find_run(bytes: &[u8], head: Head, payload: usize, version: Version) -> Run<'_> {
+fn find_run(
+    bytes: &[u8],
+    head: Head,
+    payload: usize,
+    version: Version,
+    size_max: usize,
+) -> Run<'_> {
     let total = head.total();
     let start = &bytes[..total - payload];
     let (first, same_body) = (start[0], &start[head.head_len..]);
@@ -317,7 +329,7 @@ fn find_run(bytes: &[u8], head: Head, payload: usize, version: Version) -> Run<'
         if rest.first() != Some(&first) {
             break;
         }
-        let Ok(Scan::Head(other)) = frame::scan(rest, frame_max.max(65_536)) else {
+        let Ok(Scan::Head(other)) = frame::scan(rest, size_max) else {
             break;
         };
         let whole = rest.get(other.head_len..other.total());

@@ -142,8 +142,10 @@ impl Broker {
         if !wanted || topic::split_share(filter).is_some() {
             return None;
         }
-        let mut messages = Vec::new();
-        self.shared.retained().matching(filter, now, &mut messages);
+        let client_id = &self.sessions[subscription.session.slot as usize].client_id;
+        // [MQTT-3.8.3-3]
+        let not_from = subscription.options.no_local.then_some(&**client_id);
+        let messages = self.shared.retained().matching(filter, not_from, now);
         if messages.is_empty() {
             return None;
         }

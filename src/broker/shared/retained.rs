@@ -1,16 +1,23 @@
 //! Retained messages by topic (§3.3.1.3), read by SUBSCRIBE and written by PUBLISH with RETAIN.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::broker::shared::trie::{self, NodeId, Trie};
 use crate::mqtt::message::Message;
 
 pub(crate) struct Retained {
-    trie: Trie<Option<Message>>,
+    trie: Trie<Option<Held>>,
     len: usize,
     bytes: usize,
     len_max: usize,
     bytes_max: usize,
+}
+
+/// A retained message, and who published it: No Local asks for that (§3.8.3.1).
+pub(crate) struct Held {
+    message: Message,
+    publisher: Option<Arc<str>>,
 }
 
 /// What became of a message that was to be retained.
@@ -42,19 +49,24 @@ impl Retained {
     }
 
     /// Stores, replaces or, for an empty payload, clears [MQTT-3.3.1-5] [MQTT-3.3.1-6].
-    pub(crate) fn keep(&mut self, message: &Message) -> Kept {
+    pub(crate) fn keep(&mut self, message: &Message, publisher: Option<Arc<str>>) -> Kept {
         if message.payload().is_empty() {
             self.clear(message.topic());
             return Kept::Cleared;
         }
         let node = self.trie.insert(message.topic());
-        let before = self.trie.value(node).as_ref().map(Message::size);
+        let before = self
+            .trie
+            .value(node)
+            .as_ref()
+            .map(|held| held.message.size());
         let bytes = self.bytes + message.size() - before.unwrap_or(0);
         if bytes > self.bytes_max || (before.is_none() && self.len >= self.len_max) {
             self.trie.prune(node, Option::is_none);
             return Kept::Full;
         }
-        *self.trie.value_mut(node) = Some(message.clone());
+        let message = message.clone();
+        *self.trie.value_mut(node) = Some(Held { message, publisher });
         self.len += usize::from(before.is_none());
         self.bytes = bytes;
         Kept::Stored
@@ -64,7 +76,7 @@ impl Retained {
         let Some(node) = self.trie.find(topic) else {
             return;
         };
-        if let Some(message) = self.trie.value_mut(node).take() {
+        if let Some(Held { message, .. }) = self.trie.value_mut(node).take() {
             self.len -= 1;
             self.bytes -= message.size();
         }
@@ -73,41 +85,53 @@ impl Retained {
 
     /// The message retained for exactly this topic.
     pub(crate) fn find(&self, topic: &str) -> Option<&Message> {
-        self.trie.value(self.trie.find(topic)?).as_ref()
+        Some(&self.trie.value(self.trie.find(topic)?).as_ref()?.message)
     }
 
-    /// All whose topic matches `filter` and that have not expired.
-    pub(crate) fn matching(&self, filter: &str, now: Instant, found: &mut Vec<Message>) {
-        self.walk(NodeId::ROOT, Some(filter), now, found);
+    /// All whose topic matches `filter`, that have not expired, and that were not published by
+    /// `not_from`.
+    pub(crate) fn matching(
+        &self,
+        filter: &str,
+        not_from: Option<&str>,
+        now: Instant,
+    ) -> Vec<Message> {
+        let mut find = Find {
+            not_from,
+            now,
+            found: Vec::new(),
+        };
+        self.walk(NodeId::ROOT, Some(filter), &mut find);
+        find.found
     }
 
-    fn walk(&self, node: NodeId, rest: Option<&str>, now: Instant, found: &mut Vec<Message>) {
+    fn walk(&self, node: NodeId, rest: Option<&str>, find: &mut Find<'_>) {
         let Some(rest) = rest else {
-            return self.collect(node, now, found);
+            return self.collect(node, find);
         };
         let (level, rest) = match rest.split_once('/') {
             Some((level, rest)) => (level, Some(rest)),
             None => (rest, None),
         };
         match level {
-            "#" => self.walk_all(node, now, found),
+            "#" => self.walk_all(node, find),
             "+" => {
                 for child in self.visible_children(node) {
-                    self.walk(child, rest, now, found);
+                    self.walk(child, rest, find);
                 }
             }
             _ => {
                 if let Some(child) = self.trie.child(node, level) {
-                    self.walk(child, rest, now, found);
+                    self.walk(child, rest, find);
                 }
             }
         }
     }
 
-    fn walk_all(&self, node: NodeId, now: Instant, found: &mut Vec<Message>) {
-        self.collect(node, now, found);
+    fn walk_all(&self, node: NodeId, find: &mut Find<'_>) {
+        self.collect(node, find);
         for child in self.visible_children(node) {
-            self.walk_all(child, now, found);
+            self.walk_all(child, find);
         }
     }
 
@@ -119,13 +143,20 @@ impl Retained {
         })
     }
 
-    fn collect(&self, node: NodeId, now: Instant, found: &mut Vec<Message>) {
-        found.extend(
-            self.trie
-                .value(node)
-                .iter()
-                .filter(|kept| !kept.is_expired(now))
-                .cloned(),
-        );
+    fn collect(&self, node: NodeId, find: &mut Find<'_>) {
+        let Some(held) = self.trie.value(node) else {
+            return;
+        };
+        let own = find.not_from.is_some() && held.publisher.as_deref() == find.not_from;
+        if !own && !held.message.is_expired(find.now) {
+            find.found.push(held.message.clone());
+        }
     }
+}
+
+/// A walk: what is looked for, and what was found.
+struct Find<'a> {
+    not_from: Option<&'a str>,
+    now: Instant,
+    found: Vec<Message>,
 }
