@@ -34,6 +34,12 @@ impl Wishes {
         self.ask.get()
     }
 
+    /// An end is wished for and there is a connection to end. Before CONNACK nothing may be said
+    /// any more; the driver just closes.
+    pub(crate) fn is_parting_due(&self) -> bool {
+        self.ask.get().is_some() && self.is_up.get()
+    }
+
     /// Told by the handler: CONNACK came, or the connection went.
     pub(crate) fn set_up(&self, is_up: bool) {
         self.is_up.set(is_up);

@@ -1,10 +1,12 @@
 //! Messages and trace lines of `sub` and `rr`, rendered into standard output.
 
+use std::io::IsTerminal;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::tz::TimeZone;
 
 use crate::cli::Caller;
+use crate::cli::Manner;
 use crate::cli::args::output::Output;
 use crate::cli::error::{Error, Kind};
 use crate::cli::format;
@@ -33,7 +35,8 @@ impl Printer {
         output: &Output,
         tracer: Option<Tracer>,
     ) -> Result<Self, Error> {
-        let output = output.render();
+        let on_terminal = std::io::stdout().is_terminal();
+        let output = output.render(caller.manner == Manner::Mqttx && on_terminal);
         let out = Stdout::new().map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
         let zone = output.needs_time().then(TimeZone::system);
         Ok(Self {

@@ -225,7 +225,7 @@ impl Handler for Requester<'_> {
     }
 
     fn wake(&mut self, client: &mut Engine, _cx: &mut Context<'_>) {
-        if self.wishes.ask().is_some() && self.answered.is_none() {
+        if self.wishes.is_parting_due() && self.answered.is_none() {
             client.disconnect(Reason::DISCONNECT_WITH_WILL, self.parting.properties());
         }
     }

@@ -337,7 +337,7 @@ impl Handler for Subscriber<'_> {
             self.printer.out.buffer.extend_from_slice(line.as_bytes());
             self.printer.out.flush();
         }
-        if self.wishes.ask().is_some() && !self.is_done {
+        if self.wishes.is_parting_due() && !self.is_done {
             self.leave(client, Reason::DISCONNECT_WITH_WILL);
         }
     }

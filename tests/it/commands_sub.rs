@@ -114,6 +114,33 @@ fn the_time_limit() {
 }
 
 #[test]
+fn a_broker_that_never_answers_connect() {
+    let mute = |broker: &mut ScriptedBroker| {
+        let mut peer = broker.accept_raw();
+        peer.expect(PacketType::Connect);
+        peer.expect_close();
+    };
+    let script = ScriptedBroker::start(Version::V311, move |broker| {
+        mute(broker);
+        mute(broker);
+    });
+    let left = ours(&script, "-t a -W 1").run();
+    check(
+        &left,
+        27,
+        "",
+        "mqttx sub: timed out after 1 s with 0 messages\n",
+    );
+    let links = Links::new();
+    let left = Program::new(links.path("mosquitto_sub"))
+        .words("-h 127.0.0.1 -t a -W 1 -p")
+        .args([script.port.to_string()])
+        .run();
+    check(&left, 255, "", "");
+    script.join();
+}
+
+#[test]
 fn a_signal_parts_with_reason_4() {
     for name in ["-INT", "-TERM"] {
         let script = ScriptedBroker::start(Version::V5, |broker| {

@@ -26,11 +26,13 @@ pub struct Output {
 }
 
 impl Output {
-    pub fn render(&self) -> format::Output {
+    /// `escape_controls`: a terminal looks on.
+    pub fn render(&self, escape_controls: bool) -> format::Output {
         format::Output {
             verbose: self.verbose,
             no_newline: self.no_newline,
             pretty: self.pretty,
+            escape_controls,
             template: self.output_format.clone(),
         }
     }

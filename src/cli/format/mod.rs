@@ -32,6 +32,9 @@ pub struct Output {
     pub verbose: bool,
     pub no_newline: bool,
     pub pretty: bool,
+    /// Show control characters of topics and payloads as `\x1b`: a broker must not drive the
+    /// terminal somebody looks at.
+    pub escape_controls: bool,
     pub template: Option<Template>,
 }
 
@@ -49,7 +52,7 @@ impl Output {
         out: &mut Vec<u8>,
     ) -> Option<String> {
         if let Some(template) = &self.template {
-            let complaint = template.render(arrival, moment, self.pretty, out);
+            let complaint = template.render(arrival, moment, self, out);
             if !self.no_newline {
                 out.push(b'\n');
             }
@@ -57,23 +60,39 @@ impl Output {
         }
         match (self.verbose, arrival.payload.is_empty()) {
             (false, true) => return None,
-            (false, false) => out.extend_from_slice(arrival.payload),
+            (false, false) => self.put(arrival.payload, out),
             // Without its newline mosquitto leaves out even the topic of an empty message.
             (true, true) if self.no_newline => return None,
             (true, true) => {
-                out.extend_from_slice(arrival.topic.as_bytes());
+                self.put(arrival.topic.as_bytes(), out);
                 out.extend_from_slice(b" (null)");
             }
             (true, false) => {
-                out.extend_from_slice(arrival.topic.as_bytes());
+                self.put(arrival.topic.as_bytes(), out);
                 out.push(b' ');
-                out.extend_from_slice(arrival.payload);
+                self.put(arrival.payload, out);
             }
         }
         if !self.no_newline {
             out.push(b'\n');
         }
         None
+    }
+
+    /// Appends what a publisher wrote. Newlines and tabs are harmless, and left.
+    #[inline]
+    fn put(&self, bytes: &[u8], out: &mut Vec<u8>) {
+        if !self.escape_controls {
+            out.extend_from_slice(bytes);
+            return;
+        }
+        for &byte in bytes {
+            if byte.is_ascii_control() && !matches!(byte, b'\n' | b'\t') {
+                out.extend_from_slice(format!("\\x{byte:02x}").as_bytes());
+            } else {
+                out.push(byte);
+            }
+        }
     }
 }
 
@@ -113,5 +132,27 @@ mod tests {
         };
         assert_eq!(text(&bare, b"hello"), "a/b hello");
         assert_eq!(text(&bare, b""), "");
+    }
+
+    #[test]
+    fn control_characters_on_a_terminal() {
+        let plain = Output {
+            escape_controls: true,
+            ..Output::default()
+        };
+        assert_eq!(
+            text(&plain, b"a\x1b[2Jb\tc\nd\r\x7f"),
+            "a\\x1b[2Jb\tc\nd\\x0d\\x7f\n"
+        );
+        let template = Template::parse("\\e[1m%p|%8p|%-3p|%t").ok();
+        let formatted = Output {
+            escape_controls: true,
+            template,
+            ..Output::default()
+        };
+        assert_eq!(
+            text(&formatted, b"\x1bc"),
+            "\x1b[1m\\x1bc|      \\x1bc|\\x1bc |a/b\n"
+        );
     }
 }

@@ -6,6 +6,7 @@
 
 use crate::cli::format::Arrival;
 use crate::cli::format::Moment;
+use crate::cli::format::Output;
 use crate::cli::format::json;
 use crate::mqtt::property::PropertyId;
 
@@ -96,7 +97,7 @@ impl Template {
         &self,
         arrival: &Arrival<'_>,
         moment: Option<&Moment>,
-        pretty: bool,
+        output: &Output,
         out: &mut Vec<u8>,
     ) -> Option<String> {
         let mut complaint = None;
@@ -114,7 +115,7 @@ impl Template {
                     }
                 }
                 Piece::Field(letter, field) => {
-                    if let Some(text) = field.render(*letter, arrival, moment, pretty, out) {
+                    if let Some(text) = field.render(*letter, arrival, moment, output, out) {
                         complaint.get_or_insert_with(String::new).push_str(&text);
                     }
                 }
@@ -200,40 +201,40 @@ impl Field {
         letter: u8,
         arrival: &Arrival<'_>,
         moment: Option<&Moment>,
-        pretty: bool,
+        output: &Output,
         out: &mut Vec<u8>,
     ) -> Option<String> {
         let time = || moment.expect("needs_time() told that a time is due");
         match letter {
-            b'p' => self.payload(arrival.payload, out),
+            b'p' => self.payload(arrival.payload, output, out),
             b'x' => self.hex(arrival.payload, b"0123456789abcdef", out),
             b'X' => self.hex(arrival.payload, b"0123456789ABCDEF", out),
             b'f' => return self.float(arrival.payload, out),
             b'd' => return self.double(arrival.payload, out),
-            b't' => self.text(arrival.topic, out),
+            b't' => self.text(arrival.topic, output, out),
             b'l' => self.integer(arrival.payload.len() as i64, out),
             b'm' => self.integer(i64::from(arrival.packet_id), out),
             b'q' => out.push(b'0' + arrival.qos),
             b'r' => out.push(if arrival.retain { b'1' } else { b'0' }),
-            b'I' => self.text(&time().iso(), out),
+            b'I' => self.text(&time().iso(), output, out),
             b'U' => {
                 let text = format!("{}.{:09}", time().seconds(), time().nanoseconds());
                 out.extend_from_slice(text.as_bytes());
             }
             b'j' | b'J' => {
-                let is_json = json::message(arrival, time(), letter == b'J', pretty, out);
+                let is_json = json::message(arrival, time(), letter == b'J', output.pretty, out);
                 let topic = arrival.topic;
                 return (!is_json).then(|| {
                     format!("Error: Message payload is not valid JSON on topic {topic}.\n")
                 });
             }
-            _ => self.property(letter, arrival, out),
+            _ => self.property(letter, arrival, output, out),
         }
         None
     }
 
     /// The letters of the properties of version 5.
-    fn property(&self, letter: u8, arrival: &Arrival<'_>, out: &mut Vec<u8>) {
+    fn property(&self, letter: u8, arrival: &Arrival<'_>, output: &Output, out: &mut Vec<u8>) {
         let properties = &arrival.properties;
         match letter {
             b'A' => self.maybe(properties.two(PropertyId::TopicAlias).map(i64::from), out),
@@ -252,23 +253,23 @@ impl Field {
             }
             b'S' => self.maybe(properties.subscription_ids().next().map(i64::from), out),
             b'C' => match properties.text(PropertyId::ContentType) {
-                Some(text) => self.text(text, out),
+                Some(text) => self.text(text, output, out),
                 None => self.blank(out),
             },
             b'R' => {
                 if let Some(text) = properties.text(PropertyId::ResponseTopic) {
-                    self.text(text, out);
+                    self.text(text, output, out);
                 }
             }
             b'D' => {
                 if let Some(bytes) = properties.binary(PropertyId::CorrelationData) {
-                    out.extend_from_slice(bytes);
+                    output.put(bytes, out);
                 }
             }
             b'P' => {
                 for (at, (name, value)) in properties.user_properties().enumerate() {
                     let gap = if at == 0 { "" } else { " " };
-                    out.extend_from_slice(format!("{gap}{name}:{value}").as_bytes());
+                    output.put(format!("{gap}{name}:{value}").as_bytes(), out);
                 }
             }
             _ => {}
@@ -301,20 +302,20 @@ impl Field {
     }
 
     /// Precision and width count bytes, and zeros never pad.
-    fn text(&self, text: &str, out: &mut Vec<u8>) {
+    fn text(&self, text: &str, output: &Output, out: &mut Vec<u8>) {
         let bytes = text.as_bytes();
         let bytes = &bytes[..self.precision.unwrap_or(bytes.len()).min(bytes.len())];
         let gap = self.width.saturating_sub(bytes.len());
         if !self.left {
             out.extend(std::iter::repeat_n(b' ', gap));
         }
-        out.extend_from_slice(bytes);
+        output.put(bytes, out);
         if self.left {
             out.extend(std::iter::repeat_n(b' ', gap));
         }
     }
 
-    fn payload(&self, payload: &[u8], out: &mut Vec<u8>) {
+    fn payload(&self, payload: &[u8], output: &Output, out: &mut Vec<u8>) {
         let shown = match self.width {
             0 => payload,
             width => &payload[..payload.len().min(width)],
@@ -323,7 +324,7 @@ impl Field {
         if !self.left {
             out.extend(std::iter::repeat_n(self.filler(), gap));
         }
-        out.extend_from_slice(shown);
+        output.put(shown, out);
         if self.left {
             out.extend(std::iter::repeat_n(b' ', gap));
         }
@@ -412,7 +413,7 @@ mod tests {
         let moment = Moment::new(1_735_689_599, 5_000_001, &jiff::tz::TimeZone::UTC);
         let mut out = Vec::new();
         let template = Template::parse(format).unwrap();
-        let complaint = template.render(&arrival, Some(&moment), false, &mut out);
+        let complaint = template.render(&arrival, Some(&moment), &Output::default(), &mut out);
         assert_eq!(complaint, None, "{format}");
         assert_eq!(String::from_utf8(out).unwrap(), expected, "{format}");
     }
