@@ -9,6 +9,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context as _;
+use anyhow::anyhow;
+use anyhow::bail;
 use clap::Args as _;
 use clap::FromArgMatches as _;
 
@@ -42,18 +45,18 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
         }
     };
     let result = BrokerArgs::from_arg_matches(&matches)
-        .map_err(|error| error.to_string())
+        .map_err(anyhow::Error::from)
         .and_then(|args| start(&args));
     match result {
         Ok(code) => code,
-        Err(message) => {
-            let _ = writeln!(std::io::stderr(), "Error: {message}");
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "Error: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn start(args: &BrokerArgs) -> Result<ExitCode, String> {
+fn start(args: &BrokerArgs) -> anyhow::Result<ExitCode> {
     if args.limits {
         return list_limits();
     }
@@ -61,18 +64,17 @@ fn start(args: &BrokerArgs) -> Result<ExitCode, String> {
     match daemon::run(&conf) {
         Ok(Ended::Signal) => Ok(ExitCode::SUCCESS),
         Ok(Ended::Command(status)) => Ok(status_of(status)),
-        Err(error) => Err(sentence(&error)),
+        Err(error) => Err(anyhow!(sentence(&error))),
     }
 }
 
-fn conf(args: &BrokerArgs) -> Result<Conf, String> {
+fn conf(args: &BrokerArgs) -> anyhow::Result<Conf> {
     let listeners = listeners(args)?;
     let open = listeners.iter().any(Endpoint::is_open);
     if open && !args.allow_anonymous && args.password_file.is_none() {
-        return Err(
+        bail!(
             "clients from other machines could connect, and nobody said who may: \
-                    add --allow-anonymous or --password-file FILE"
-                .to_owned(),
+             add --allow-anonymous or --password-file FILE"
         );
     }
     let password_file = args
@@ -84,10 +86,10 @@ fn conf(args: &BrokerArgs) -> Result<Conf, String> {
     for setting in &args.limit {
         let (name, value) = setting
             .split_once('=')
-            .ok_or_else(|| format!("--limit {setting}: NAME=VALUE is wanted"))?;
+            .with_context(|| format!("--limit {setting}: NAME=VALUE is wanted"))?;
         limits
             .set(name, value)
-            .map_err(|what| format!("--limit {setting}: {what}"))?;
+            .map_err(|what| anyhow!("--limit {setting}: {what}"))?;
     }
     Ok(Conf {
         listeners,
@@ -102,7 +104,7 @@ fn conf(args: &BrokerArgs) -> Result<Conf, String> {
     })
 }
 
-fn listeners(args: &BrokerArgs) -> Result<Vec<Endpoint>, String> {
+fn listeners(args: &BrokerArgs) -> anyhow::Result<Vec<Endpoint>> {
     if args.listen.is_empty() {
         let tcp = |&ip: &IpAddr| Place::Tcp(SocketAddr::new(ip, args.port));
         let plain = |place| Endpoint {
@@ -135,8 +137,8 @@ fn listeners(args: &BrokerArgs) -> Result<Vec<Endpoint>, String> {
 }
 
 /// A URL of `--listen`: its scheme and where it is.
-fn place_of(url: &str) -> Result<(&str, Place), String> {
-    let fault = |what: &str| format!("--listen {url}: {what}");
+fn place_of(url: &str) -> anyhow::Result<(&str, Place)> {
+    let fault = |what: &str| anyhow!("--listen {url}: {what}");
     let (scheme, rest) = url
         .split_once(':')
         .ok_or_else(|| fault("a URL is wanted"))?;
@@ -168,9 +170,9 @@ fn place_of(url: &str) -> Result<(&str, Place), String> {
     Ok((scheme, Place::Tcp(address)))
 }
 
-fn server_tls(args: &BrokerArgs) -> Result<Arc<rustls::ServerConfig>, String> {
+fn server_tls(args: &BrokerArgs) -> anyhow::Result<Arc<rustls::ServerConfig>> {
     let (Some(cert), Some(key)) = (&args.cert, &args.key) else {
-        return Err("mqtts and wss need --cert FILE and --key FILE".to_owned());
+        bail!("mqtts and wss need --cert FILE and --key FILE");
     };
     let tls = ServerTls {
         cert: cert.clone(),
@@ -179,16 +181,16 @@ fn server_tls(args: &BrokerArgs) -> Result<Arc<rustls::ServerConfig>, String> {
         client_cert_required: args.require_certificate,
         version: None,
     };
-    tls.load().map_err(|fault| fault.to_string())
+    tls.load().map_err(|fault| anyhow!(fault.to_string()))
 }
 
-fn read_passwords(path: &Path) -> Result<PasswordFile, String> {
+fn read_passwords(path: &Path) -> anyhow::Result<PasswordFile> {
     let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("cannot read password file {}: {error}", path.display()))?;
-    PasswordFile::parse(&text).map_err(|bad| format!("{}: {bad}", path.display()))
+        .with_context(|| format!("cannot read password file {}", path.display()))?;
+    PasswordFile::parse(&text).map_err(|bad| anyhow!("{}: {bad}", path.display()))
 }
 
-fn list_limits() -> Result<ExitCode, String> {
+fn list_limits() -> anyhow::Result<ExitCode> {
     let mut out = String::new();
     for row in ROWS {
         let (name, why) = (row.name, row.why.trim());
@@ -197,9 +199,7 @@ fn list_limits() -> Result<ExitCode, String> {
             row.default, row.least, row.most
         );
     }
-    std::io::stdout()
-        .write_all(out.as_bytes())
-        .map_err(|error| error.to_string())?;
+    std::io::stdout().write_all(out.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 
