@@ -33,6 +33,8 @@ mod generated;
 #[cfg(target_os = "linux")]
 mod hostile;
 mod packets;
+#[cfg(target_os = "linux")]
+mod peers;
 mod spec;
 mod support;
 mod tidy;
