@@ -304,8 +304,17 @@ impl Worker {
                     self.broker.wrote(id, taken, self.now);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => peer.blocked = true,
-                Err(_) => return self.close(id),
+                Err(_) if peer.lingers.is_some() => return self.close(id),
+                Err(_) => {
+                    // It closed without reading its answers. What it said before, DISCONNECT
+                    // perhaps, is here and not read yet; what waits for it goes nowhere.
+                    peer.ending = true;
+                    self.broker.wrote(id, offered, self.now);
+                }
             }
+        }
+        if peer.ending {
+            return self.list(id, true);
         }
         if peer.lingers.is_some() && !self.broker.has_output(id) {
             peer.socket.shut_down_writing();

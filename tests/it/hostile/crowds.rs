@@ -10,7 +10,7 @@ use mqttx::mqtt::property::{PropertyId, Value};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::support::broker_process::BrokerProcess;
-use crate::support::packets::{Hello, publish};
+use crate::support::packets::{DISCONNECT, Hello, publish, subscribe};
 use crate::support::raw_client::RawClient;
 
 /// This process may open as many descriptors as the system allows it; how many.
@@ -187,5 +187,37 @@ fn what_a_client_says_in_one_breath_before_it_closes_is_heard() {
         let _others: Vec<RawClient> = (0..round % 3)
             .map(|n| RawClient::connect(broker.port, &Hello::new(&format!("o{n}"))))
             .collect();
+    }
+}
+
+#[test]
+fn whoever_closes_without_reading_its_answers_has_still_spoken() {
+    let broker = BrokerProcess::start(&[]);
+    let mut watcher = RawClient::connect(broker.port, &Hello::new("watcher"));
+    for (id, filter) in [(1, "last"), (2, "will")] {
+        watcher.send(&subscribe(Version::V5, id, filter, 0, &[]));
+        watcher.expect("SUBACK");
+    }
+    let mut publisher = RawClient::connect(broker.port, &Hello::new("pub"));
+    let block = publish(Version::V5, "t", &"x".repeat(20_000), 0, 0, &[]);
+    for round in 0..10 {
+        // The system's buffers grow with what goes through them.
+        let nobody = publish(Version::V5, "n", &"x".repeat(20_000), 0, 0, &[]);
+        publisher.send(&nobody.repeat(200));
+        let hello = Hello::new("rude").will("will", "gone", 0, false);
+        let mut rude = RawClient::subscriber(broker.port, &hello, "t", 0);
+        publisher.send(&block);
+        publisher.ping();
+        let last = publish(Version::V5, "last", &round.to_string(), 0, 0, &[]);
+        broker.stopped(|| {
+            // More than the broker reads before it writes, and it writes to one who is gone.
+            publisher.send(&block.repeat(15));
+            rude.send(&[&last[..], &DISCONNECT].concat());
+            drop(rude);
+        });
+        assert_eq!(
+            watcher.expect("PUBLISH"),
+            format!("PUBLISH last {round} q0")
+        );
     }
 }

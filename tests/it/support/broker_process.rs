@@ -111,6 +111,13 @@ impl BrokerProcess {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// Lets things happen while the broker does not look.
+    pub(crate) fn stopped(&self, meanwhile: impl FnOnce()) {
+        signal(&self.child, Signal::STOP);
+        meanwhile();
+        signal(&self.child, Signal::CONT);
+    }
+
     /// SIGTERM.
     pub(crate) fn ask_to_end(&self) {
         signal(&self.child, Signal::TERM);
