@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::peers::cases::CASES;
 use crate::peers::device::Kind;
 use crate::support::broker_process::BrokerProcess;
-use crate::support::programs::Mosquitto;
+use crate::support::peers::mosquitto;
 
 /// Checks at a time: most of a check is waiting for programs to start.
 const THREADS: usize = 4;
@@ -97,8 +97,11 @@ fn checks(ours: u16, mosquittos: u16) -> Vec<Check> {
 #[test]
 fn foreign_peers() {
     let ours = BrokerProcess::start(&["--workers", "2"]);
-    let mosquitto = Mosquitto::start("max_queued_messages 0");
-    let mosquittos = mosquitto.as_ref().map_or(0, |broker| broker.port);
+    let folder = tempfile::tempdir().unwrap();
+    let theirs = mosquitto(folder.path(), |[port]| {
+        format!("listener {port} 127.0.0.1\nmax_queued_messages 0\n")
+    });
+    let mosquittos = theirs.as_ref().map_or(0, |(_, [port])| *port);
     let wanted = std::env::var("MQTTX_PEER").unwrap_or_default();
     let mut skipped: Vec<(Kind, usize)> = Vec::new();
     let mut checks = checks(ours.port, mosquittos);
