@@ -14,8 +14,9 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 
-/// Slices given to one vectored write at most.
-pub const SLICES_MAX: usize = 64;
+/// Slices given to one vectored write at most. Half a megabyte of shared parts, and little to clear
+/// for the usual write of one slice.
+pub const SLICES_MAX: usize = 16;
 
 /// From this size on, bytes of a larger buffer are written from where they are. A part of this
 /// size holds on to a buffer that is at most a few times larger.

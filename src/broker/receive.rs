@@ -18,7 +18,7 @@ use crate::mqtt::Violation;
 use crate::mqtt::ack::{self, Ack};
 use crate::mqtt::delivery::Pubrec;
 use crate::mqtt::disconnect::Disconnect;
-use crate::mqtt::frame::{self, Scan};
+use crate::mqtt::frame::{self, Head, Scan};
 use crate::mqtt::property::{Properties, PropertyId};
 
 /// What a packet leads to for those behind it.
@@ -105,6 +105,10 @@ impl Broker {
                     }
                 }
             }
+            if self.short_ack(id.slot, head, &rest[head.head_len..], now) {
+                used += head.total();
+                continue;
+            }
             let frame = &rest[..head.total()];
             let part = shared
                 .filter(|_| frame.len() >= SHARE_FROM)
@@ -126,6 +130,29 @@ impl Broker {
             self.heard(id, now);
         }
         Receipt { used, next }
+    }
+
+    /// An acknowledgement without reason and properties, which is nearly all
+    /// of them: it needs no decoding. False: it is something else.
+    #[inline]
+    fn short_ack(&mut self, slot: u32, head: Head, body: &[u8], now: Instant) -> bool {
+        let Phase::Open(session) = self.connections[slot as usize].phase else {
+            return false;
+        };
+        let (2, [high, low, ..]) = (head.body_len, body) else {
+            return false;
+        };
+        let Some(id) = PacketId::new(u16::from_be_bytes([*high, *low])) else {
+            return false;
+        };
+        match head.first {
+            0x40 => self.puback(session, id, now),
+            0x50 => self.pubrec(slot, session, &Ack::success(id), now),
+            0x62 => self.pubrel(slot, session, id),
+            0x70 => self.pubcomp(session, id, now),
+            _ => return false,
+        }
+        true
     }
 
     /// The largest packet this connection may send now, or what to do in place of reading one.

@@ -291,12 +291,9 @@ impl Worker {
         else {
             return;
         };
-        while !peer.blocked {
+        while !peer.blocked && self.broker.has_output(id) {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
             let count = self.broker.slices(id, &mut slices);
-            if count == 0 {
-                break;
-            }
             let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
             match peer.write(&slices[..count]) {
                 Ok(taken) => {
