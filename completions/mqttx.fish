@@ -231,10 +231,10 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s P -l pw -d 'Passwo
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s k -l keepalive -d 'Keep Alive in seconds' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s q -l qos -d 'Each QoS to measure, in turn' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l pubs -d 'Publishers [default: 10; fanout: 1]' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l subs -d 'Subscribers [default: 10; fanin: 1]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l pubs -d 'Publishers, requesters, or clients that come and go [default: 10; fanout: 1]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l subs -d 'Subscribers or idle clients [default: 10; fanin: 1, shared: 8, conn: 100]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l topics -d 'Topics the publishers are spread over [default: one a pair; fanin: one a publisher]' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s t -l topic -d 'Beginning of every topic [default: mqttx-bench/ and a number of this run]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s t -l topic -d 'Beginning of every topic; for sub the filter [default: mqttx-bench/ and a number of this run]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s s -l payload -d 'Bytes of each payload: 64, 4k, or a range 64..1k; verified from 16 on' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l rate -d 'Messages a second in all, sent when they are due whatever the broker does: measures latency' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l steps -d 'Latency against load: this many rates between two, such as 1k..50k:8' -r

@@ -306,3 +306,50 @@ fn steps_and_searches_measure_one_rate_after_the_other() {
         "{report}"
     );
 }
+
+#[test]
+fn requests_are_timed_to_their_replies() {
+    let broker = Broker::start();
+    let output = bench(broker.port, &format!("rr --pubs 3 -q 1 {SHORT}"));
+    let report = json(&output);
+    assert_eq!(output.status.code(), Some(0), "{report}");
+    for result in report["results"].as_array().unwrap() {
+        assert_clean(result);
+        assert_eq!(result["counts"]["expected"], result["counts"]["sent"]);
+    }
+}
+
+#[test]
+fn connections_are_counted_that_stay_and_that_come_and_go() {
+    let broker = Broker::start();
+    let report = json(&bench(broker.port, &format!("conn --subs 150 {SHORT}")));
+    let result = &report["results"][0];
+    assert_eq!(result["counts"]["connects"], 150);
+    assert_eq!(result["connect_us"]["n"], 150);
+    assert!(result["connects_per_s"].as_f64().unwrap() > 0.0);
+
+    let report = json(&bench(broker.port, &format!("churn --pubs 4 {SHORT}")));
+    let result = &report["results"][0];
+    assert_eq!(result["counts"]["connect_errors"], 0, "{report}");
+    assert!(result["counts"]["connects"].as_u64().unwrap() > 4);
+}
+
+#[test]
+fn a_subscriber_alone_counts_what_others_publish() {
+    let broker = Broker::start();
+    let port = broker.port;
+    let listening = std::thread::spawn(move || {
+        let words = "sub -t mine/# -q 0 --duration 2s --warmup 0s --runs 1 --json -";
+        bench(port, words)
+    });
+    // Published the whole time, so that no moment has to be met.
+    let words = "-t mine -q 0 --pubs 1 --rate 1k --duration 2500ms --warmup 0s --runs 1 --json -";
+    json(&bench(port, words));
+    let report = json(&listening.join().unwrap());
+    let result = &report["results"][0];
+    assert!(
+        result["rate"]["received"].as_f64().unwrap() > 0.0,
+        "{report}"
+    );
+    assert_eq!(report["verified"], false);
+}

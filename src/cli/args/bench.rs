@@ -23,6 +23,14 @@ pub enum Kind {
     Shared,
     /// Publishers only; what becomes of QoS 0 nobody can tell
     Pub,
+    /// Subscribers only, to what others publish on the filter of -t
+    Sub,
+    /// Requests and their replies
+    Rr,
+    /// Connections that stay, subscribed and idle
+    Conn,
+    /// Connections that come and go
+    Churn,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -95,11 +103,11 @@ pub struct Load {
     #[arg(value_parser = clap::value_parser!(u8).range(0..=2))]
     pub qos: Vec<u8>,
 
-    /// Publishers [default: 10; fanout: 1]
+    /// Publishers, requesters, or clients that come and go [default: 10; fanout: 1]
     #[arg(long, value_name = "N", value_parser = clients())]
     pub pubs: Option<u32>,
 
-    /// Subscribers [default: 10; fanin: 1]
+    /// Subscribers or idle clients [default: 10; fanin: 1, shared: 8, conn: 100]
     #[arg(long, value_name = "N", value_parser = clients())]
     pub subs: Option<u32>,
 
@@ -107,7 +115,7 @@ pub struct Load {
     #[arg(long, value_name = "N", value_parser = clients())]
     pub topics: Option<u32>,
 
-    /// Beginning of every topic [default: mqttx-bench/ and a number of this run]
+    /// Beginning of every topic; for sub the filter [default: mqttx-bench/ and a number of this run]
     #[arg(short, long, value_name = "PREFIX")]
     pub topic: Option<String>,
 

@@ -87,7 +87,8 @@ fn ticks_of(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
-fn resident(pid: u32) -> Option<u64> {
+/// Memory of a process, in bytes.
+pub(super) fn resident(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     kilobytes_of(&status, "VmRSS:").map(|kilobytes| kilobytes * 1_024)
 }

@@ -81,6 +81,10 @@ fn row(row: &Row) -> Value {
         "connect_us": latency(&row.all.connect),
         "cpu": { "tool_cores": row.tool_cores(), "target_cores": row.target_cores() },
         "target_rss_bytes": row.target_rss(),
+        "connects_per_s": row.connect_rate(),
+        "bytes_a_client": {
+            "tool": row.bytes_a_client().0, "target": row.bytes_a_client().1,
+        },
         "runs": row.runs.iter().map(|outcome| run(row, outcome)).collect::<Vec<_>>(),
     })
 }

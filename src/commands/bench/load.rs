@@ -15,12 +15,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use crate::cli::args::bench::Kind;
 use crate::client::Options;
 use crate::commands::bench::board::{Board, Failures, Phase, Times, What};
 use crate::commands::bench::crew::{Gathered, Worker};
 use crate::commands::bench::desk::{Heard, Published};
 use crate::commands::bench::head;
-use crate::commands::bench::health::{Health, Look};
+use crate::commands::bench::health::{Health, Look, resident};
 use crate::commands::bench::pace::Clock;
 use crate::commands::bench::plan::{Shape, Stage};
 use crate::commands::bench::stats::Tally;
@@ -62,6 +63,10 @@ pub(super) struct Outcome {
     /// Sentinel messages that never came, of so many.
     pub(super) deaf: Option<(u64, u64)>,
     pub(super) health: Health,
+    /// From the first attempt until everybody was connected and subscribed.
+    pub(super) connect_seconds: Option<f64>,
+    /// Memory of this process and of the broker's, before anybody connected and after.
+    pub(super) memory: Option<Growth>,
     /// Where the measurement begins, in points, and how wide a point is.
     pub(super) warmup_points: usize,
     pub(super) point_seconds: f64,
@@ -107,6 +112,7 @@ pub(super) fn measure(
             prefix: format!("{}/{run}", setting.prefix),
             thread,
             threads,
+            listened: setting.prefix.clone(),
             bell: bell.subscribe(),
         };
         let spawned = std::thread::Builder::new()
@@ -124,8 +130,18 @@ pub(super) fn measure(
     Ok(finish(&board, crew, course))
 }
 
+/// How two processes grew while clients connected, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Growth {
+    pub(super) tool: u64,
+    pub(super) target: Option<u64>,
+}
+
 /// What the conductor alone knows.
+#[derive(Default)]
 struct Course {
+    connect_seconds: Option<f64>,
+    memory: Option<Growth>,
     seconds: Option<f64>,
     deaf: Option<(u64, u64)>,
     health: Health,
@@ -140,12 +156,8 @@ struct Conductor<'a> {
 
 impl Conductor<'_> {
     fn conduct(&mut self) -> Course {
-        let mut course = Course {
-            seconds: None,
-            deaf: None,
-            health: Health::default(),
-        };
-        if self.connect() {
+        let mut course = Course::default();
+        if self.connect(&mut course) {
             course.deaf = self.listen();
             if course.deaf.is_none() && !self.board.has_failed() {
                 self.load(&mut course);
@@ -195,7 +207,10 @@ impl Conductor<'_> {
         });
     }
 
-    fn connect(&mut self) -> bool {
+    fn connect(&mut self, course: &mut Course) -> bool {
+        let (own, target) = (std::process::id(), self.setting.target);
+        let before = (resident(own), target.and_then(resident));
+        let since = Instant::now();
         let shape = &self.board.stage.shape;
         let all = shape.pubs + shape.subs;
         let is_ready = |board: &Board| board.ready.load(Ordering::Acquire) >= all;
@@ -204,6 +219,18 @@ impl Conductor<'_> {
             let ready = self.board.ready.load(Ordering::Acquire);
             let what = format!("{ready} of {all} clients were connected and subscribed in time");
             self.board.fail("all", What::Unsendable(what));
+        }
+        if is_there {
+            course.connect_seconds = Some(since.elapsed().as_secs_f64());
+            let grown = |before: Option<u64>, after: Option<u64>| {
+                after
+                    .zip(before)
+                    .map(|(after, before)| after.saturating_sub(before))
+            };
+            course.memory = grown(before.0, resident(own)).map(|tool| Growth {
+                tool,
+                target: grown(before.1, target.and_then(resident)),
+            });
         }
         is_there
     }
@@ -246,7 +273,11 @@ impl Conductor<'_> {
     /// Until everything that was sent is acknowledged and delivered, or nothing moves any more.
     fn drain(&mut self) {
         self.enter(Phase::Drain);
-        let pubs = self.board.stage.shape.pubs;
+        let shape = &self.board.stage.shape;
+        let pubs = match shape.kind {
+            Kind::Churn => 0,
+            _ => shape.pubs,
+        };
         let has_acks = self.board.stage.qos > crate::mqtt::QoS::AtMostOnce;
         let mut moved = (Instant::now(), 0);
         let patience = self.board.stage.drain;
@@ -303,6 +334,8 @@ fn finish(board: &Board, crew: Vec<JoinHandle<Gathered>>, course: Course) -> Out
         failures,
         deaf: course.deaf,
         health: course.health,
+        connect_seconds: course.connect_seconds,
+        memory: course.memory,
         warmup_points: (times.from.saturating_sub(times.start) / width) as usize,
         point_seconds: width as f64 / 1e9,
     }
@@ -341,7 +374,6 @@ fn account(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::args::bench::Kind;
     use crate::commands::bench::track::Seen;
 
     #[test]

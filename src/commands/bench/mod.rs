@@ -15,12 +15,14 @@ mod alarm_linux;
 mod alarm_thread;
 mod bencher;
 mod board;
+mod churner;
 mod compare;
 mod crew;
 mod desk;
 mod formats;
 mod head;
 mod health;
+mod hire;
 mod json;
 mod load;
 mod pace;
@@ -28,6 +30,7 @@ mod plan;
 mod progress;
 mod publisher;
 mod report;
+mod requester;
 mod stats;
 mod subscriber;
 mod text;
@@ -60,6 +63,10 @@ use crate::commands::{connect, terminal};
 
 /// One line for the list of commands.
 pub const ABOUT: &str = "Load a broker: how fast is it, how late are messages, is any lost";
+
+/// Open files besides the connections: timers, pollers, standard streams, reports.
+#[cfg(unix)]
+const DESCRIPTORS_OWN: u64 = 64;
 
 /// The clap tree, for help, manual and completions.
 pub fn tree() -> clap::Command {
@@ -153,6 +160,7 @@ fn bench(args: &Bench, words: &[OsString]) -> Result<(Report, Option<Value>), Tr
     for threshold in thresholds.iter().chain(&wanted) {
         threshold.check(&plan, baseline.is_some()).map_err(plain)?;
     }
+    descriptors(plan.shape.pubs + plan.shape.subs)?;
     let options = options(args)?;
     let address = &options.dial.address;
     let (host, port) = (address.host.clone(), address.port);
@@ -231,7 +239,7 @@ fn show(args: &Bench, report: &Report, baseline: Option<&Value>) -> Result<(), T
             }
         }
     }
-    let has_something = report.rows.iter().any(|row| row.all.sent > 0);
+    let has_something = report.rows.iter().any(|row| row.all.connects > 0);
     if !asked.quiet && !to_stdout && has_something {
         terminal::print_out(&text::render(report));
         if let Some(baseline) = baseline {
@@ -300,6 +308,35 @@ fn without_secrets(mut command: Vec<String>) -> Vec<String> {
         }
     }
     command
+}
+
+/// Room for this many connections, as far as the system lets us.
+#[cfg(unix)]
+fn descriptors(clients: u32) -> Result<(), Trouble> {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let wanted = u64::from(clients) + DESCRIPTORS_OWN;
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= wanted) {
+        return Ok(());
+    }
+    limit.current = limit.maximum;
+    let raised = setrlimit(Resource::Nofile, limit.clone());
+    if raised.is_ok() && limit.maximum.is_none_or(|most| most >= wanted) {
+        return Ok(());
+    }
+    Err(Trouble {
+        sentence: format!(
+            "{clients} connections need {wanted} open files; the limit here is {}",
+            limit.maximum.unwrap_or_default()
+        ),
+        hint: Some("fewer clients, or a higher limit (ulimit -Hn)".to_owned()),
+        status: 1,
+    })
+}
+
+#[cfg(not(unix))]
+fn descriptors(_: u32) -> Result<(), Trouble> {
+    Ok(())
 }
 
 fn is_here(host: &str) -> bool {

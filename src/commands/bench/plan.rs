@@ -10,7 +10,7 @@ use crate::cli::args::bench::{ArrivalWord, Bench, Kind, Steps};
 use crate::commands::bench::head::HEAD_LEN;
 use crate::commands::bench::pace::Arrival;
 use crate::mqtt::QoS;
-use crate::mqtt::topic::check_name;
+use crate::mqtt::topic::{check_filter, check_name};
 
 /// Above this rate, in messages a second, a host on the open Internet must be meant.
 const PUBLIC_RATE_MAX: f64 = 1_000.0;
@@ -18,9 +18,6 @@ const PUBLIC_RATE_MAX: f64 = 1_000.0;
 /// Latency is measured at this rate, or at half of the highest where that is less: below
 /// capacity, and low enough that the generator is surely not what is measured.
 const LATENCY_RATE_MAX: f64 = 10_000.0;
-
-/// Publishers have 16 bits in the head of a payload.
-pub(super) const PUBLISHERS_MAX: u32 = 60_000;
 
 /// Who publishes where, and who subscribes to what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +37,7 @@ impl Shape {
     /// What a subscriber asks for: one topic, or none for all of them.
     pub(super) fn wanted_by(&self, subscriber: u32) -> Option<u32> {
         match self.kind {
-            Kind::Fanin | Kind::Shared => None,
+            Kind::Fanin | Kind::Shared | Kind::Sub => None,
             _ => Some(subscriber % self.topics),
         }
     }
@@ -48,8 +45,8 @@ impl Shape {
     /// How many subscribers should get each message of this publisher.
     pub(super) fn copies(&self, publisher: u32) -> u32 {
         match self.kind {
-            Kind::Pub => 0,
-            Kind::Shared => 1,
+            Kind::Pub | Kind::Sub | Kind::Conn | Kind::Churn => 0,
+            Kind::Shared | Kind::Rr => 1,
             Kind::Fanin => self.subs,
             _ => {
                 let topic = self.topic_of(publisher);
@@ -154,12 +151,20 @@ impl Plan {
         let mode = mode(args);
         allowed(args, mode)?;
         if let Some(prefix) = &args.load.topic {
-            check_name(prefix).map_err(|what| format!("-t {prefix}: {what}"))?;
+            let check = match args.load.kind {
+                Kind::Sub => check_filter,
+                _ => check_name,
+            };
+            check(prefix).map_err(|what| format!("-t {prefix}: {what}"))?;
         }
         if args.load.duration.is_zero() {
             return Err("--duration: a measurement takes some time".to_owned());
         }
-        let is_verified = args.load.payload.0 >= HEAD_LEN;
+        let has_rate = !matches!(mode, Mode::MaxOnly);
+        if has_rate && matches!(args.load.kind, Kind::Sub | Kind::Conn | Kind::Churn) {
+            return Err("a rate is for kinds that publish".to_owned());
+        }
+        let is_verified = args.load.payload.0 >= HEAD_LEN && args.load.kind != Kind::Sub;
         if !is_verified && mode != Mode::MaxOnly {
             return Err(format!(
                 "--payload {}: a message that carries its time has at least {HEAD_LEN} bytes; \
@@ -172,7 +177,10 @@ impl Plan {
             ArrivalWord::Poisson => Arrival::Poisson,
         };
         let mut qos: Vec<QoS> = Vec::new();
-        for digit in &args.load.qos {
+        // Idle connections and those that come and go have no QoS to speak of.
+        let has_qos = !matches!(args.load.kind, Kind::Conn | Kind::Churn);
+        let all = args.load.qos.iter();
+        for digit in all.take(if has_qos { usize::MAX } else { 1 }) {
             let level = QoS::from_bits(*digit).ok_or("--qos: 0, 1 and 2 are all there are")?;
             if !qos.contains(&level) {
                 qos.push(level);
@@ -242,7 +250,7 @@ fn mode(args: &Bench) -> Mode {
         Mode::Steps(steps)
     } else if load.find_max.is_some() {
         Mode::FindMax
-    } else if load.max || load.kind == Kind::Pub {
+    } else if load.max || matches!(load.kind, Kind::Pub | Kind::Sub | Kind::Conn | Kind::Churn) {
         Mode::MaxOnly
     } else {
         Mode::Both
@@ -250,45 +258,68 @@ fn mode(args: &Bench) -> Mode {
 }
 
 fn shape(args: &Bench) -> Result<Shape, String> {
-    let (pubs, subs) = match args.load.kind {
-        Kind::Pubsub | Kind::Pairs => {
-            let pubs = args.load.pubs.or(args.load.subs).unwrap_or(10);
-            (pubs, args.load.subs.unwrap_or(pubs))
-        }
-        Kind::Fanin => (args.load.pubs.unwrap_or(10), args.load.subs.unwrap_or(1)),
-        Kind::Fanout => (args.load.pubs.unwrap_or(1), args.load.subs.unwrap_or(10)),
-        Kind::Shared => (args.load.pubs.unwrap_or(10), args.load.subs.unwrap_or(8)),
-        Kind::Pub => {
-            if args.load.subs.is_some() {
-                return Err("pub has no subscribers: leave --subs out, or say pubsub".to_owned());
-            }
-            (args.load.pubs.unwrap_or(10), 0)
-        }
-    };
-    let usual = match args.load.kind {
-        Kind::Fanin | Kind::Shared | Kind::Pub => pubs,
+    let load = &args.load;
+    let (pubs, subs) = clients(load.kind, load.pubs, load.subs)?;
+    let usual = match load.kind {
+        Kind::Fanin | Kind::Shared | Kind::Pub | Kind::Rr => pubs,
+        Kind::Sub | Kind::Churn => 1,
+        Kind::Conn => subs,
         Kind::Fanout => 1,
         Kind::Pubsub | Kind::Pairs => pubs.min(subs),
     };
-    let topics = args.load.topics.unwrap_or(usual);
-    if topics > pubs {
+    let topics = load.topics.unwrap_or(usual);
+    let has_fixed = matches!(load.kind, Kind::Sub | Kind::Churn | Kind::Conn | Kind::Rr);
+    if has_fixed && load.topics.is_some() {
+        return Err("--topics: this kind has its own".to_owned());
+    }
+    if !has_fixed && topics > pubs {
         return Err(format!(
             "--topics {topics}: {pubs} publishers cannot fill more than {pubs} topics"
         ));
     }
-    if !matches!(args.load.kind, Kind::Fanin | Kind::Shared | Kind::Pub) && topics > subs {
+    let by_topic = matches!(load.kind, Kind::Pubsub | Kind::Pairs | Kind::Fanout);
+    if by_topic && topics > subs {
         return Err(format!(
             "--topics {topics}: with {subs} subscribers nobody would hear some of them"
         ));
     }
-    if pubs > PUBLISHERS_MAX {
-        return Err(format!("--pubs: {PUBLISHERS_MAX} are the most"));
+    if load.kind == Kind::Sub && load.topic.is_none() {
+        return Err("sub: which topics? -t FILTER".to_owned());
     }
     Ok(Shape {
-        kind: args.load.kind,
+        kind: load.kind,
         pubs,
         subs,
         topics,
+    })
+}
+
+/// How many publish and how many subscribe; a number of what a kind has none of is refused.
+fn clients(kind: Kind, pubs: Option<u32>, subs: Option<u32>) -> Result<(u32, u32), String> {
+    let only = |asked: Option<u32>, option: &str, other: &str| match asked {
+        Some(_) => Err(format!("{option}: this kind has none, only {other}")),
+        None => Ok(0),
+    };
+    Ok(match kind {
+        Kind::Pubsub | Kind::Pairs => {
+            let pubs = pubs.or(subs).unwrap_or(10);
+            (pubs, subs.unwrap_or(pubs))
+        }
+        Kind::Fanin => (pubs.unwrap_or(10), subs.unwrap_or(1)),
+        Kind::Fanout => (pubs.unwrap_or(1), subs.unwrap_or(10)),
+        Kind::Shared => (pubs.unwrap_or(10), subs.unwrap_or(8)),
+        Kind::Pub | Kind::Churn => (pubs.unwrap_or(10), only(subs, "--subs", "--pubs")?),
+        Kind::Sub => (only(pubs, "--pubs", "--subs")?, subs.unwrap_or(1)),
+        Kind::Conn => (only(pubs, "--pubs", "--subs")?, subs.unwrap_or(100)),
+        Kind::Rr => {
+            let pairs = pubs.or(subs).unwrap_or(10);
+            if subs.is_some_and(|subs| subs != pairs) {
+                return Err(
+                    "rr: every requester has one responder; --pubs says how many".to_owned(),
+                );
+            }
+            (pairs, pairs)
+        }
     })
 }
 
@@ -363,6 +394,10 @@ mod tests {
             ("fanout --subs 100", 1, 100, 1),
             ("shared", 10, 8, 10),
             ("pub --pubs 5", 5, 0, 5),
+            ("sub -t a/#", 0, 1, 1),
+            ("rr --pubs 3", 3, 3, 3),
+            ("conn --subs 50", 0, 50, 50),
+            ("churn", 10, 0, 1),
         ] {
             let shape = plan(words).unwrap().shape;
             assert_eq!((shape.pubs, shape.subs, shape.topics), (pubs, subs, topics));
@@ -397,7 +432,11 @@ mod tests {
     fn contradictions_are_refused() {
         for (words, told) in [
             ("--rate 5 --max", "cannot be used with"),
-            ("pub --subs 3", "no subscribers"),
+            ("pub --subs 3", "has none"),
+            ("sub --pubs 3 -t a", "has none"),
+            ("sub", "-t FILTER"),
+            ("rr --pubs 3 --subs 2", "one responder"),
+            ("churn --rate 5", "kinds that publish"),
             ("--topics 11", "11"),
             ("fanout --topics 2", "2"),
             ("-s 8", "16 bytes"),

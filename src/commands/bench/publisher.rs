@@ -61,7 +61,7 @@ impl Publisher {
         name: String,
         number: u32,
         prepared: Vec<Prepared>,
-        permit: OwnedSemaphorePermit,
+        permit: Option<OwnedSemaphorePermit>,
     ) -> Self {
         let board = &desk.board;
         let stage = &board.stage;
@@ -98,7 +98,7 @@ impl Publisher {
             acked_now: 0,
             refused: 0,
             connecting_since: board.clock.now(),
-            permit: Some(permit),
+            permit,
             ear: Ear::default(),
             desk,
         }

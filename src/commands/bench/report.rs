@@ -90,11 +90,8 @@ impl Row {
         };
         let received = each(|tally| tally.inside.received);
         let sent = each(|tally| tally.inside.sent);
-        let decisive = if self.stage.shape.kind == Kind::Pub {
-            &sent
-        } else {
-            &received
-        };
+        let is_sent = matches!(self.stage.shape.kind, Kind::Pub);
+        let decisive = if is_sent { &sent } else { &received };
         Rates {
             spread: spread(decisive),
             sent: median(&sent),
@@ -114,6 +111,27 @@ impl Row {
 
     pub(super) fn has_acks(&self) -> bool {
         self.stage.qos > QoS::AtMostOnce
+    }
+
+    /// Connections that came to stand a second: while all connected, or in the measurement.
+    pub(super) fn connect_rate(&self) -> Option<f64> {
+        self.median_of(|run| match run.tally.inside.connects {
+            0 => Some(run.tally.connects as f64 / run.connect_seconds?),
+            inside => Some(inside as f64 / run.seconds?),
+        })
+    }
+
+    /// Bytes a client, of this process and of the broker's, as they connected in the first run:
+    /// later ones find memory that is already there.
+    pub(super) fn bytes_a_client(&self) -> (Option<f64>, Option<f64>) {
+        let clients = f64::from(self.stage.shape.pubs + self.stage.shape.subs);
+        let memory = self.runs.first().and_then(|run| run.memory);
+        (
+            memory.map(|memory| memory.tool as f64 / clients),
+            memory
+                .and_then(|memory| memory.target)
+                .map(|target| target as f64 / clients),
+        )
     }
 
     fn median_of(&self, value: fn(&Outcome) -> Option<f64>) -> Option<f64> {
@@ -177,7 +195,9 @@ impl Report {
                 ));
             }
         }
-        if !self.is_verified {
+        if !self.is_verified && self.shape.kind == Kind::Sub {
+            doubts.push("Messages of others are counted, nothing is verified.".to_owned());
+        } else if !self.is_verified {
             doubts.push(
                 "Payloads below 16 bytes carry no number and no time: messages are counted, \
                  nothing is verified."
@@ -276,6 +296,8 @@ fn row_threads(threads: usize, shape: &Shape) -> usize {
 
 pub(super) fn row_name(stage: &Stage) -> String {
     match stage.load {
+        Load::Max { .. } if stage.shape.kind == Kind::Conn => "connections".to_owned(),
+        Load::Max { .. } if stage.shape.kind == Kind::Churn => "connects".to_owned(),
         Load::Max { .. } => format!("QoS {}, highest rate", stage.qos.bits()),
         Load::Rate { rate, .. } => format!("QoS {} at {rate:.0}/s", stage.qos.bits()),
     }

@@ -30,6 +30,8 @@ pub(super) struct Subscriber {
     /// One topic, or none for all.
     wanted: Option<u32>,
     trackers: Trackers,
+    /// What topics have behind the publisher's own.
+    suffix: &'static str,
     is_open: bool,
     batch: Option<Batch>,
     /// Credit of this batch by place, and the places that have some.
@@ -65,6 +67,7 @@ impl Subscriber {
             filter,
             wanted,
             trackers,
+            suffix: "",
             is_open: desk.board.stage.is_open(),
             batch: None,
             moved: vec![0; places],
@@ -74,6 +77,12 @@ impl Subscriber {
             ear: Ear::default(),
             desk,
         }
+    }
+
+    /// Messages come on the publishers' topics with this behind them.
+    pub(super) fn on_topics_with(mut self, suffix: &'static str) -> Self {
+        self.suffix = suffix;
+        self
     }
 
     fn subscribe(&mut self, client: &mut Engine) {
@@ -138,9 +147,10 @@ impl Subscriber {
         }
         let stage = &board.stage;
         let publisher = u32::from(head.publisher);
+        let came_on = publish.topic.strip_suffix(self.suffix);
         let topic = board.topics.get(stage.shape.topic_of(publisher) as usize);
         let place = stage.shape.place(publisher, self.wanted);
-        let Some(place) = place.filter(|_| topic.is_some_and(|topic| topic == publish.topic))
+        let Some(place) = place.filter(|_| topic.is_some_and(|topic| came_on == Some(topic)))
         else {
             tally.misrouted += 1;
             return false;

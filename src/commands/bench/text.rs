@@ -11,7 +11,11 @@ pub(super) fn render(report: &Report) -> String {
     let mut out = head(report);
     let (rates, latencies): (Vec<&Row>, Vec<&Row>) =
         report.rows.iter().partition(|row| !row.stage.is_open());
-    if let Some(row) = rates.first() {
+    if let Some(row) = rates.first()
+        && matches!(row.stage.shape.kind, Kind::Conn | Kind::Churn)
+    {
+        out.push_str(&connections(row));
+    } else if let Some(row) = rates.first() {
         out.push_str(&rates_head(report, row));
         out.push_str(&rates_table(&rates));
     }
@@ -105,6 +109,10 @@ fn shape(report: &Report) -> String {
     let subs = plural(shape.subs, "subscriber");
     match shape.kind {
         Kind::Pub => format!("{pubs}, nobody subscribed"),
+        Kind::Sub => format!("{subs} to what others publish"),
+        Kind::Conn => format!("{} idle and subscribed", plural(shape.subs, "client")),
+        Kind::Churn => format!("{} that come and go", plural(shape.pubs, "client")),
+        Kind::Rr => format!("{} and their responders", plural(shape.pubs, "requester")),
         Kind::Shared => format!("{pubs} → {subs} sharing one subscription"),
         _ => format!("{pubs} → {subs}, {}", plural(shape.topics, "topic")),
     }
@@ -115,11 +123,52 @@ fn plural(count: u32, noun: &str) -> String {
     format!("{count} {noun}{s}")
 }
 
+fn connections(row: &Row) -> String {
+    let all = &row.all;
+    let (own, target) = row.bytes_a_client();
+    let bytes =
+        |bytes: Option<f64>| bytes.map_or("–".to_owned(), |bytes| format!("{bytes:.0} B"));
+    let idle = row.stage.shape.kind == Kind::Conn;
+    let table = vec![
+        cells(&[
+            "connects",
+            "failed",
+            "connects/s",
+            "p50 ms",
+            "p99 ms",
+            "p99.9",
+            "max",
+            "a client here",
+            "in the broker",
+            "generator",
+            "broker",
+        ]),
+        vec![
+            count(all.connects),
+            count(all.connect_errors),
+            rate(row.connect_rate()),
+            ms(all.connect.percentile(0.5)),
+            ms(all.connect.percentile(0.99)),
+            ms(all.connect.percentile(0.999)),
+            ms(all.connect.max()),
+            bytes(own.filter(|_| idle)),
+            bytes(target.filter(|_| idle)),
+            cores(row.tool_cores()),
+            broker(row),
+        ],
+    ];
+    format!(
+        "\nConnections, from connect() to CONNACK\n{}",
+        aligned(&table)
+    )
+}
+
 fn rates_head(report: &Report, row: &Row) -> String {
     let Load::Max { window } = row.stage.load else {
         return String::new();
     };
     let window = match (report.shape.kind, report.is_verified) {
+        (Kind::Sub, _) => "as fast as others publish".to_owned(),
         (Kind::Pub, _) | (_, false) => "as fast as the broker reads".to_owned(),
         _ => format!("{} undelivered a publisher", count(u64::from(window))),
     };
@@ -185,9 +234,11 @@ fn latencies_head(row: &Row) -> String {
         Load::Rate { arrival, .. } => format!("{arrival:?}").to_lowercase(),
         Load::Max { .. } => String::new(),
     };
-    format!(
-        "\nLatency in ms, open loop: from when each message was due ({arrival}) to its arrival\n"
-    )
+    let to = match row.stage.shape.kind {
+        Kind::Rr => "the arrival of its reply",
+        _ => "its arrival",
+    };
+    format!("\nLatency in ms, open loop: from when each message was due ({arrival}) to {to}\n")
 }
 
 fn latencies_table(rows: &[&Row]) -> String {
