@@ -231,7 +231,9 @@ fn property_words(properties: &Value) -> Vec<String> {
             }
             continue;
         }
-        let text = value.as_str().map_or(value.to_string(), str::to_owned);
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
         words.extend(["-D", "publish", name, &text].map(str::to_owned));
     }
     words
