@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Result;
 use mio::net::{TcpListener, TcpStream};
@@ -63,6 +64,8 @@ struct Relay {
     groups: HashMap<u32, Group>,
     touched: Vec<usize>,
     buffer: Vec<u8>,
+    /// Somebody was once not read for the sake of a crowded receiver: from then on it is worth a look.
+    held: bool,
 }
 
 /// Runs until killed; writes its address to `ready` in the form of `mqttx broker --ready-file`.
@@ -74,6 +77,7 @@ pub(crate) fn run(ready: &Path) -> Result<()> {
         groups: HashMap::new(),
         touched: Vec::new(),
         buffer: vec![0; READ_MAX],
+        held: false,
     };
     relay
         .poll
@@ -87,7 +91,12 @@ pub(crate) fn run(ready: &Path) -> Result<()> {
     let mut events = Events::with_capacity(1024);
     let mut open: Vec<usize> = Vec::new();
     loop {
-        relay.poll.poll(&mut events, None)?;
+        let wait = if open.is_empty() {
+            None
+        } else {
+            Some(Duration::ZERO)
+        };
+        relay.poll.poll(&mut events, wait)?;
         for event in &events {
             if event.token() == LISTENER {
                 while let Ok((stream, _)) = listener.accept() {
@@ -104,7 +113,7 @@ pub(crate) fn run(ready: &Path) -> Result<()> {
                 open.extend(relay.freed(at));
             }
         }
-        for at in open.drain(..) {
+        for at in std::mem::take(&mut open) {
             relay.read(at);
         }
         while let Some(at) = relay.touched.pop() {
@@ -112,6 +121,9 @@ pub(crate) fn run(ready: &Path) -> Result<()> {
                 peer.touched = false;
             }
             relay.flush(at);
+            if relay.held {
+                open.extend(relay.freed(at));
+            }
         }
     }
 }
@@ -303,6 +315,9 @@ impl Relay {
         let Some(group) = peer.group.and_then(|number| self.groups.get(&number)) else {
             return Vec::new();
         };
+        if peer.waiting.len() - peer.written > WAITING_MAX {
+            return Vec::new();
+        }
         let senders = if peer.subscribes {
             &group.publishers
         } else {
