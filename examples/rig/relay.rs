@@ -154,13 +154,15 @@ impl Relay {
     fn read(&mut self, at: usize) {
         let mut buffer = std::mem::take(&mut self.buffer);
         loop {
-            if self.crowded(at) {
-                break;
-            }
+            let crowded = self.crowded(at);
             let Some(Some(peer)) = self.peers.get_mut(at) else {
                 break;
             };
             peer.unread = true;
+            if crowded {
+                self.held = true;
+                break;
+            }
             match peer.stream.read(&mut buffer) {
                 Ok(0) => {
                     self.farewell(at);
