@@ -81,9 +81,10 @@ pub(super) fn check_message(message: &Message<'_>, version: Version) -> Result<(
     Ok(())
 }
 
-/// Bytes of the whole PUBLISH, with room for an identifier.
+/// Bytes of the whole PUBLISH.
 pub(super) fn publish_len(message: &Message<'_>, version: Version) -> usize {
-    let mut body = 2 + message.topic.len() + 2 + message.payload.len();
+    let id = if message.qos == QoS::AtMostOnce { 0 } else { 2 };
+    let mut body = 2 + message.topic.len() + id + message.payload.len();
     if version.is_v5() {
         let properties = message.properties.raw().len();
         // A Variable Byte Integer is as long as the Remaining Length of that value would be.
