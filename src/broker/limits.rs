@@ -68,6 +68,10 @@ limits! {
     connect_size_max: usize = 524_288, 64, 268_435_460;
     /// Bytes of any other packet from a client; announced to v5 clients when below the standard's.
     packet_size_max: usize = 268_435_460, 20, 268_435_460;
+    /// Bytes of a packet from a client other than PUBLISH; above it the connection ends (0x97). A
+    /// megabyte holds tens of thousands of filters, and keeps a worker busy for a fraction of a
+    /// second.
+    control_size_max: usize = 1_048_576, 64, 268_435_460;
     /// Bytes of unfinished packets over all connections of a worker.
     unfinished_bytes_max: usize = 1_073_741_824, 65_536, u64::MAX;
     /// QoS 2 messages a client may have unreleased: the Receive Maximum we announce (§3.2.2.3.3).

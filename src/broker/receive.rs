@@ -81,6 +81,11 @@ impl Broker {
             let rest = &bytes[used..];
             let head = match frame::scan(rest, size_max) {
                 Ok(Scan::More) => break Next::Read(0),
+                Ok(Scan::Head(head)) if self.is_outsized(head) => {
+                    let what = "a packet other than PUBLISH above control_size_max";
+                    self.violate(id.slot, Violation::new(Reason::QUOTA_EXCEEDED, what), now);
+                    break Next::Stop;
+                }
                 Ok(Scan::Head(head)) if head.total() > rest.len() => {
                     break Next::Read(head.total());
                 }
@@ -122,14 +127,14 @@ impl Broker {
             }
         };
         self.stats.bytes_received += used as u64;
-        let due = match next {
-            Next::Read(total) => total.saturating_sub(bytes.len() - used),
-            _ => 0,
-        };
-        if used > 0 || due > ALIVE_WHILE_DUE {
-            self.heard(id, now);
-        }
+        self.note_life(id, used, next, bytes.len() - used, now);
         Receipt { used, next }
+    }
+
+    /// Whether this is a packet that keeps the worker busy for its size alone: a SUBSCRIBE of the
+    /// largest size has some sixty million filters. CONNECT has a limit of its own.
+    fn is_outsized(&self, head: Head) -> bool {
+        head.total() > self.config.limits.control_size_max && !matches!(head.first >> 4, 1 | 3)
     }
 
     /// An acknowledgement without reason and properties, which is nearly all
@@ -153,6 +158,17 @@ impl Broker {
             _ => return false,
         }
         true
+    }
+
+    /// See [`heard`](Self::heard); `left` bytes wait for the rest of their packet.
+    fn note_life(&mut self, id: ConnectionId, used: usize, next: Next, left: usize, now: Instant) {
+        let due = match next {
+            Next::Read(total) => total.saturating_sub(left),
+            _ => 0,
+        };
+        if used > 0 || due > ALIVE_WHILE_DUE {
+            self.heard(id, now);
+        }
     }
 
     /// The largest packet this connection may send now, or what to do in place of reading one.

@@ -36,7 +36,12 @@ impl Worker {
             return self.read_layered(id);
         }
         let result = match &mut peer.large {
-            Some(large) => large.read(&mut peer.socket),
+            Some(large) => {
+                let before = large.size();
+                let result = large.read(&mut peer.socket);
+                self.unfinished_bytes += large.size() - before;
+                result
+            }
             None => {
                 let kept = peer.unfinished.len();
                 if kept > LARGE_FROM {
@@ -145,10 +150,16 @@ impl Worker {
         let held = peer.unfinished.capacity();
         self.unfinished_bytes = self.unfinished_bytes + held - peer.accounted;
         peer.accounted = held;
-        if held > READ_SIZE && self.unfinished_bytes > self.broker.limits().unfinished_bytes_max {
-            let why = "too many unfinished packets";
-            self.broker
-                .drop_connection(id, Reason::QUOTA_EXCEEDED, why, self.now);
+        if held > READ_SIZE {
+            self.bound_unfinished(id);
+        }
+    }
+
+    /// Ends a connection whose packet would take the worker beyond `unfinished_bytes_max`.
+    fn bound_unfinished(&mut self, id: ConnectionId) {
+        if self.unfinished_bytes > self.broker.limits().unfinished_bytes_max {
+            let (reason, why) = (Reason::QUOTA_EXCEEDED, "too many unfinished packets");
+            self.broker.drop_connection(id, reason, why, self.now);
         }
     }
 
@@ -246,7 +257,7 @@ impl Worker {
             if large.due() > ALIVE_WHILE_DUE {
                 self.broker.heard(id, self.now);
             }
-            return;
+            return self.bound_unfinished(id);
         }
         let kept = peer.unfinished.len();
         self.buffer[..kept].copy_from_slice(&peer.unfinished);
@@ -299,11 +310,8 @@ impl Worker {
                 let large = Box::new(Large::new(total, rest, &mut self.buffers));
                 self.unfinished_bytes += large.size();
                 peer.large = Some(large);
-                if self.unfinished_bytes > self.broker.limits().unfinished_bytes_max {
-                    let why = "too many unfinished packets";
-                    self.broker
-                        .drop_connection(id, Reason::QUOTA_EXCEEDED, why, self.now);
-                }
+                self.bound_unfinished(id);
+                return self.follow(id, receipt.next);
             }
             Next::Stop => {}
             _ => peer.unfinished.extend_from_slice(rest),

@@ -44,6 +44,17 @@ fn connect_size_max() {
 }
 
 #[test]
+fn control_size_max_is_enforced_by_the_head_alone_and_not_for_publish() {
+    let mut core = core(|limits| limits.control_size_max = 200);
+    let client = core.join(0, &Hello::new("a"));
+    core.publish(client, "t", &"x".repeat(500), 0, 0);
+    assert!(core.is_open(client));
+    core.send(client, &[0x82, 0xc8, 0x01]);
+    assert_eq!(core.take(client), ["DISCONNECT 0x97"]);
+    assert_eq!(violation(&core, client), Some(Reason::QUOTA_EXCEEDED));
+}
+
+#[test]
 fn packet_size_max_is_told_and_enforced_by_the_head_alone() {
     let mut core = core(|limits| limits.packet_size_max = 200);
     let client = core.connect(0, &Hello::new("a"));
