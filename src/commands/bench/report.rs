@@ -97,7 +97,8 @@ impl Row {
             sent: median(&sent),
             acked: median(&each(|tally| tally.inside.acked)).filter(|_| self.has_acks()),
             received: median(&received).filter(|_| self.stage.shape.kind != Kind::Pub),
-            bytes: median(&each(|tally| tally.inside.bytes)),
+            bytes: median(&each(|tally| tally.inside.bytes))
+                .filter(|_| self.stage.shape.kind != Kind::Pub),
         }
     }
 
