@@ -116,8 +116,8 @@ impl Frames {
         let start = at + 4;
         let (fin, kind) = (first & FIN != 0, first & 0x0f);
         match kind {
-            CONTINUATION if !self.open => return Err("a WebSocket continuation of nothing"),
-            BINARY if self.open => return Err("a WebSocket message inside another"),
+            CONTINUATION if !self.open => Err("a WebSocket continuation of nothing"),
+            BINARY if self.open => Err("a WebSocket message inside another"),
             CONTINUATION | BINARY => {
                 self.open = !fin;
                 self.left = len;

@@ -132,7 +132,7 @@ pub(super) fn render(reports: &[(String, Value)], is_markdown: bool) -> String {
                     stage["qos"].to_string(),
                     figure.name.to_owned(),
                     (figure.shown)(before.middle),
-                    now.map_or("–".to_owned(), |now| (figure.shown)(now.middle)),
+                    now.map_or_else(|| "–".to_owned(), |now| (figure.shown)(now.middle)),
                     name.clone(),
                     finding.words,
                 ]);

@@ -221,7 +221,8 @@ fn show(args: &Bench, report: &Report, baseline: Option<&Value>) -> Result<(), T
     } else if let Some(path) = &asked.json {
         write(path, &format!("{whole}\n"))?;
     }
-    let formats: [(&Option<PathBuf>, fn(&Report) -> String); 3] = [
+    type Render = fn(&Report) -> String;
+    let formats: [(&Option<PathBuf>, Render); 3] = [
         (&asked.csv, formats::csv),
         (&asked.markdown, formats::markdown),
         (&asked.junit, formats::junit),
@@ -320,7 +321,7 @@ fn descriptors(clients: u32) -> Result<(), Trouble> {
         return Ok(());
     }
     limit.current = limit.maximum;
-    let raised = setrlimit(Resource::Nofile, limit.clone());
+    let raised = setrlimit(Resource::Nofile, limit);
     if raised.is_ok() && limit.maximum.is_none_or(|most| most >= wanted) {
         return Ok(());
     }

@@ -188,7 +188,7 @@ impl Pacer {
     /// Runs for ever; dropped with the thread's other tasks.
     pub(super) async fn run(self: Rc<Self>) {
         let mut alarm = Alarm::new(self.clock);
-        std::future::poll_fn(|cx| self.poll(cx, &mut alarm)).await
+        std::future::poll_fn(|cx| self.poll(cx, &mut alarm)).await;
     }
 
     fn poll(&self, cx: &mut Context<'_>, alarm: &mut Alarm) -> Poll<()> {

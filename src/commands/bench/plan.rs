@@ -190,7 +190,10 @@ impl Plan {
             qos,
             mode,
             runs: args.load.runs,
-            threads: args.load.threads.map_or((cores / 2).max(1), usize::from),
+            threads: args
+                .load
+                .threads
+                .map_or_else(|| (cores / 2).max(1), usize::from),
             is_verified,
             window: args.load.window,
             arrival,
@@ -238,7 +241,7 @@ impl Plan {
 
     /// The rate to measure latency at, where nobody named one.
     pub(super) fn latency_rate(highest: f64) -> f64 {
-        (highest / 2.0).min(LATENCY_RATE_MAX).max(1.0)
+        (highest / 2.0).clamp(1.0, LATENCY_RATE_MAX)
     }
 }
 

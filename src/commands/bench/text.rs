@@ -127,7 +127,7 @@ fn connections(row: &Row) -> String {
     let all = &row.all;
     let (own, target) = row.bytes_a_client();
     let bytes =
-        |bytes: Option<f64>| bytes.map_or("–".to_owned(), |bytes| format!("{bytes:.0} B"));
+        |bytes: Option<f64>| bytes.map_or_else(|| "–".to_owned(), |bytes| format!("{bytes:.0} B"));
     let idle = row.stage.shape.kind == Kind::Conn;
     let table = vec![
         cells(&[
@@ -204,7 +204,7 @@ fn rates_table(rows: &[&Row]) -> String {
             share(rates.spread),
             rates
                 .bytes
-                .map_or("–".to_owned(), |bytes| significant(bytes / 1e6)),
+                .map_or_else(|| "–".to_owned(), |bytes| significant(bytes / 1e6)),
             ms(all.ack.percentile(0.5)),
             ms(all.ack.percentile(0.99)),
             if received {
@@ -300,7 +300,7 @@ fn broker(row: &Row) -> String {
 }
 
 fn cores(used: Option<f64>) -> String {
-    used.map_or("–".to_owned(), |used| format!("{used:.2} cores"))
+    used.map_or_else(|| "–".to_owned(), |used| format!("{used:.2} cores"))
 }
 
 fn cells(names: &[&str]) -> Vec<String> {
@@ -347,12 +347,15 @@ pub(super) fn rate(rate: Option<f64>) -> String {
 }
 
 pub(super) fn share(share: Option<f64>) -> String {
-    share.map_or("–".to_owned(), |share| format!("±{:.1} %", 100.0 * share))
+    share.map_or_else(
+        || "–".to_owned(),
+        |share| format!("±{:.1} %", 100.0 * share),
+    )
 }
 
 /// Nanoseconds as milliseconds.
 pub(super) fn ms(nanoseconds: Option<u64>) -> String {
-    nanoseconds.map_or("–".to_owned(), |value| significant(value as f64 / 1e6))
+    nanoseconds.map_or_else(|| "–".to_owned(), |value| significant(value as f64 / 1e6))
 }
 
 fn mean(latency: &Latency) -> String {
