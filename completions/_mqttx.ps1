@@ -28,7 +28,8 @@ Register-ArgumentCompleter -Native -CommandName 'mqttx' -ScriptBlock {
             [CompletionResult]::new('rr', 'rr', [CompletionResultType]::ParameterValue, 'Publish a request and wait for the response')
             [CompletionResult]::new('broker', 'broker', [CompletionResultType]::ParameterValue, 'Run a broker for MQTT 3.1, 3.1.1 and 5.0')
             [CompletionResult]::new('bench', 'bench', [CompletionResultType]::ParameterValue, 'Load a broker: how fast is it, how late are messages, is any lost')
-            [CompletionResult]::new('link', 'link', [CompletionResultType]::ParameterValue, 'Make links named mosquitto_pub, mosquitto_sub, mosquitto_rr')
+            [CompletionResult]::new('passwd', 'passwd', [CompletionResultType]::ParameterValue, 'Add, change and delete users in a password file')
+            [CompletionResult]::new('link', 'link', [CompletionResultType]::ParameterValue, 'Make links named mosquitto_pub, mosquitto_sub, mosquitto_rr, mosquitto_passwd')
             [CompletionResult]::new('generate', 'generate', [CompletionResultType]::ParameterValue, 'Print shell completions or man pages')
             break
         }
@@ -382,6 +383,18 @@ Register-ArgumentCompleter -Native -CommandName 'mqttx' -ScriptBlock {
             [CompletionResult]::new('--insecure', '--insecure', [CompletionResultType]::ParameterName, 'Do not check the broker''s certificate: anybody can pose as the broker')
             [CompletionResult]::new('--tls-use-os-certs', '--tls-use-os-certs', [CompletionResultType]::ParameterName, 'Trust the certificates the operating system trusts')
             [CompletionResult]::new('--no-tls', '--no-tls', [CompletionResultType]::ParameterName, 'No TLS, whatever else was said (also on port 8883)')
+            break
+        }
+        'mqttx;passwd' {
+            [CompletionResult]::new('-H', '-H ', [CompletionResultType]::ParameterName, 'How to hash [default: sha512-pbkdf2]')
+            [CompletionResult]::new('-I', '-I ', [CompletionResultType]::ParameterName, 'Rounds of sha512-pbkdf2 [default: 1000]')
+            [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'Make a new file, whatever was there; - is standard output')
+            [CompletionResult]::new('-D', '-D ', [CompletionResultType]::ParameterName, 'Delete the user')
+            [CompletionResult]::new('-U', '-U ', [CompletionResultType]::ParameterName, 'Hash the passwords of a file that has them as plain text')
+            [CompletionResult]::new('-b', '-b', [CompletionResultType]::ParameterName, 'Take the password from the command line, where others may see it')
+            [CompletionResult]::new('--short-salt', '--short-salt', [CompletionResultType]::ParameterName, 'Salt of 12 bytes instead of 64: brokers before mosquitto 2.1 read no other')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'mqttx;link' {

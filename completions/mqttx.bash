@@ -28,6 +28,9 @@ _mqttx() {
             mqttx,link)
                 cmd="mqttx__subcmd__link"
                 ;;
+            mqttx,passwd)
+                cmd="mqttx__subcmd__passwd"
+                ;;
             mqttx,pub)
                 cmd="mqttx__subcmd__pub"
                 ;;
@@ -50,7 +53,7 @@ _mqttx() {
 
     case "${cmd}" in
         mqttx)
-            opts="-h --help pub sub rr broker bench link generate"
+            opts="-h --help pub sub rr broker bench passwd link generate"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -412,6 +415,28 @@ _mqttx() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mqttx__subcmd__passwd)
+            opts="-H -I -c -D -U -b -h --short-salt --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                -H)
+                    COMPREPLY=($(compgen -W "argon2id sha512-pbkdf2 sha512" -- "${cur}"))
+                    return 0
+                    ;;
+                -I)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -25,7 +25,8 @@ set edit:completion:arg-completer[mqttx] = {|@words|
             cand rr 'Publish a request and wait for the response'
             cand broker 'Run a broker for MQTT 3.1, 3.1.1 and 5.0'
             cand bench 'Load a broker: how fast is it, how late are messages, is any lost'
-            cand link 'Make links named mosquitto_pub, mosquitto_sub, mosquitto_rr'
+            cand passwd 'Add, change and delete users in a password file'
+            cand link 'Make links named mosquitto_pub, mosquitto_sub, mosquitto_rr, mosquitto_passwd'
             cand generate 'Print shell completions or man pages'
         }
         &'mqttx;pub'= {
@@ -374,6 +375,17 @@ set edit:completion:arg-completer[mqttx] = {|@words|
             cand --insecure 'Do not check the broker''s certificate: anybody can pose as the broker'
             cand --tls-use-os-certs 'Trust the certificates the operating system trusts'
             cand --no-tls 'No TLS, whatever else was said (also on port 8883)'
+        }
+        &'mqttx;passwd'= {
+            cand -H 'How to hash [default: sha512-pbkdf2]'
+            cand -I 'Rounds of sha512-pbkdf2 [default: 1000]'
+            cand -c 'Make a new file, whatever was there; - is standard output'
+            cand -D 'Delete the user'
+            cand -U 'Hash the passwords of a file that has them as plain text'
+            cand -b 'Take the password from the command line, where others may see it'
+            cand --short-salt 'Salt of 12 bytes instead of 64: brokers before mosquitto 2.1 read no other'
+            cand -h 'Print help'
+            cand --help 'Print help'
         }
         &'mqttx;link'= {
             cand --force 'Replace files that are there already'

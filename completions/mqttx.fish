@@ -30,7 +30,8 @@ complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "sub" -d 'Subscribe and 
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "rr" -d 'Publish a request and wait for the response'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "broker" -d 'Run a broker for MQTT 3.1, 3.1.1 and 5.0'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "bench" -d 'Load a broker: how fast is it, how late are messages, is any lost'
-complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "link" -d 'Make links named mosquitto_pub, mosquitto_sub, mosquitto_rr'
+complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "passwd" -d 'Add, change and delete users in a password file'
+complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "link" -d 'Make links named mosquitto_pub, mosquitto_sub, mosquitto_rr, mosquitto_passwd'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "generate" -d 'Print shell completions or man pages'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s t -l topic -d 'Topic to publish to' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s m -l message -d 'Payload' -r
@@ -276,6 +277,16 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l quiet -d 'No progr
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l insecure -d 'Do not check the broker\'s certificate: anybody can pose as the broker'
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l tls-use-os-certs -d 'Trust the certificates the operating system trusts'
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l no-tls -d 'No TLS, whatever else was said (also on port 8883)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand passwd" -s H -d 'How to hash [default: sha512-pbkdf2]' -r -f -a "argon2id\t''
+sha512-pbkdf2\t''
+sha512\t''"
+complete -c mqttx -n "__fish_mqttx_using_subcommand passwd" -s I -d 'Rounds of sha512-pbkdf2 [default: 1000]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand passwd" -s c -d 'Make a new file, whatever was there; - is standard output'
+complete -c mqttx -n "__fish_mqttx_using_subcommand passwd" -s D -d 'Delete the user'
+complete -c mqttx -n "__fish_mqttx_using_subcommand passwd" -s U -d 'Hash the passwords of a file that has them as plain text'
+complete -c mqttx -n "__fish_mqttx_using_subcommand passwd" -s b -d 'Take the password from the command line, where others may see it'
+complete -c mqttx -n "__fish_mqttx_using_subcommand passwd" -l short-salt -d 'Salt of 12 bytes instead of 64: brokers before mosquitto 2.1 read no other'
+complete -c mqttx -n "__fish_mqttx_using_subcommand passwd" -s h -l help -d 'Print help'
 complete -c mqttx -n "__fish_mqttx_using_subcommand link" -l force -d 'Replace files that are there already'
 complete -c mqttx -n "__fish_mqttx_using_subcommand link" -s h -l help -d 'Print help'
 complete -c mqttx -n "__fish_mqttx_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -s h -l help -d 'Print help'

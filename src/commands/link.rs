@@ -1,4 +1,4 @@
-//! `mqttx link DIR`: the names of mosquitto's clients, leading to this program.
+//! `mqttx link DIR`: the names of mosquitto's programs, leading to this program.
 //!
 //! Symbolic links where there are such, copies elsewhere. A file that is there already is not
 //! replaced unless asked for; a link that already leads here is left alone.
@@ -12,9 +12,11 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use crate::cli::Program;
+use crate::commands::passwd;
 use crate::commands::terminal;
 
-pub const ABOUT: &str = "Make links named mosquitto_pub, mosquitto_sub, mosquitto_rr";
+pub const ABOUT: &str =
+    "Make links named mosquitto_pub, mosquitto_sub, mosquitto_rr, mosquitto_passwd";
 
 #[derive(Parser, Debug)]
 #[command(name = "link", bin_name = "mqttx link", about = ABOUT, after_help = EXAMPLES)]
@@ -54,10 +56,11 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
 
 fn make_all(args: &Args, target: &Path) -> Result<String, String> {
     let mut told = String::new();
-    for program in Program::ALL {
+    let clients = Program::ALL.into_iter().map(Program::link);
+    for name in clients.chain([passwd::LINK]) {
         let link = args
             .dir
-            .join(program.link())
+            .join(name)
             .with_extension(std::env::consts::EXE_EXTENSION);
         make(&link, target, args.force)?;
         told.push_str(&format!("{} -> {}\n", link.display(), target.display()));

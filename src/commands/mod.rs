@@ -1,8 +1,8 @@
 //! The hands: each command reads its Args, drives the rooms below and ends with an exit status.
 //!
-//! [`main`] is the whole program. Called through a link named `mosquitto_pub`, `mosquitto_sub` or
-//! `mosquitto_rr` it is that program; otherwise the first word picks a row of [`COMMANDS`], and only
-//! that row's clap tree is built. A new command is a file here and a row there.
+//! [`main`] is the whole program. Called through a link named `mosquitto_pub`, `mosquitto_sub`,
+//! `mosquitto_rr` or `mosquitto_passwd` it is that program; otherwise the first word picks a row of
+//! [`COMMANDS`], and only that row's clap tree is built. A new command is a file here and a row there.
 
 pub mod bench;
 pub mod broker;
@@ -13,6 +13,7 @@ pub mod generate;
 mod lines;
 pub mod link;
 mod outcome;
+pub mod passwd;
 mod printer;
 mod publish;
 mod request;
@@ -71,6 +72,12 @@ pub const COMMANDS: &[Command] = &[
         tree: bench::tree,
     },
     Command {
+        name: "passwd",
+        about: passwd::ABOUT,
+        run: passwd::run,
+        tree: passwd::tree,
+    },
+    Command {
         name: "link",
         about: link::ABOUT,
         run: link::run,
@@ -97,6 +104,9 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
             },
             &rest,
         );
+    }
+    if Path::new(&called).file_stem() == Some(OsStr::new(passwd::LINK)) {
+        return passwd::speak(Manner::Mosquitto, &rest);
     }
     let Some(first) = rest.first() else {
         terminal::print_err(&overview());

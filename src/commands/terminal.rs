@@ -24,6 +24,13 @@ pub(crate) fn print_out_bytes(text: &[u8]) -> ExitCode {
     }
 }
 
+/// Prints text to stdout that a person is to see before the line ends.
+pub(crate) fn prompt(text: &str) {
+    let mut out = std::io::stdout().lock();
+    // Nobody who could be told is there.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
 /// Prints text to stderr; if that fails there is nobody left to tell.
 pub(crate) fn print_err(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());

@@ -19,6 +19,8 @@ mod commands_bench_faults;
 #[cfg(unix)]
 mod commands_live;
 #[cfg(unix)]
+mod commands_passwd;
+#[cfg(unix)]
 mod commands_pub;
 #[cfg(unix)]
 mod commands_rr;

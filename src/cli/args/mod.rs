@@ -8,6 +8,7 @@ pub mod broker;
 pub mod connection;
 pub mod message;
 pub mod output;
+pub mod passwd;
 pub mod publish;
 pub mod request;
 pub mod subscribe;

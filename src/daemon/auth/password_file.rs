@@ -1,32 +1,14 @@
-//! mosquitto's password file: a line `user:hash` each, where the hash is
-//! `$7$iterations$salt$hash` (PBKDF2 with SHA-512) or `$6$salt$hash` (SHA-512 of password and
-//! salt), both parts in base64.
+//! mosquitto's password file: a line `user:hash` each, as `hash.rs` reads them.
 
 use std::collections::HashMap;
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use sha2::Digest;
-use sha2::Sha512;
-
-const HASH_LEN: usize = 64;
-
-/// More would let one login keep the thread busy for minutes.
-const ITERATIONS_MAX: u32 = 10_000_000;
+use crate::daemon::auth::hash::Hash;
 
 /// Users and what their passwords hash to.
 #[derive(Debug, Default)]
 pub struct PasswordFile {
     users: HashMap<Box<str>, Hash>,
-}
-
-#[derive(Debug)]
-struct Hash {
-    /// `None` is one round of SHA-512.
-    iterations: Option<u32>,
-    salt: Vec<u8>,
-    hash: Vec<u8>,
 }
 
 /// A line that cannot be read.
@@ -87,62 +69,10 @@ impl PasswordFile {
     }
 }
 
-impl Hash {
-    fn parse(text: &str) -> Result<Self, &'static str> {
-        let parts: Vec<&str> = text.split('$').collect();
-        let decode = |part| {
-            STANDARD
-                .decode(part)
-                .map_err(|_| "a hash that is not base64")
-        };
-        let (iterations, salt, hash) = match parts[..] {
-            ["", "6", salt, hash] => (None, salt, hash),
-            ["", "7", iterations, salt, hash] => {
-                let count = iterations
-                    .parse()
-                    .ok()
-                    .filter(|count| (1..=ITERATIONS_MAX).contains(count));
-                (Some(count.ok_or("iterations out of range")?), salt, hash)
-            }
-            _ => return Err("a hash of no known kind: mosquitto_passwd writes $7$ and $6$"),
-        };
-        let hash = Self {
-            iterations,
-            salt: decode(salt)?,
-            hash: decode(hash)?,
-        };
-        if hash.hash.len() == HASH_LEN {
-            Ok(hash)
-        } else {
-            Err("a hash of the wrong length")
-        }
-    }
-
-    fn matches(&self, password: &[u8]) -> bool {
-        let mut found = [0; HASH_LEN];
-        match self.iterations {
-            Some(iterations) => {
-                pbkdf2::pbkdf2_hmac::<Sha512>(password, &self.salt, iterations, &mut found);
-            }
-            None => {
-                let mut hasher = Sha512::new();
-                hasher.update(password);
-                hasher.update(&self.salt);
-                found.copy_from_slice(&hasher.finalize());
-            }
-        }
-        // No early end: how long it takes must not tell how much was right.
-        found
-            .iter()
-            .zip(&self.hash)
-            .fold(0, |differ, (a, b)| differ | (a ^ b))
-            == 0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::auth::hash::{HASH_LEN, Method};
 
     #[test]
     fn a_line_that_cannot_be_read_is_named() {
@@ -160,14 +90,22 @@ mod tests {
     }
 
     #[test]
-    fn both_kinds_of_hash_are_verified() {
-        let mut hash = [0; HASH_LEN];
-        pbkdf2::pbkdf2_hmac::<Sha512>(b"pw", b"salt", 101, &mut hash);
-        let salt = STANDARD.encode(b"salt");
-        let seven = format!("bob:$7$101${salt}${}", STANDARD.encode(hash));
-        let six = STANDARD.encode(Sha512::digest(b"pwsalt"));
-        let file = PasswordFile::parse(&format!("{seven}\namy:$6${salt}${six}\n")).unwrap();
-        for user in ["bob", "amy"] {
+    fn every_kind_of_hash_is_verified() {
+        let salt = [b's'; HASH_LEN];
+        let line = |user: &str, method| {
+            let hash = Hash::new(method, &salt, b"pw").unwrap();
+            format!("{user}:{hash}\n")
+        };
+        let cheap = Method::Argon2id {
+            memory: 64,
+            passes: 1,
+            lanes: 1,
+        };
+        let text = line("bob", Method::Pbkdf2 { iterations: 101 })
+            + &line("amy", Method::Sha512)
+            + &line("joe", cheap);
+        let file = PasswordFile::parse(&text).unwrap();
+        for user in ["bob", "amy", "joe"] {
             assert!(file.verify(user, b"pw"));
             assert!(!file.verify(user, b"pW"));
         }

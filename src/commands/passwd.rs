@@ -1,0 +1,266 @@
+//! `mqttx passwd`, and `mosquitto_passwd` where we are called so: users in a password file.
+//!
+//! The words are read in `cli/args/passwd.rs`, hashes are made in `daemon/auth/hash.rs`, and
+//! `passwd/file.rs` rewrites the file. Here passwords are asked for, and what was done is told.
+
+mod file;
+
+use std::ffi::OsString;
+use std::io;
+use std::io::{BufRead as _, IsTerminal as _, Read as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::cli::Manner;
+use crate::cli::args::passwd;
+use crate::cli::args::passwd::{Action, HashKind, LENGTH_MAX, Passwd, Refusal};
+use crate::commands::outcome::system_words;
+use crate::commands::passwd::file::{Entries, Place};
+use crate::commands::terminal;
+use crate::daemon::auth::hash::{HASH_LEN, Hash, ITERATIONS, Method, SHORT_SALT_LEN};
+
+pub const ABOUT: &str = "Add, change and delete users in a password file";
+
+/// The name of the link that speaks mosquitto's words.
+pub const LINK: &str = "mosquitto_passwd";
+
+const USAGE: &str = "\
+mosquitto_passwd adds, changes and deletes users in a password file for mosquitto.
+
+Usage: mosquitto_passwd [-H HASH] [-I iterations] [-c | -D] passwordfile username
+       mosquitto_passwd [-H HASH] [-I iterations] [-c] -b passwordfile username password
+       mosquitto_passwd [-H HASH] [-I iterations] -U passwordfile
+ -b : the password is on the command line, and nobody is asked for it.
+ -c : make a new file, whatever was there; a passwordfile of - is standard output.
+ -D : delete the user.
+ -H : argon2id, sha512-pbkdf2 (which is the default) or sha512.
+ -I : rounds of sha512-pbkdf2, 1000 unless given.
+ -U : hash the passwords of a file that has them as plain text.
+
+This is mqttx; 'mqttx passwd --help' tells more.
+
+";
+
+/// Why nothing was done.
+struct Fault {
+    /// `Error` or `Warning`, as mosquitto has it.
+    weight: &'static str,
+    sentence: String,
+    status: u8,
+}
+
+fn error(sentence: impl Into<String>) -> Fault {
+    Fault {
+        weight: "Error",
+        sentence: sentence.into(),
+        status: 1,
+    }
+}
+
+pub fn tree() -> clap::Command {
+    passwd::tree(ABOUT)
+}
+
+pub fn run(words: Vec<OsString>) -> ExitCode {
+    speak(Manner::Mqttx, &words)
+}
+
+/// Does what the words ask for, in our manner or in mosquitto's.
+pub(crate) fn speak(manner: Manner, words: &[OsString]) -> ExitCode {
+    let fault = match passwd::parse(manner, words) {
+        Ok(args) => match obey(manner, &args) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(fault) => fault,
+        },
+        Err(Refusal::Help) => return terminal::print_out(&tree().render_help().to_string()),
+        Err(Refusal::Usage) if manner == Manner::Mosquitto => {
+            terminal::print_out(USAGE);
+            return ExitCode::FAILURE;
+        }
+        Err(Refusal::Usage) => error("FILE and USER are wanted, with -b also PASSWORD"),
+        Err(Refusal::Told(sentence)) => error(sentence),
+    };
+    let sentence = &fault.sentence;
+    terminal::print_err(&match manner {
+        Manner::Mosquitto => format!("{}: {sentence}\n", fault.weight),
+        Manner::Mqttx => format!("mqttx passwd: {}\n", in_our_words(sentence)),
+    });
+    ExitCode::from(fault.status)
+}
+
+fn in_our_words(sentence: &str) -> String {
+    let sentence = sentence.trim_end_matches('.');
+    let mut letters = sentence.chars();
+    let first = letters.next().map(|first| first.to_ascii_lowercase());
+    let second_is_small = letters.clone().next().is_some_and(char::is_lowercase);
+    match first.filter(|_| second_is_small) {
+        Some(first) => format!("{first}{}", letters.as_str()),
+        None => sentence.to_owned(),
+    }
+}
+
+fn obey(manner: Manner, args: &Passwd) -> Result<(), Fault> {
+    match &args.action {
+        Action::Set {
+            user,
+            password,
+            afresh,
+        } => {
+            // Asked for before a file is made, but after one that must be there was found.
+            let old = match afresh {
+                true => None,
+                false => Some(open(&args.file)?),
+            };
+            let password = match password {
+                Some(password) => password.clone(),
+                None => ask(manner)?,
+            };
+            let line = format!("{user}:{}\n", hash(args, &password)?);
+            if old.is_none() && args.file == Path::new("-") {
+                terminal::print_out(&line);
+                return Ok(());
+            }
+            let (place, mut entries) = match old {
+                Some(old) => old,
+                None => (made(&args.file)?, Entries::default()),
+            };
+            let was_there = entries.set(user, line.into_bytes());
+            write(&place, &entries)?;
+            let doing = if was_there { "Updating" } else { "Adding" };
+            terminal::print_out(&format!("{doing} password for user {user}\n"));
+            Ok(())
+        }
+        Action::Delete { user } => {
+            let (place, mut entries) = open(&args.file)?;
+            if !entries.delete(user) {
+                return Err(Fault {
+                    weight: "Warning",
+                    ..error(format!("User {user} not found in password file."))
+                });
+            }
+            write(&place, &entries)
+        }
+        Action::HashAll => {
+            let (place, mut entries) = open(&args.file)?;
+            entries.hash_all(|password| hash(args, password).map(|hash| hash.to_string()))?;
+            write(&place, &entries)
+        }
+    }
+}
+
+fn open(path: &Path) -> Result<(Place, Entries), Fault> {
+    let place = find(path)?;
+    let text = place.read().map_err(|cause| {
+        let shown = place.path().display();
+        error(format!(
+            "Unable to open password file {shown}. {}.",
+            system_words(&cause)
+        ))
+    })?;
+    let entries = Entries::parse(&text)
+        .map_err(|line| error(format!("Corrupt password file at line {line}.")))?;
+    Ok((place, entries))
+}
+
+fn made(path: &Path) -> Result<Place, Fault> {
+    let place = find(path)?;
+    place
+        .is_writable()
+        .map_err(|cause| unwritable(&place, &cause))?;
+    Ok(place)
+}
+
+fn find(path: &Path) -> Result<Place, Fault> {
+    Place::find(path).map_err(|cause| {
+        error(format!(
+            "Unable to open password file {}. {}.",
+            path.display(),
+            system_words(&cause)
+        ))
+    })
+}
+
+fn write(place: &Place, entries: &Entries) -> Result<(), Fault> {
+    place
+        .write(&entries.text())
+        .map_err(|cause| unwritable(place, &cause))
+}
+
+fn unwritable(place: &Place, cause: &io::Error) -> Fault {
+    let shown = place.path().display();
+    error(format!(
+        "Unable to open file {shown} for writing. {}.",
+        system_words(cause)
+    ))
+}
+
+fn hash(args: &Passwd, password: &[u8]) -> Result<Hash, Fault> {
+    let method = match args.kind {
+        HashKind::Argon2id => Method::ARGON2ID,
+        HashKind::Sha512 => Method::Sha512,
+        HashKind::Pbkdf2 => Method::Pbkdf2 {
+            iterations: args.iterations.unwrap_or(ITERATIONS),
+        },
+    };
+    let mut salt = [0; HASH_LEN];
+    let salt = match args.short_salt {
+        true => &mut salt[..SHORT_SALT_LEN],
+        false => &mut salt[..],
+    };
+    getrandom::fill(salt)
+        .map_err(|cause| error(format!("Unable to get random bytes: {cause}.")))?;
+    Hash::new(method, salt, password).ok_or_else(|| error("Unable to hash password."))
+}
+
+/// Asks twice.
+fn ask(manner: Manner) -> Result<Vec<u8>, Fault> {
+    let first = answer(manner, "Password: ")?;
+    let second = answer(manner, "Reenter password: ")?;
+    if first != second {
+        return Err(Fault {
+            status: 2,
+            ..error("Passwords do not match.")
+        });
+    }
+    Ok(first)
+}
+
+/// One line: typed without echo, or the next one of a pipe.
+fn answer(manner: Manner, prompt: &str) -> Result<Vec<u8>, Fault> {
+    // Standard output may be where the line goes; mosquitto asks there all the same.
+    let show = match manner {
+        Manner::Mosquitto => terminal::prompt,
+        Manner::Mqttx => terminal::print_err,
+    };
+    show(prompt);
+    let unread = |cause: io::Error| error(format!("Unable to read a password: {cause}."));
+    let line = if io::stdin().is_terminal() {
+        let quiet = rpassword::ConfigBuilder::new().output_discard().build();
+        rpassword::read_password_with_config(quiet)
+            .map_err(unread)?
+            .into_bytes()
+    } else {
+        let mut line = Vec::new();
+        let most = LENGTH_MAX as u64 + 2;
+        io::stdin()
+            .lock()
+            .take(most)
+            .read_until(b'\n', &mut line)
+            .map_err(unread)?;
+        while line
+            .last()
+            .is_some_and(|byte| matches!(byte, b'\n' | b'\r'))
+        {
+            line.pop();
+        }
+        line
+    };
+    if line.is_empty() {
+        return Err(error("Empty password."));
+    }
+    if line.len() > LENGTH_MAX {
+        return Err(error("Password must be less than 65536 characters long."));
+    }
+    show("\n");
+    Ok(line)
+}
