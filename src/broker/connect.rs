@@ -221,7 +221,7 @@ impl Broker {
             Ok(found) => found,
             Err(step) => return step,
         };
-        let keep_alive = self.open_connection(slot, session, connect);
+        let keep_alive = self.open_connection(slot, session, connect, now);
         self.open_session(slot, session, connect, now);
         self.connack_properties(connect, keep_alive, session, auth_data, &mut properties);
         if !self.put_connack(slot, session_present, Reason::SUCCESS, &properties) {
@@ -309,7 +309,13 @@ impl Broker {
     }
 
     /// What the connection must know of the client. Returns the Keep Alive in force, in seconds.
-    fn open_connection(&mut self, slot: u32, session: u32, connect: &Connect<'_>) -> u16 {
+    fn open_connection(
+        &mut self,
+        slot: u32,
+        session: u32,
+        connect: &Connect<'_>,
+        now: Instant,
+    ) -> u16 {
         let properties = &connect.properties;
         let most = self.config.limits.keep_alive_max;
         let keep_alive = match connect.keep_alive {
@@ -319,8 +325,11 @@ impl Broker {
         };
         let alias_max = properties.two(PropertyId::TopicAliasMaximum).unwrap_or(0);
         let alias_max = alias_max.min(self.config.limits.topic_alias_out_max);
+        let ticks = self.ticks(now);
         let connection = &mut self.connections[slot as usize];
         connection.phase = Phase::Open(session);
+        // A verdict may have taken longer than the Keep Alive.
+        connection.last_received = ticks;
         // One and a half times the Keep Alive, in tenths of a second [MQTT-3.1.2-22].
         connection.grace = u32::from(keep_alive) * 15;
         connection.aliases_out = (alias_max > 0).then(|| Box::new(AliasesOut::new(alias_max)));

@@ -105,13 +105,7 @@ impl Broker {
                 self.pressed_elsewhere.remove(&session);
                 self.resume_paused();
             }
-            Item::Slow { session } => {
-                let place = self.sessions.get(session.slot as usize);
-                let state = place.filter(|state| state.key == *session);
-                if let Some(slot) = state.and_then(|state| state.connection) {
-                    self.slow_down(slot);
-                }
-            }
+            Item::Slow { session } => self.slow_session(*session),
         }
     }
 
@@ -158,9 +152,10 @@ impl Broker {
         if delivery.qos == QoS::AtMostOnce {
             if connection.slow {
                 self.stats.dropped_slow += 1;
-            } else if state.queue.is_empty() {
+            } else if state.queue.is_empty() && !full {
                 self.put(slot, &delivery, incoming);
             } else {
+                // Also a will, which no publisher's pause holds back.
                 self.enqueue(&delivery, incoming);
             }
         } else if state.queue.is_empty() && state.has_quota() && !full {

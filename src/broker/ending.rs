@@ -74,9 +74,11 @@ impl Broker {
                     let Some(state) = session.filter(|state| state.key == key) else {
                         continue;
                     };
-                    let due = state.will.as_ref().and_then(|will| will.due);
-                    if due.is_some_and(|due| due <= now) {
-                        self.publish_will(key.slot, now);
+                    state.will_timed = None;
+                    match state.will.as_ref().and_then(|will| will.due) {
+                        Some(due) if due <= now => self.publish_will(key.slot, now),
+                        Some(due) => self.timers.wake_by(&mut state.will_timed, due, deadline),
+                        None => {}
                     }
                 }
                 Deadline::Session(key) => self.session_due(key.slot, key.serial, now),
@@ -98,7 +100,12 @@ impl Broker {
             if connection.grace == 0 || matches!(connection.phase, Phase::Closing) {
                 continue;
             }
-            let ends = u64::from(connection.last_received) + u64::from(connection.grace);
+            // Who is not read from for the sake of others cannot be heard.
+            let heard = match connection.paused_since {
+                Some(_) => ticks,
+                None => connection.last_received,
+            };
+            let ends = u64::from(heard) + u64::from(connection.grace);
             // Ticks are cut off, not rounded: one more makes sure that the time has passed.
             if ends < u64::from(ticks) {
                 silent.push(slot as u32);
@@ -179,7 +186,10 @@ impl Broker {
             will.due = Some(due);
             match will.delay {
                 0 => self.publish_will(session, now),
-                _ => self.timers.add(due, Deadline::Will(key)),
+                _ => {
+                    let deadline = Deadline::Will(key);
+                    self.timers.wake_by(&mut state.will_timed, due, deadline);
+                }
             }
         }
         self.set_online(session, false);
@@ -187,10 +197,8 @@ impl Broker {
             let at = now + Duration::from_secs(u64::from(expiry));
             let state = &mut self.sessions[session as usize];
             state.expires_at = Some(at);
-            // One entry a Session, however often it comes and goes.
-            if !std::mem::replace(&mut state.expiry_timed, true) {
-                self.timers.add(at, Deadline::Session(key));
-            }
+            let deadline = Deadline::Session(key);
+            self.timers.wake_by(&mut state.expiry_timed, at, deadline);
         }
     }
 
@@ -199,13 +207,12 @@ impl Broker {
         let Some(state) = session.filter(|state| state.key.serial == serial) else {
             return;
         };
-        state.expiry_timed = false;
+        state.expiry_timed = None;
         match state.expires_at {
             Some(at) if at <= now => self.end_session(slot, now),
             Some(at) => {
-                state.expiry_timed = true;
-                let key = state.key;
-                self.timers.add(at, Deadline::Session(key));
+                let deadline = Deadline::Session(state.key);
+                self.timers.wake_by(&mut state.expiry_timed, at, deadline);
             }
             None => {}
         }
@@ -217,6 +224,9 @@ impl Broker {
         self.publish_will(slot, now);
         let mut state = self.sessions.remove(slot as usize);
         self.shared.directory().remove(&state.client_id, state.key);
+        let (will, expiry) = (Deadline::Will(state.key), Deadline::Session(state.key));
+        self.timers.remove(state.will_timed, will);
+        self.timers.remove(state.expiry_timed, expiry);
         if !state.subscriptions.is_empty() || !state.shares.is_empty() {
             self.shared.change_subscriptions(|subscriptions| {
                 for &node in &state.subscriptions {
@@ -273,6 +283,11 @@ impl Broker {
         let Some(will) = self.sessions[session as usize].will.take() else {
             return;
         };
+        if will.message.topic().starts_with("$SYS/") {
+            // Only the broker writes there.
+            self.stats.dropped_denied += 1;
+            return;
+        }
         let key = self.sessions[session as usize].key;
         let properties = will.message.properties();
         let mut kept = PropertiesBuf::new();

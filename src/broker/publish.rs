@@ -229,6 +229,8 @@ impl Broker {
         {
             self.stats.receive_max_exceeded += 1;
             if self.config.profile.receive_max_enforced {
+                // It is not delivered, so it must not count as received when it comes again.
+                receiver.release(id);
                 // [MQTT-3.3.4-7]
                 let what = "more QoS 2 messages unreleased than Receive Maximum";
                 return Err(Violation::new(Reason::RECEIVE_MAXIMUM_EXCEEDED, what));
@@ -304,6 +306,24 @@ impl Broker {
         here || route.remote.iter().any(|remote| {
             let pressed = |target: &Target| self.pressed_elsewhere.contains(&target.session);
             self.full[usize::from(remote.worker)] || remote.targets.iter().any(pressed)
+        }) || route.shares.iter().any(|group| {
+            let pressed = |key| self.is_pressed(key);
+            group.turns().any(pressed)
+        })
+    }
+
+    /// Whether publishers wait for the connection of a Session, wherever that lives.
+    fn is_pressed(&self, key: SessionKey) -> bool {
+        if key.worker != self.config.worker {
+            return self.full[usize::from(key.worker)] || self.pressed_elsewhere.contains(&key);
+        }
+        let session = self.sessions.get(key.slot as usize);
+        let slot = session
+            .filter(|session| session.key == key)
+            .and_then(|session| session.connection);
+        slot.is_some_and(|slot| {
+            let connection = &self.connections[slot as usize];
+            connection.pressed && !connection.slow
         })
     }
 

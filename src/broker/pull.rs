@@ -9,10 +9,11 @@ use crate::broker::crossing::{Crossing, Item};
 use crate::broker::outgoing::Outgoing;
 use crate::broker::router::Route;
 use crate::broker::session::{Kept, Queued, ReplayPart, Session, SubscriptionIds};
+use crate::broker::shared::SessionKey;
 use crate::mqtt::PacketType;
 use crate::mqtt::QoS;
 use crate::mqtt::Reason;
-use crate::mqtt::delivery::Pending;
+use crate::mqtt::delivery::{Pending, Pubrec};
 use crate::mqtt::message::Message;
 
 impl Session {
@@ -26,6 +27,18 @@ impl Session {
 impl Broker {
     /// Sends what waits, as far as quota and room allow.
     pub(crate) fn pull(&mut self, session: u32, now: Instant) {
+        self.pull_all(session, now);
+        // When all that waited was dropped, nothing is written that would tell of room.
+        if let Some(slot) = self.sessions[session as usize].connection
+            && self.connections[slot as usize].pressed
+            && self.sessions[session as usize].queue.is_empty()
+            && self.connections[slot as usize].outbox.is_empty()
+        {
+            self.unpress(slot);
+        }
+    }
+
+    fn pull_all(&mut self, session: u32, now: Instant) {
         if let Some(slot) = self.sessions[session as usize].connection {
             self.pull_again(slot, session, now);
         }
@@ -161,6 +174,17 @@ impl Broker {
             if self.fit(slot, &mut outgoing) {
                 let shared = message.shared_payload();
                 self.put_outgoing(slot, &outgoing, Some(id), message.payload(), Some(&shared));
+                continue;
+            }
+            // [MQTT-3.1.2-25]: as if it had been sent and acknowledged, or it would hold its share
+            // of the quota for ever.
+            let sender = &mut self.sessions[session as usize].sender;
+            let ended = match qos {
+                QoS::ExactlyOnce => matches!(sender.pubrec(id, true), Pubrec::Ended(_)),
+                _ => sender.puback(id).is_some(),
+            };
+            if ended {
+                self.released(session, &message);
             }
         }
     }
@@ -291,13 +315,23 @@ impl Broker {
                 self.slow_down(slot);
             }
         }
-        for target in route.remote.iter().flat_map(|remote| remote.targets.iter()) {
-            if self.pressed_elsewhere.remove(&target.session) {
-                let item = Item::Slow {
-                    session: target.session,
-                };
-                self.cross(target.session.worker, Crossing(item));
+        let remote = route.remote.iter().flat_map(|remote| remote.targets.iter());
+        let members = route.shares.iter().flat_map(|group| group.turns());
+        for session in remote.map(|target| target.session).chain(members) {
+            if self.pressed_elsewhere.remove(&session) {
+                self.cross(session.worker, Crossing(Item::Slow { session }));
+            } else if session.worker == self.config.worker {
+                self.slow_session(session);
             }
+        }
+    }
+
+    /// The same for a Session by its name, if it is still there and connected.
+    pub(crate) fn slow_session(&mut self, session: SessionKey) {
+        let place = self.sessions.get(session.slot as usize);
+        let state = place.filter(|state| state.key == session);
+        if let Some(slot) = state.and_then(|state| state.connection) {
+            self.slow_down(slot);
         }
     }
 

@@ -76,7 +76,7 @@ impl Broker {
             .filter(|_| first.len() >= outbox::SHARE_FROM)
             .map(|whole| whole.slice_ref(first));
         let frame = part.as_ref().map_or(Frame::Borrowed(first), Frame::Part);
-        if !simple || self.config.trace || (!checked && publish.topic.starts_with('$')) {
+        if !simple || self.config.trace || publish.topic.starts_with('$') {
             return Ok(match self.publish(slot, session, &publish, frame, now)? {
                 Step::Pause => (0, 0),
                 _ => (head.total(), 1),

@@ -27,8 +27,9 @@ pub(crate) struct Session {
     pub(crate) expiry: u32,
     /// Since the Network Connection was lost: the Session is over then.
     pub(crate) expires_at: Option<Instant>,
-    /// An entry for it lies in the timers.
-    pub(crate) expiry_timed: bool,
+    /// Where entries for its expiry and its will lie in the timers.
+    pub(crate) expiry_timed: Option<Instant>,
+    pub(crate) will_timed: Option<Instant>,
     pub(crate) sender: Sender<Kept>,
     /// What is in flight and was not yet sent on this connection: the quota counts anew for each
     /// connection (§4.9), so a resumed Session may not send everything at once.
@@ -105,7 +106,8 @@ impl Session {
             connection: None,
             expiry: 0,
             expires_at: None,
-            expiry_timed: false,
+            expiry_timed: None,
+            will_timed: None,
             sender: Sender::new(1),
             again: VecDeque::new(),
             receiver: Receiver::default(),

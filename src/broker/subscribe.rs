@@ -85,11 +85,21 @@ impl Broker {
         if self.too_deep(filter) {
             return Some(Reason::TOPIC_FILTER_INVALID);
         }
+        if asked > limits.replay_messages_max {
+            return Some(Reason::QUOTA_EXCEEDED);
+        }
         let held = state.subscriptions.len() + state.shares.len();
-        let full = held >= limits.subscriptions_max
-            || asked > limits.replay_messages_max
-            || self.shared.subscriptions().len() >= limits.subscriptions_total_max;
-        full.then_some(Reason::QUOTA_EXCEEDED)
+        let subscriptions = self.shared.subscriptions();
+        if held < limits.subscriptions_max && subscriptions.len() < limits.subscriptions_total_max {
+            return None;
+        }
+        // One that is there already is replaced and takes no room [MQTT-3.8.4-3].
+        let (share, filter) = match topic::split_share(filter) {
+            Some((share, filter)) => (Some(share), filter),
+            None => (None, filter),
+        };
+        let held = subscriptions.holds(share, filter, state.key);
+        (!held).then_some(Reason::QUOTA_EXCEEDED)
     }
 
     /// Enters a Subscription for all workers; tells whether it is new.

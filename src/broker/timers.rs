@@ -1,9 +1,8 @@
 //! One queue of deadlines for everything that happens to Sessions by time: delayed wills, expiry
-//! of Sessions. Entries are never taken out early; who is told of one checks whether it still
-//! stands.
+//! of Sessions. A Session has one entry of each kind at most, whatever its client does; who is told
+//! of one checks whether it still stands.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use crate::broker::shared::SessionKey;
@@ -18,16 +17,28 @@ pub(crate) enum Deadline {
 
 #[derive(Default)]
 pub(crate) struct Timers {
-    queue: BinaryHeap<Reverse<(Instant, Deadline)>>,
+    queue: BTreeSet<(Instant, Deadline)>,
 }
 
 impl Timers {
-    pub(crate) fn add(&mut self, at: Instant, deadline: Deadline) {
-        self.queue.push(Reverse((at, deadline)));
+    /// Makes sure of an entry at `at` or before. `entry` is when the one there is lies, if any.
+    pub(crate) fn wake_by(&mut self, entry: &mut Option<Instant>, at: Instant, deadline: Deadline) {
+        if entry.is_some_and(|before| before <= at) {
+            return;
+        }
+        self.remove(entry.replace(at), deadline);
+        self.queue.insert((at, deadline));
+    }
+
+    /// Takes the entry out that lies at `at`.
+    pub(crate) fn remove(&mut self, at: Option<Instant>, deadline: Deadline) {
+        if let Some(at) = at {
+            self.queue.remove(&(at, deadline));
+        }
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.queue.peek().map(|Reverse((at, _))| *at)
+        self.queue.first().map(|(at, _)| *at)
     }
 
     /// The next entry that is due.
@@ -35,6 +46,6 @@ impl Timers {
         if self.next()? > now {
             return None;
         }
-        self.queue.pop().map(|Reverse((_, deadline))| deadline)
+        self.queue.pop_first().map(|(_, deadline)| deadline)
     }
 }

@@ -68,6 +68,11 @@ impl ShareGroup {
         self.turns.get(turn.checked_rem(self.turns.len())?)
     }
 
+    /// The Sessions that take turns.
+    pub(crate) fn turns(&self) -> impl Iterator<Item = SessionKey> + '_ {
+        self.turns.iter().map(|subscription| subscription.session)
+    }
+
     fn changed(&self, change: impl FnOnce(&mut Vec<Member>)) -> Arc<Self> {
         let mut members = self.members.clone();
         change(&mut members);
@@ -172,6 +177,20 @@ impl Subscriptions {
         });
         self.len += usize::from(new);
         (node, new)
+    }
+
+    /// Whether a Session is subscribed to this filter, or a member of this Shared Subscription.
+    pub(crate) fn holds(&self, share: Option<&str>, filter: &str, session: SessionKey) -> bool {
+        let subscribers = self.trie.find(filter).map(|node| self.trie.value(node));
+        match (subscribers, share) {
+            (None | Some(Subscribers::None), _) => false,
+            (Some(Subscribers::One(one)), share) => share.is_none() && one.session == session,
+            (Some(Subscribers::Many(many)), None) => many.place(session).is_some(),
+            (Some(Subscribers::Many(many)), Some(share)) => many.shares.iter().any(|group| {
+                let own = |member: &Member| member.subscription.session == session;
+                &*group.name == share && group.members.iter().any(own)
+            }),
+        }
     }
 
     /// Leaves a Shared Subscription. False: was no member.
