@@ -85,11 +85,17 @@ impl Layers {
         };
         let mut rest = bytes;
         let mut plain = Vec::new();
+        let mut closed = false;
         while !rest.is_empty() {
-            tls.read_tls(&mut rest).map_err(|error| error.to_string())?;
+            let count = tls.read_tls(&mut rest).map_err(|error| error.to_string())?;
+            if count == 0 {
+                // Behind its goodbye nothing is read any more.
+                break;
+            }
             let state = tls
                 .process_new_packets()
                 .map_err(|error| error.to_string())?;
+            closed = state.peer_has_closed();
             let count = state.plaintext_bytes_to_read();
             let target = if self.websocket.is_some() {
                 &mut plain
@@ -102,10 +108,14 @@ impl Layers {
                 .read_exact(&mut target[before..])
                 .map_err(|error| error.to_string())?;
         }
-        if plain.is_empty() {
-            return Ok(());
+        if closed {
+            tls.send_close_notify();
         }
-        self.read_websocket(&plain, mqtt)
+        if !plain.is_empty() {
+            self.read_websocket(&plain, mqtt)?;
+        }
+        self.over |= closed;
+        Ok(())
     }
 
     fn read_websocket(&mut self, bytes: &[u8], mqtt: &mut Vec<u8>) -> Result<(), String> {
@@ -141,8 +151,12 @@ impl Layers {
         let mut controls = Vec::new();
         frames.read(bytes, mqtt, &mut controls)?;
         let mut answers = Vec::new();
+        // Who sends pings and does not read gets no more pongs (RFC 6455, §5.5.3).
+        let heard = self.waiting() < OUT_MAX;
         for control in &controls {
-            frames::put_control(control, &mut answers);
+            if heard || *control == Control::Close {
+                frames::put_control(control, &mut answers);
+            }
         }
         if !answers.is_empty() {
             self.put(&answers);

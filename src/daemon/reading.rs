@@ -97,12 +97,15 @@ impl Worker {
             // Left over from a pause: first this, then what comes.
             return self.take_unfinished(id);
         }
+        if peer.layers.as_ref().is_some_and(|layers| layers.is_over()) {
+            return self.end_layered(id);
+        }
         let result = peer.read(&mut self.buffer[..READ_SIZE]);
         let Some(layers) = &mut peer.layers else {
             return;
         };
         match result {
-            Ok(0) => self.close(id),
+            Ok(0) => self.end_layered(id),
             Ok(count) => {
                 self.taken += count;
                 let fault = layers
@@ -120,7 +123,7 @@ impl Worker {
                 if let Some(fault) = fault {
                     self.give_up(id, &fault);
                 } else if over {
-                    self.close(id);
+                    self.end_layered(id);
                 } else {
                     self.list(id, count == READ_SIZE);
                 }
@@ -135,6 +138,20 @@ impl Worker {
                 }
             }
             Err(_) => self.close(id),
+        }
+    }
+
+    /// The other side sends no more: what it sent before comes first, after a pause if need be.
+    fn end_layered(&mut self, id: ConnectionId) {
+        let Some(peer) = self.peer(id) else { return };
+        peer.ending = true;
+        peer.readable = true;
+        if !peer.waiting && !peer.unfinished.is_empty() {
+            self.take_unfinished(id);
+        }
+        if self.peer_ref(id).is_some_and(|peer| !peer.waiting) {
+            self.write(id);
+            self.close(id);
         }
     }
 
@@ -332,6 +349,7 @@ impl Worker {
         let Some(mut peer) = self.peers[id.slot as usize].take() else {
             return;
         };
+        self.unfinished_bytes -= peer.accounted.min(self.unfinished_bytes);
         self.broker.forget(id);
         if self
             .seat

@@ -128,12 +128,17 @@ impl Worker {
                 self.read(id);
             }
         }
+        let mut mail = false;
         for event in events {
             match event.token() {
-                MAILBOX => self.take_mail(),
+                MAILBOX => mail = true,
                 Token(token) if token >= LISTENERS_FROM => self.accepting = true,
                 Token(slot) => self.ready_event(slot, event),
             }
+        }
+        // New connections come last: events of this turn are not about those in the same place.
+        if mail {
+            self.take_mail();
         }
         if self.accepting || self.accept_again.is_some_and(|at| at <= self.now) {
             self.accept();
@@ -365,10 +370,16 @@ impl Worker {
                     .is_none_or(|peer| peer.lingers.is_some_and(|at| at <= now))
             })
             .collect();
+        if over.is_empty() {
+            return;
+        }
         for id in over {
             self.close(id);
-            self.lingering.retain(|&other| other != id);
         }
+        // One pass for all: a broker that stops has many.
+        let mut lingering = std::mem::take(&mut self.lingering);
+        lingering.retain(|&id| self.peer_ref(id).is_some());
+        self.lingering = lingering;
     }
 
     pub(crate) fn close(&mut self, id: ConnectionId) {

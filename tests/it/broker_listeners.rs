@@ -231,3 +231,77 @@ fn what_does_not_belong_to_a_listener_is_answered_and_closed() {
         "the socket's file is gone"
     );
 }
+
+/// A TLS connection of ours with the broker, past its handshake.
+fn tls_client(certificates: &Certificates, port: u16) -> (rustls::ClientConnection, TcpStream) {
+    use rustls::pki_types::pem::PemObject;
+    let mut roots = rustls::RootCertStore::empty();
+    let ca = rustls::pki_types::CertificateDer::from_pem_file(certificates.path("ca.pem"));
+    roots.add(ca.unwrap()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = "localhost".try_into().unwrap();
+    let mut tls = rustls::ClientConnection::new(std::sync::Arc::new(config), name).unwrap();
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    while tls.is_handshaking() {
+        tls.complete_io(&mut stream).unwrap();
+    }
+    (tls, stream)
+}
+
+#[test]
+fn bytes_behind_the_goodbye_of_tls_stop_nobody() {
+    let certificates = Certificates::new();
+    let broker = certificates.broker(&["--workers", "1"]);
+    let (mut tls, mut stream) = tls_client(&certificates, broker.ports[1]);
+    tls.send_close_notify();
+    let mut bytes = Vec::new();
+    while tls.wants_write() {
+        tls.write_tls(&mut bytes).unwrap();
+    }
+    bytes.extend([0x17, 3, 3, 0x40, 0].iter().chain(&[0; 100_000]));
+    stream.write_all(&bytes).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let mut answer = Vec::new();
+    // The broker closes; whether it resets the rest is the system's affair.
+    let _ = stream.read_to_end(&mut answer);
+    let way = &certificates.ways(&broker)[0];
+    let published = Program::mqttx()
+        .words(&format!("pub {way} -q 1 -t t -m x"))
+        .run();
+    assert_eq!(published.status, 0, "{}", published.err());
+}
+
+#[test]
+fn pings_of_a_websocket_that_does_not_read_are_bounded() {
+    let certificates = Certificates::new();
+    let broker = certificates.broker(&[]);
+    let mut stream = TcpStream::connect(("127.0.0.1", broker.ports[2])).unwrap();
+    let request = "GET /mqtt HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         Sec-WebSocket-Protocol: mqtt\r\n\r\n";
+    stream.write_all(request.as_bytes()).unwrap();
+    let connect = [0x10, 12, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 0, 0, 0];
+    let mut frame = vec![0x82, 0x80 | connect.len() as u8, 0, 0, 0, 0];
+    frame.extend(connect);
+    stream.write_all(&frame).unwrap();
+    broker.wait_log("connected");
+    let before = broker.memory();
+    let mut ping = vec![0x89, 0x80 | 125, 0, 0, 0, 0];
+    ping.extend([7; 125]);
+    let pings = ping.repeat(1_000);
+    for _ in 0..400 {
+        stream.write_all(&pings).unwrap();
+    }
+    let grown = broker.memory().saturating_sub(before);
+    assert!(grown < 20_000, "{grown} KiB for 50 MB of pings");
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"HTTP/1.1 101");
+}
