@@ -85,7 +85,7 @@ limits! {
     /// Seconds of Keep Alive a client may ask for; 65,535 lets all pass, less is told to v5 clients.
     keep_alive_max: u16 = 65_535, 1, 65_535;
     /// Levels of a Topic Name or Topic Filter.
-    topic_levels_max: usize = 200, 1, 65_535;
+    topic_levels_max: usize = 200, 1, 2_000;
     /// Subscriptions of one Session.
     subscriptions_max: usize = 2_000_000, 1, u32::MAX;
     /// Subscriptions of all Sessions.

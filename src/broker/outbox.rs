@@ -22,6 +22,9 @@ pub const SLICES_MAX: usize = 16;
 /// size holds on to a buffer that is at most a few times larger.
 pub(crate) const SHARE_FROM: usize = 32_768;
 
+/// Emptied tails kept for others: after a crowd the memory goes back to the system.
+const SPARE_MAX: usize = 64;
+
 /// A drained tail larger than this is not kept for the next turn.
 const TAIL_KEPT_MAX: usize = 512 * 1_024;
 
@@ -127,7 +130,7 @@ impl Outbox {
         if self.len == 0 {
             self.written = 0;
             let mut tail = std::mem::take(&mut self.tail);
-            if tail.capacity() > 0 && tail.capacity() <= TAIL_KEPT_MAX {
+            if tail.capacity() > 0 && tail.capacity() <= TAIL_KEPT_MAX && spare.len() < SPARE_MAX {
                 tail.clear();
                 spare.push(tail);
             }
