@@ -5,7 +5,7 @@
 //! outright. What all workers see lies in [`Shared`]. The caller (`daemon::worker`, or a test)
 //! moves in turns:
 //!
-//! 1. [`Broker::receive`] for all that was read, [`Broker::deliver`] for what came from other
+//! 1. [`Broker::receive`] for all that was read, `Broker::deliver` for what came from other
 //!    workers, [`Broker::tick`] when [`Broker::next_deadline`] has come;
 //! 2. [`Broker::touched`], and for each connection [`Broker::slices`] and [`Broker::wrote`];
 //! 3. [`Broker::effects`]: connections to close, questions, events, crossings.

@@ -28,10 +28,10 @@ pub const ABOUT: &str = "Run a broker for MQTT 3.1, 3.1.1 and 5.0";
 
 /// The clap tree, for help, manual and completions.
 pub fn tree() -> clap::Command {
-    let command = clap::Command::new("broker")
+    BrokerArgs::augment_args(clap::Command::new("broker"))
         .about(ABOUT)
-        .after_help(EXAMPLES);
-    BrokerArgs::augment_args(command).bin_name("mqttx broker")
+        .after_help(EXAMPLES)
+        .bin_name("mqttx broker")
 }
 
 /// Runs the command with the words behind its name.

@@ -1,5 +1,5 @@
 //! Another machine that connects for us: SOCKS5 (RFC 1928, with the passwords of RFC 1929), or HTTP
-//! CONNECT (RFC 9110, section 9.3.6). After [`Proxy::ask`] the stream is as if it were direct.
+//! CONNECT (RFC 9110, section 9.3.6). After `Proxy::ask` the stream is as if it were direct.
 //!
 //! The broker's name is given to the proxy as it is: `socks5h` in curl's words.
 

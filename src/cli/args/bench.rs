@@ -202,8 +202,11 @@ pub struct Report {
     #[arg(long, value_name = "PREFIX")]
     pub hdr: Option<String>,
 
-    /// Fail with 99 unless this holds, repeatable: 'e2e.p99<5ms', 'lost=0', 'rate[q1]>=100k'
-    #[arg(long, value_name = "CONDITION")]
+    #[arg(
+        long,
+        value_name = "CONDITION",
+        help = "Fail with 99 unless this holds, repeatable: 'e2e.p99<5ms', 'lost=0', 'rate[q1]>=100k'"
+    )]
     pub threshold: Vec<String>,
 
     /// An earlier --json, for thresholds such as 'vs.baseline.rate>=95%' and a comparison

@@ -33,8 +33,12 @@ pub struct Connection {
     #[arg(short = 'A', long, value_name = "ADDRESS")]
     pub bind_address: Option<String>,
 
-    /// Connect through a proxy: socks5h://[user[:password]@]host[:port], or http://…
-    #[arg(long, value_name = "URL", value_parser = parse_proxy)]
+    #[arg(
+        long,
+        value_name = "URL",
+        value_parser = parse_proxy,
+        help = "Connect through a proxy: socks5h://[user[:password]@]host[:port], or http://…"
+    )]
     pub proxy: Option<Proxy>,
 
     /// Speak MQTT over WebSockets
