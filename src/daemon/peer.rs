@@ -56,6 +56,14 @@ pub(crate) struct Peer {
     pub(crate) lingers: Option<Instant>,
 }
 
+/// A connection by its name: not another one that has its place by now.
+pub(crate) fn find(peers: &mut [Option<Peer>], id: ConnectionId) -> Option<&mut Peer> {
+    peers
+        .get_mut(id.slot as usize)?
+        .as_mut()
+        .filter(|peer| peer.id == id)
+}
+
 /// A large packet on its way in.
 pub(crate) struct Large {
     /// As long as the room there is now.

@@ -9,7 +9,7 @@ use crate::broker::Next;
 use crate::broker::Receipt;
 use crate::daemon::listener::Accepted;
 use crate::daemon::mail::Mail;
-use crate::daemon::peer::{LARGE_FROM, Large, Peer};
+use crate::daemon::peer::{self, LARGE_FROM, Large, Peer};
 use crate::daemon::worker::{FLUSH_FROM, READ_SIZE, Worker};
 use crate::mqtt::Reason;
 
@@ -19,11 +19,7 @@ const BULK_FROM: usize = 65_536;
 impl Worker {
     /// Reads once from a connection, and lists it again when there may be more.
     pub(crate) fn read(&mut self, id: ConnectionId) {
-        let Some(peer) = self
-            .peers
-            .get_mut(id.slot as usize)
-            .and_then(Option::as_mut)
-        else {
+        let Some(peer) = peer::find(&mut self.peers, id) else {
             return;
         };
         if peer.lingers.is_some() {
@@ -86,11 +82,7 @@ impl Worker {
 
     /// Reads through TLS and WebSocket.
     pub(crate) fn read_layered(&mut self, id: ConnectionId) {
-        let Some(peer) = self
-            .peers
-            .get_mut(id.slot as usize)
-            .and_then(Option::as_mut)
-        else {
+        let Some(peer) = peer::find(&mut self.peers, id) else {
             return;
         };
         if peer.unfinished.len() > READ_SIZE && peer.packet <= peer.unfinished.len() {
@@ -157,11 +149,7 @@ impl Worker {
 
     /// Counts what a connection with layers holds of packets that are not whole.
     pub(crate) fn account(&mut self, id: ConnectionId) {
-        let Some(peer) = self
-            .peers
-            .get_mut(id.slot as usize)
-            .and_then(Option::as_mut)
-        else {
+        let Some(peer) = peer::find(&mut self.peers, id) else {
             return;
         };
         let held = peer.unfinished.capacity();
@@ -194,11 +182,7 @@ impl Worker {
 
     /// Reads into memory that outboxes can write from.
     pub(crate) fn read_bulk(&mut self, id: ConnectionId) {
-        let Some(peer) = self
-            .peers
-            .get_mut(id.slot as usize)
-            .and_then(Option::as_mut)
-        else {
+        let Some(peer) = peer::find(&mut self.peers, id) else {
             return;
         };
         let kept = peer.unfinished.len();
@@ -248,11 +232,7 @@ impl Worker {
 
     /// Hands `count` bytes that were just read to the broker.
     pub(crate) fn take(&mut self, id: ConnectionId, count: usize) {
-        let Some(peer) = self
-            .peers
-            .get_mut(id.slot as usize)
-            .and_then(Option::as_mut)
-        else {
+        let Some(peer) = peer::find(&mut self.peers, id) else {
             return;
         };
         if let Some(large) = peer.large.take_if(|large| large.whole()) {
@@ -302,11 +282,7 @@ impl Worker {
 
     /// Keeps the bytes of a packet that is not whole.
     pub(crate) fn keep(&mut self, id: ConnectionId, rest: &[u8], receipt: Receipt) {
-        let Some(peer) = self
-            .peers
-            .get_mut(id.slot as usize)
-            .and_then(Option::as_mut)
-        else {
+        let Some(peer) = peer::find(&mut self.peers, id) else {
             return;
         };
         if peer.layers.is_some() {
@@ -377,11 +353,7 @@ impl Worker {
 
     /// Reads and forgets what a connection that is over still sends.
     pub(crate) fn discard(&mut self, id: ConnectionId) {
-        let Some(peer) = self
-            .peers
-            .get_mut(id.slot as usize)
-            .and_then(Option::as_mut)
-        else {
+        let Some(peer) = peer::find(&mut self.peers, id) else {
             return;
         };
         match peer.read(&mut self.buffer) {

@@ -26,7 +26,7 @@ use crate::daemon::buffers::Buffers;
 use crate::daemon::listener::Listener;
 use crate::daemon::log::Log;
 use crate::daemon::mail::{MAILBOX, Mailbox};
-use crate::daemon::peer::{LARGE_FROM, Peer};
+use crate::daemon::peer::{self, LARGE_FROM, Peer};
 
 /// Bytes read from a connection at a time. Larger gains nothing, and leaves the cache.
 pub(crate) const READ_SIZE: usize = 262_144;
@@ -247,11 +247,7 @@ impl Worker {
 
     /// Writes through TLS and WebSocket.
     pub(crate) fn write_layered(&mut self, id: ConnectionId) {
-        let Some(peer) = self
-            .peers
-            .get_mut(id.slot as usize)
-            .and_then(Option::as_mut)
-        else {
+        let Some(peer) = peer::find(&mut self.peers, id) else {
             return;
         };
         let Some(layers) = &mut peer.layers else {
@@ -289,11 +285,7 @@ impl Worker {
         if self.peer_ref(id).is_some_and(|peer| peer.layers.is_some()) {
             return self.write_layered(id);
         }
-        let Some(peer) = self
-            .peers
-            .get_mut(id.slot as usize)
-            .and_then(Option::as_mut)
-        else {
+        let Some(peer) = peer::find(&mut self.peers, id) else {
             return;
         };
         while !peer.blocked && self.broker.has_output(id) {
@@ -333,11 +325,7 @@ impl Worker {
             self.write(id);
         }
         let cause = self.broker.cause(id);
-        let Some(peer) = self
-            .peers
-            .get_mut(id.slot as usize)
-            .and_then(Option::as_mut)
-        else {
+        let Some(peer) = peer::find(&mut self.peers, id) else {
             return;
         };
         if matches!(cause, Some(Cause::Disconnected(_) | Cause::Lost) | None) {
@@ -410,10 +398,7 @@ impl Worker {
     }
 
     pub(crate) fn peer(&mut self, id: ConnectionId) -> Option<&mut Peer> {
-        self.peers
-            .get_mut(id.slot as usize)?
-            .as_mut()
-            .filter(|peer| peer.id == id)
+        peer::find(&mut self.peers, id)
     }
 
     pub(crate) fn peer_ref(&self, id: ConnectionId) -> Option<&Peer> {
