@@ -8,7 +8,7 @@ use sha2::Sha256;
 
 use crate::broker::Broker;
 use crate::broker::What;
-use crate::broker::connection::{Cause, Phase};
+use crate::broker::connection::{About, Cause, Phase};
 use crate::broker::ending;
 use crate::broker::receive::Step;
 use crate::broker::session::{NEVER, Session, Will};
@@ -195,6 +195,7 @@ impl Broker {
                 .encode(version, out);
             });
         });
+        self.stats.answers_sent += u64::from(added > 0);
         self.touch(slot);
         added > 0
     }
@@ -328,6 +329,12 @@ impl Broker {
         let ticks = self.ticks(now);
         let connection = &mut self.connections[slot as usize];
         connection.phase = Phase::Open(session);
+        connection.about = Some(Box::new(About {
+            user_name: connect.user_name.map(Into::into),
+            clean_start: connect.clean_start,
+            keep_alive,
+            since: now,
+        }));
         // A verdict may have taken longer than the Keep Alive.
         connection.last_received = ticks;
         // One and a half times the Keep Alive, in tenths of a second [MQTT-3.1.2-22].
@@ -376,6 +383,7 @@ impl Broker {
                 due: None,
             })
         });
+        self.connected += 1;
         let state = &mut self.sessions[session as usize];
         state.version = connect.version;
         state.connection = Some(slot);

@@ -88,6 +88,31 @@ pub(crate) struct Connection {
     /// Since when it is not read from, for the sake of a pressed subscriber.
     pub(crate) paused_since: Option<Instant>,
     pub(crate) cause: Option<Cause>,
+    pub(crate) traffic: Traffic,
+    /// What is told of it to those who ask; none before CONNECT was accepted.
+    pub(crate) about: Option<Box<About>>,
+}
+
+/// What went through a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Bytes received.
+    pub bytes_received: u64,
+    /// Bytes taken by the system.
+    pub bytes_sent: u64,
+    /// PUBLISH packets received.
+    pub publish_received: u64,
+    /// PUBLISH packets encoded for it.
+    pub publish_sent: u64,
+}
+
+/// What CONNECT said that only those who look from outside want to know.
+pub(crate) struct About {
+    pub(crate) user_name: Option<Box<str>>,
+    pub(crate) clean_start: bool,
+    /// In seconds, as in force.
+    pub(crate) keep_alive: u16,
+    pub(crate) since: Instant,
 }
 
 impl Connection {
@@ -112,6 +137,8 @@ impl Connection {
             route: None,
             paused_since: None,
             cause: None,
+            traffic: Traffic::default(),
+            about: None,
         }
     }
 

@@ -198,7 +198,7 @@ impl Broker {
             if let Some(payload) = shared {
                 outbox.share(payload.clone());
             }
-            self.stats.publish_sent += 1;
+            self.count_sent(slot, incoming.payload.len());
             self.touch(slot);
             return;
         }
@@ -249,8 +249,9 @@ impl Broker {
         };
         if let Some(message) = &kept.message {
             let size = message.size();
+            state.held += 1;
             state.held_bytes += size;
-            self.shared.queued_bytes.fetch_add(size, Ordering::Relaxed);
+            self.shared.hold(size);
         }
         Some(Some(state.sender.start(delivery.qos, kept)?))
     }
@@ -297,8 +298,15 @@ impl Broker {
         if let Some(payload) = shared {
             outbox.share(payload.clone());
         }
-        self.stats.publish_sent += 1;
+        self.count_sent(slot, payload.len());
         self.touch(slot);
+    }
+
+    #[inline]
+    fn count_sent(&mut self, slot: u32, payload: usize) {
+        self.stats.publish_sent += 1;
+        self.stats.payload_sent += payload as u64;
+        self.connections[slot as usize].traffic.publish_sent += 1;
     }
 
     /// Keeps a message until the client is there, acknowledges or reads; or drops it where a
@@ -316,8 +324,9 @@ impl Broker {
             self.stats.dropped_queue_full += 1;
             return;
         }
+        state.held += 1;
         state.held_bytes += size;
-        self.shared.queued_bytes.fetch_add(size, Ordering::Relaxed);
+        self.shared.hold(size);
         state.queue.push_back(Queued {
             message: incoming.message().clone(),
             qos: delivery.qos,
@@ -330,8 +339,10 @@ impl Broker {
     /// A message is no longer held for a Session.
     pub(crate) fn released(&mut self, session: u32, message: &Message) {
         let size = message.size();
-        self.sessions[session as usize].held_bytes -= size;
-        self.shared.queued_bytes.fetch_sub(size, Ordering::Relaxed);
+        let state = &mut self.sessions[session as usize];
+        state.held -= 1;
+        state.held_bytes -= size;
+        self.shared.release(1, size);
     }
 }
 

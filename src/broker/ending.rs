@@ -143,9 +143,10 @@ impl Broker {
         if let Some(why) = why {
             properties.push(PropertyId::ReasonString, Value::String(why));
         }
-        connection.outbox.encode(&mut self.spare, |out| {
+        let added = connection.outbox.encode(&mut self.spare, |out| {
             encode_within(max, &mut properties, out, disconnect);
         });
+        self.stats.answers_sent += u64::from(added > 0);
         self.touch(slot);
     }
 
@@ -170,6 +171,7 @@ impl Broker {
     }
 
     fn detach(&mut self, session: u32, cause: Cause, now: Instant) {
+        self.connected -= 1;
         let state = &mut self.sessions[session as usize];
         state.connection = None;
         if cause == Cause::Disconnected(Reason::NORMAL_DISCONNECTION) {
@@ -209,7 +211,10 @@ impl Broker {
         };
         state.expiry_timed = None;
         match state.expires_at {
-            Some(at) if at <= now => self.end_session(slot, now),
+            Some(at) if at <= now => {
+                self.stats.sessions_expired += 1;
+                self.end_session(slot, now);
+            }
             Some(at) => {
                 let deadline = Deadline::Session(state.key);
                 self.timers.wake_by(&mut state.expiry_timed, at, deadline);
@@ -237,9 +242,7 @@ impl Broker {
                 }
             });
         }
-        self.shared
-            .queued_bytes
-            .fetch_sub(state.held_bytes, Ordering::Relaxed);
+        self.shared.release(state.held, state.held_bytes);
         if !state.shares.is_empty() {
             self.redeliver(&mut state, now);
         }

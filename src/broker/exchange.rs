@@ -212,6 +212,7 @@ impl Broker {
         connection
             .outbox
             .encode(&mut self.spare, |out| auth.encode(Version::V5, out));
+        self.stats.answers_sent += 1;
         self.touch(slot);
     }
 }

@@ -33,6 +33,7 @@ mod router;
 mod run;
 mod session;
 mod shared;
+mod snapshot;
 mod stats;
 mod subscribe;
 mod timers;
@@ -47,7 +48,7 @@ use std::time::Instant;
 use slab::Slab;
 
 use crate::broker::access::{Access, Question};
-pub use crate::broker::connection::{Cause, ConnectionId};
+pub use crate::broker::connection::{Cause, ConnectionId, Traffic};
 use crate::broker::connection::{Connection, Phase};
 pub use crate::broker::crossing::Crossing;
 pub use crate::broker::event::{Event, What};
@@ -59,6 +60,8 @@ use crate::broker::router::Router;
 use crate::broker::session::Session;
 use crate::broker::shared::SessionKey;
 pub use crate::broker::shared::Shared;
+pub use crate::broker::snapshot::{ClientPage, ClientRow, ConnectedRow, Snapshot, Whole};
+pub use crate::broker::snapshot::{SubscriptionPage, SubscriptionRow};
 pub use crate::broker::stats::Stats;
 use crate::broker::timers::Timers;
 use crate::mqtt::property::PropertiesBuf;
@@ -156,6 +159,8 @@ pub struct Broker {
     connection_serial: u32,
     assigned_ids: u64,
     stats: Stats,
+    /// Sessions here that have a Network Connection.
+    connected: usize,
     stopping: bool,
 }
 
@@ -193,6 +198,7 @@ impl Broker {
             connection_serial: 0,
             assigned_ids: 0,
             stats: Stats::default(),
+            connected: 0,
             stopping: false,
         }
     }
@@ -254,6 +260,7 @@ impl Broker {
         }
         connection.outbox.wrote(&mut self.spare, count);
         self.stats.bytes_sent += count as u64;
+        connection.traffic.bytes_sent += count as u64;
         if connection.outbox.len() < self.config.limits.outbox_bytes_low() {
             connection.answered = 0;
             if std::mem::take(&mut connection.unheard) {

@@ -170,6 +170,8 @@ impl Broker {
             return Ok(Step::Pause);
         }
         self.stats.publish_received += 1;
+        self.stats.payload_received += publish.payload.len() as u64;
+        self.connections[slot as usize].traffic.publish_received += 1;
         if topic.starts_with("$SYS/") {
             // Only the broker writes there.
             self.stats.dropped_denied += 1;

@@ -129,10 +129,10 @@ impl Broker {
 
     fn held(&mut self, session: u32, message: &Message) {
         let size = message.size();
-        self.sessions[session as usize].held_bytes += size;
-        self.shared
-            .queued_bytes
-            .fetch_add(size, std::sync::atomic::Ordering::Relaxed);
+        let state = &mut self.sessions[session as usize];
+        state.held += 1;
+        state.held_bytes += size;
+        self.shared.hold(size);
     }
 
     /// A Session has its client back: first what was in flight, in its order and marked DUP

@@ -72,36 +72,25 @@ impl Broker {
         shared: Option<&Bytes>,
         now: Instant,
     ) -> Receipt {
-        let mut used = 0;
+        let (mut used, mut packets) = (0, 0);
         let next = loop {
             let size_max = match self.size_max(id) {
                 Ok(size_max) => size_max,
                 Err(next) => break next,
             };
             let rest = &bytes[used..];
-            let head = match frame::scan(rest, size_max) {
-                Ok(Scan::More) => break Next::Read(0),
-                Ok(Scan::Head(head)) if self.is_outsized(head) => {
-                    let what = "a packet other than PUBLISH above control_size_max";
-                    self.violate(id.slot, Violation::new(Reason::QUOTA_EXCEEDED, what), now);
-                    break Next::Stop;
-                }
-                Ok(Scan::Head(head)) if head.total() > rest.len() => {
-                    break Next::Read(head.total());
-                }
-                Ok(Scan::Head(head)) => head,
-                Err(violation) => {
-                    self.violate(id.slot, violation, now);
-                    break Next::Stop;
-                }
+            let head = match self.head(id.slot, rest, size_max, now) {
+                Ok(head) => head,
+                Err(next) => break next,
             };
             if head.first & 0xf7 == 0x30
                 && let Phase::Open(session) = self.connections[id.slot as usize].phase
             {
                 match self.take_run(id.slot, session, rest, head, shared, now) {
                     Ok((0, _)) => break Next::Wait,
-                    Ok((taken, _)) => {
+                    Ok((taken, count)) => {
                         used += taken;
+                        packets += u64::from(count);
                         continue;
                     }
                     Err(violation) => {
@@ -112,6 +101,7 @@ impl Broker {
             }
             if self.short_ack(id.slot, head, &rest[head.head_len..], now) {
                 used += head.total();
+                packets += 1;
                 continue;
             }
             let frame = &rest[..head.total()];
@@ -120,15 +110,54 @@ impl Broker {
                 .map(|whole| whole.slice_ref(frame));
             let frame = part.as_ref().map_or(Frame::Borrowed(frame), Frame::Part);
             match self.packet(id.slot, frame, now) {
-                Step::Done => used += head.total(),
+                Step::Done => {
+                    used += head.total();
+                    packets += 1;
+                }
                 Step::Pause => break Next::Wait,
                 Step::Move(worker) => break Next::Move(worker),
-                Step::Stop => break Next::Stop,
+                Step::Stop => {
+                    self.count_received(id, head.total(), 1);
+                    break Next::Stop;
+                }
             }
         };
-        self.stats.bytes_received += used as u64;
+        self.count_received(id, used, packets);
         self.note_life(id, used, next, bytes.len() - used, now);
         Receipt { used, next }
+    }
+
+    /// The head of the whole packet at the front of `bytes`, or what to do in place of taking it.
+    #[inline]
+    fn head(
+        &mut self,
+        slot: u32,
+        bytes: &[u8],
+        size_max: usize,
+        now: Instant,
+    ) -> Result<Head, Next> {
+        let violation = match frame::scan(bytes, size_max) {
+            Ok(Scan::More) => return Err(Next::Read(0)),
+            Ok(Scan::Head(head)) if self.is_outsized(head) => {
+                let what = "a packet other than PUBLISH above control_size_max";
+                Violation::new(Reason::QUOTA_EXCEEDED, what)
+            }
+            Ok(Scan::Head(head)) if head.total() > bytes.len() => {
+                return Err(Next::Read(head.total()));
+            }
+            Ok(Scan::Head(head)) => return Ok(head),
+            Err(violation) => violation,
+        };
+        self.violate(slot, violation, now);
+        Err(Next::Stop)
+    }
+
+    fn count_received(&mut self, id: ConnectionId, bytes: usize, packets: u64) {
+        self.stats.bytes_received += bytes as u64;
+        self.stats.packets_received += packets;
+        if let Some(connection) = self.connection_mut(id) {
+            connection.traffic.bytes_received += bytes as u64;
+        }
     }
 
     /// Whether this is a packet that keeps the worker busy for its size alone: a SUBSCRIBE of the
@@ -232,7 +261,7 @@ impl Broker {
         }
         let next = match self.packet(id.slot, Frame::Whole(frame), now) {
             Step::Done => {
-                self.stats.bytes_received += frame.len() as u64;
+                self.count_received(id, frame.len(), 1);
                 return Receipt {
                     used: frame.len(),
                     next: Next::Read(0),
@@ -240,7 +269,10 @@ impl Broker {
             }
             Step::Pause => Next::Wait,
             Step::Move(worker) => Next::Move(worker),
-            Step::Stop => Next::Stop,
+            Step::Stop => {
+                self.count_received(id, frame.len(), 1);
+                Next::Stop
+            }
         };
         Receipt { used: 0, next }
     }
@@ -370,6 +402,7 @@ impl Broker {
                 ack::put_ack(kind, id, out);
             }
         });
+        self.stats.answers_sent += 1;
         self.touch(slot);
     }
 
@@ -378,6 +411,7 @@ impl Broker {
         let connection = &mut self.connections[slot as usize];
         connection.outbox.append(&mut self.spare, bytes);
         connection.answered += bytes.len();
+        self.stats.answers_sent += 1;
         self.touch(slot);
     }
 

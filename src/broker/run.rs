@@ -33,6 +33,8 @@ pub(crate) struct Run<'a> {
     pub(crate) version: Version,
     /// The largest of its packets.
     frame_max: usize,
+    /// Bytes of payload in all of them.
+    payload: usize,
 }
 
 /// The forms of a run that were made for somebody, for whoever comes next.
@@ -98,6 +100,8 @@ impl Broker {
             self.config.limits.packet_size_max,
         );
         self.stats.publish_received += u64::from(run.count);
+        self.stats.payload_received += run.payload as u64;
+        self.connections[slot as usize].traffic.publish_received += u64::from(run.count);
         let from = self.sessions[session as usize].key;
         let whole = shared.filter(|_| run.bytes.len() >= outbox::SHARE_FROM);
         let forms = Forms {
@@ -150,15 +154,18 @@ impl Broker {
         targets: &[Target],
         now: Instant,
     ) {
-        let frame_max = frames(bytes)
-            .map(|(_, frame)| frame.len())
-            .max()
-            .unwrap_or(0);
+        let (mut frame_max, mut payload) = (0, 0);
+        for (head, frame) in frames(bytes) {
+            frame_max = frame_max.max(frame.len());
+            let publish = Publish::decode(head.first, &frame[head.head_len..], version);
+            payload += publish.map_or(0, |publish| publish.payload.len());
+        }
         let run = Run {
             bytes,
             count,
             version,
             frame_max,
+            payload,
         };
         let mut forms = Forms {
             same: Some(bytes.clone()),
@@ -231,6 +238,8 @@ impl Broker {
             return;
         }
         self.stats.publish_sent += u64::from(run.count);
+        self.stats.payload_sent += run.payload as u64;
+        connection.traffic.publish_sent += u64::from(run.count);
         let same = session.version.is_v5() == run.version.is_v5();
         if same && forms.same.is_none() && !(many && run.bytes.len() >= SHARE_FROM) {
             connection.outbox.append(&mut self.spare, run.bytes);
@@ -319,6 +328,8 @@ fn find_run(
     let start = &bytes[..total - payload];
     let (first, same_body) = (start[0], &start[head.head_len..]);
     let (mut at, mut count, mut frame_max) = (total, 1, total);
+    // Of packets that are not as long as the first: how many, and their bytes of payload.
+    let (mut others, mut others_payload) = (0, 0);
     loop {
         let rest = &bytes[at..];
         if rest.len() >= total && rest.starts_with(start) {
@@ -338,6 +349,8 @@ fn find_run(
         }
         at += other.total();
         count += 1;
+        others += 1;
+        others_payload += other.body_len - same_body.len();
         frame_max = frame_max.max(other.total());
     }
     Run {
@@ -345,5 +358,6 @@ fn find_run(
         count,
         version,
         frame_max,
+        payload: payload * (count - others) as usize + others_payload,
     }
 }

@@ -36,7 +36,8 @@ pub(crate) struct Session {
     pub(crate) again: VecDeque<PacketId>,
     pub(crate) receiver: Receiver,
     pub(crate) queue: VecDeque<Queued>,
-    /// Bytes of messages kept for it, queued or in flight.
+    /// Messages kept for it, queued or in flight, and their bytes.
+    pub(crate) held: usize,
     pub(crate) held_bytes: usize,
     pub(crate) subscriptions: Vec<NodeId>,
     pub(crate) shares: Vec<Share>,
@@ -112,6 +113,7 @@ impl Session {
             again: VecDeque::new(),
             receiver: Receiver::default(),
             queue: VecDeque::new(),
+            held: 0,
             held_bytes: 0,
             subscriptions: Vec::new(),
             shares: Vec::new(),

@@ -25,6 +25,14 @@ counters! {
     publish_received;
     /// PUBLISH packets encoded for clients.
     publish_sent;
+    /// Bytes of payload in PUBLISH packets received.
+    payload_received;
+    /// Bytes of payload in PUBLISH packets encoded for clients.
+    payload_sent;
+    /// Packets of any kind received.
+    packets_received;
+    /// Packets other than PUBLISH encoded for clients.
+    answers_sent;
     /// Bytes received.
     bytes_received;
     /// Bytes taken by the system.
@@ -35,6 +43,8 @@ counters! {
     connections_refused;
     /// CONNECT packets accepted.
     sessions_connected;
+    /// Sessions that ended because their Session Expiry Interval had passed.
+    sessions_expired;
     /// CONNECT packets refused.
     connects_refused;
     /// Connections ended for a Malformed Packet or a Protocol Error.
@@ -64,4 +74,20 @@ counters! {
     pauses_expired;
     /// PUBLISH beyond our Receive Maximum.
     receive_max_exceeded;
+}
+
+impl Stats {
+    /// Packets of any kind encoded for clients.
+    pub fn packets_sent(&self) -> u64 {
+        self.publish_sent + self.answers_sent
+    }
+
+    /// Messages that somebody was to get and did not.
+    pub fn dropped(&self) -> u64 {
+        self.dropped_slow
+            + self.dropped_queue_full
+            + self.dropped_too_large
+            + self.dropped_expired
+            + self.dropped_offline
+    }
 }

@@ -72,6 +72,7 @@ impl Broker {
         };
         let connection = &mut self.connections[slot as usize];
         let encode = |out: &mut Vec<u8>| suback.encode(version, out);
+        self.stats.answers_sent += 1;
         connection.answered += connection.outbox.encode(&mut self.spare, encode);
         self.touch(slot);
         for part in replays {
@@ -199,6 +200,7 @@ impl Broker {
         };
         let connection = &mut self.connections[slot as usize];
         let encode = |out: &mut Vec<u8>| unsuback.encode(version, out);
+        self.stats.answers_sent += 1;
         connection.answered += connection.outbox.encode(&mut self.spare, encode);
         self.touch(slot);
     }

@@ -110,6 +110,7 @@ impl Worker {
                 Mail::Crossings(batch) => self.take_crossings(&batch),
                 Mail::Drained(worker) => self.broker.set_full(worker, false),
                 Mail::Verdict(id, verdict) => self.broker.answer(id, &verdict, self.now),
+                Mail::Task(task) => task(self),
                 Mail::Stop => {
                     self.seat.listeners.clear();
                     self.broker.shut_down(self.now);

@@ -12,6 +12,7 @@ use crate::broker::ConnectionId;
 use crate::broker::Crossing;
 use crate::broker::access::Verdict;
 use crate::daemon::listener::Accepted;
+use crate::daemon::worker::Worker;
 
 /// The token of a worker's mailbox in its own poll.
 pub(crate) const MAILBOX: Token = Token(usize::MAX);
@@ -25,6 +26,8 @@ pub(crate) enum Mail {
     Drained(u16),
     /// The answer to a question of this worker's broker.
     Verdict(ConnectionId, Verdict),
+    /// Do this, in a turn of your own.
+    Task(Box<dyn FnOnce(&mut Worker) + Send>),
     /// Say goodbye and end.
     Stop,
 }

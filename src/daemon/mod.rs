@@ -16,6 +16,7 @@ mod reading;
 mod ready;
 mod socket;
 mod worker;
+mod workers;
 
 use std::io;
 use std::process::ExitStatus;
@@ -26,6 +27,7 @@ use std::time::Instant;
 use crate::broker::Broker;
 use crate::broker::Config;
 use crate::broker::Shared;
+use crate::broker::Snapshot;
 use crate::broker::access::Access;
 use crate::broker::profile::Profile;
 use crate::daemon::auth::Authenticator;
@@ -33,6 +35,7 @@ use crate::daemon::conf::{Conf, Place};
 use crate::daemon::log::Log;
 use crate::daemon::mail::{Mail, Mailbox};
 use crate::daemon::worker::{Seat, Worker};
+use crate::daemon::workers::Workers;
 
 /// A broker that runs on threads of its own.
 pub struct Daemon {
@@ -136,6 +139,11 @@ impl Daemon {
     /// Where clients can connect.
     pub fn listening(&self) -> &[Listening] {
         &self.listening
+    }
+
+    /// The totals of all workers, as of now.
+    pub fn snapshot(&self) -> Snapshot {
+        Workers::new(&self.mailboxes).snapshot()
     }
 
     /// Says goodbye to all clients and waits for the workers.

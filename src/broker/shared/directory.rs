@@ -10,11 +10,17 @@ use crate::broker::shared::SessionKey;
 #[derive(Default)]
 pub(crate) struct Directory {
     sessions: HashMap<Arc<str>, SessionKey>,
+    /// The most there ever were at a time.
+    most: usize,
 }
 
 impl Directory {
     pub(crate) fn len(&self) -> usize {
         self.sessions.len()
+    }
+
+    pub(crate) fn most(&self) -> usize {
+        self.most
     }
 
     pub(crate) fn find(&self, client_id: &str) -> Option<SessionKey> {
@@ -27,6 +33,7 @@ impl Directory {
             hashbrown::hash_map::Entry::Occupied(entry) => Err(*entry.get()),
             hashbrown::hash_map::Entry::Vacant(entry) => {
                 entry.insert(key);
+                self.most = self.most.max(self.sessions.len());
                 Ok(())
             }
         }

@@ -42,6 +42,8 @@ pub struct Shared {
     pub(crate) connections: AtomicUsize,
     /// Bytes queued in the Sessions of all workers, for `queued_bytes_total_max`.
     pub(crate) queued_bytes: AtomicUsize,
+    /// Messages whose bytes those are.
+    pub(crate) queued: AtomicUsize,
 }
 
 impl Shared {
@@ -58,6 +60,7 @@ impl Shared {
             serial: AtomicU32::new(0),
             connections: AtomicUsize::new(0),
             queued_bytes: AtomicUsize::new(0),
+            queued: AtomicUsize::new(0),
         }
     }
 
@@ -65,6 +68,18 @@ impl Shared {
     #[inline]
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
+    }
+
+    /// A message of `size` bytes is kept for one Session more.
+    pub(crate) fn hold(&self, size: usize) {
+        self.queued.fetch_add(1, Ordering::Relaxed);
+        self.queued_bytes.fetch_add(size, Ordering::Relaxed);
+    }
+
+    /// `count` messages of `size` bytes together are no longer kept for a Session.
+    pub(crate) fn release(&self, count: usize, size: usize) {
+        self.queued.fetch_sub(count, Ordering::Relaxed);
+        self.queued_bytes.fetch_sub(size, Ordering::Relaxed);
     }
 
     pub(crate) fn next_serial(&self) -> u32 {

@@ -110,6 +110,8 @@ pub(crate) struct Matches {
 pub(crate) struct Subscriptions {
     trie: Trie<Subscribers>,
     len: usize,
+    /// Of these, members of Shared Subscriptions.
+    shared: usize,
 }
 
 impl Subscriptions {
@@ -117,12 +119,37 @@ impl Subscriptions {
         Self {
             trie: Trie::new(),
             len: 0,
+            shared: 0,
         }
     }
 
     /// Subscriptions held, shared ones counted by member.
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    /// Memberships in Shared Subscriptions; [`len`](Self::len) counts them too.
+    pub(crate) fn shared(&self) -> usize {
+        self.shared
+    }
+
+    /// The Subscription of a Session at a node, alone or as a member of a share.
+    pub(crate) fn held_by(
+        &self,
+        node: NodeId,
+        share: Option<&str>,
+        session: SessionKey,
+    ) -> Option<Subscription> {
+        match (self.trie.value(node), share) {
+            (Subscribers::None, _) | (Subscribers::One(_), Some(_)) => None,
+            (Subscribers::One(one), None) => (one.session == session).then_some(*one),
+            (Subscribers::Many(many), None) => Some(many.subscriptions[many.place(session)?]),
+            (Subscribers::Many(many), Some(share)) => {
+                let group = many.shares.iter().find(|group| &*group.name == share)?;
+                let members = group.members.iter().map(|member| member.subscription);
+                members.into_iter().find(|held| held.session == session)
+            }
+        }
     }
 
     /// The text of the filter at a node.
@@ -160,6 +187,7 @@ impl Subscriptions {
         let Some(group) = shares.iter_mut().find(|group| &*group.name == share) else {
             shares.push(ShareGroup::new(share, filter, vec![member], 0));
             self.len += 1;
+            self.shared += 1;
             return (node, true);
         };
         let mut new = false;
@@ -176,6 +204,7 @@ impl Subscriptions {
             }
         });
         self.len += usize::from(new);
+        self.shared += usize::from(new);
         (node, new)
     }
 
@@ -207,6 +236,7 @@ impl Subscriptions {
             many.shares.retain(|group| !group.members.is_empty());
         }
         self.len -= usize::from(found);
+        self.shared -= usize::from(found);
         self.trie.prune(node, Subscribers::is_empty);
         found
     }

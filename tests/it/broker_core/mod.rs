@@ -7,4 +7,5 @@ mod pressure;
 mod quantity;
 mod random;
 mod resuming;
+mod snapshot;
 mod workers;
