@@ -125,6 +125,13 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l psk-identity -d 'Ide
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l will-topic -d 'Topic of the Will Message' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l will-payload -d 'Payload of the Will Message' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l will-qos -d 'QoS of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l expect -d 'A payload that must come, exactly this; repeatable, as are the next two' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l reject-regex -d 'A payload that must not come: the first that matches ends it with 80; repeatable' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l idle -d 'End when no message came for so long, such as 2s or 500ms, counted from the SUBACK' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l ready-file -d 'Write the subscriptions to this file, as JSON, once the broker has acknowledged them' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l ready-fd -d 'The same, to a file descriptor this program was started with' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l expect-json -d 'JSON that a payload must contain: its members, however deep, with these values' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l expect-regex -d 'A regular expression that a payload must match somewhere' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s L -l url -d 'Broker and topic in one: mqtt://[user[:password]@]host[:port]/topic, also mqtts://, ws://, wss://' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s o -l options-file -d 'Read options from this file first, one a line [default: ~/.config/mosquitto_sub, if it is there]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s R -l no-retained -d 'Leave out retained messages'
@@ -146,6 +153,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l insecure -d 'Do not 
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l tls-use-os-certs -d 'Trust the certificates the operating system trusts'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l no-tls -d 'No TLS, whatever else was said (also on port 8883)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l will-retain -d 'Retain the Will Message'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l in-order -d 'What is expected must come in this order'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l help -d 'Print this help (-h is the host)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l version -d 'Print the version'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s t -l topic -d 'Topic to publish the request to' -r

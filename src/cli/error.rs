@@ -25,6 +25,8 @@ pub enum Kind {
     /// The connection ended before the work was done.
     Lost,
     Timeout,
+    /// Messages came, and they were not what was expected.
+    Unexpected,
     /// A v5 broker refused a message or a subscription with this Reason Code.
     Reason(u8),
     /// Our own bug.
@@ -48,8 +50,15 @@ pub const EXIT_STATUSES: &[(&str, &str)] = &[
     ("2", "the broker does not keep to the protocol"),
     ("7", "the connection was lost before the work was done"),
     ("8", "no TLS with this broker: certificate, name or version"),
-    ("27", "timed out (-W)"),
+    (
+        "27",
+        "timed out: -W, or --idle before everything awaited had come",
+    ),
     ("70", "a bug in mqttx itself"),
+    (
+        "80",
+        "an expectation failed: rejected, out of order, or not met by the messages of -C",
+    ),
     (
         "128-162",
         "refused by a version 5 broker: its Reason Code (135 not authorized, 151 quota)",
@@ -65,6 +74,7 @@ impl Kind {
             Self::Tls => 8,
             Self::Timeout => 27,
             Self::Bug => 70,
+            Self::Unexpected => 80,
             Self::Refused(code) | Self::Reason(code) => code,
         }
     }

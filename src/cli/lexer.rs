@@ -10,10 +10,11 @@ use std::ffi::{OsStr, OsString};
 
 use crate::cli::Caller;
 use crate::cli::Manner;
+use crate::cli::Program;
 use crate::cli::error::Error;
 use crate::cli::number;
 use crate::cli::property;
-use crate::cli::words::{Group, ROWS, Row, Take, Verdict};
+use crate::cli::words::{Group, Row, Take, Verdict, rows};
 
 /// What a line of words asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -133,6 +134,10 @@ fn os_string(bytes: &[u8]) -> OsString {
 fn walk(clean: &mut Clean, words: &[OsString]) -> Result<Option<Lexed>, Error> {
     let mut at = 0;
     while let Some(word) = words.get(at) {
+        if word == "--" && is_command_due(clean.caller) {
+            clean.words.extend(words[at..].iter().cloned());
+            return Ok(None);
+        }
         let (row, joined) = find(clean.caller, word)?;
         guard(clean, row)?;
         match row.take {
@@ -160,6 +165,11 @@ fn walk(clean: &mut Clean, words: &[OsString]) -> Result<Option<Lexed>, Error> {
     Ok(None)
 }
 
+/// Whether `-- COMMAND …` may end the line.
+fn is_command_due(caller: Caller) -> bool {
+    caller.manner == Manner::Mqttx && caller.program == Program::Subscribe
+}
+
 /// The value is missing. Whoever types a lone `-h` most likely wants help.
 fn missing(caller: Caller, row: &Row) -> Error {
     let error = Error::usage(row.missing());
@@ -174,19 +184,14 @@ fn missing(caller: Caller, row: &Row) -> Error {
 fn find(caller: Caller, word: &OsStr) -> Result<(&'static Row, Option<OsString>), Error> {
     let bytes = word.as_encoded_bytes();
     let ours = caller.manner == Manner::Mqttx;
-    if let Some(row) = ROWS
-        .iter()
-        .find(|row| spelled(row, bytes, ours) && takes(row, caller))
-    {
+    if let Some(row) = rows().find(|row| spelled(row, bytes, ours) && takes(row, caller)) {
         return Ok((row, None));
     }
     if ours
         && bytes.starts_with(b"--")
         && let Some(equals) = bytes.iter().position(|&byte| byte == b'=')
     {
-        let row = ROWS
-            .iter()
-            .find(|row| row.long.as_bytes() == &bytes[..equals]);
+        let row = rows().find(|row| row.long.as_bytes() == &bytes[..equals]);
         if let Some(row) = row.filter(|row| takes(row, caller)) {
             if !row.takes_value() {
                 return Err(Error::usage(Verdict::spaced(format!(
@@ -224,8 +229,7 @@ fn unknown(caller: Caller, word: &OsStr) -> Error {
         return error;
     }
     let name = shown.split('=').next().unwrap_or_default();
-    let nearest = ROWS
-        .iter()
+    let nearest = rows()
         .filter(|row| takes(row, caller))
         .map(|row| (distance(name, row.long), row.long))
         .min()
@@ -286,6 +290,11 @@ fn take(clean: &mut Clean, row: &Row, value: &OsStr) -> Result<(), Verdict> {
                 return Err(wrong(number));
             }
             clean.put(row.name(), number.to_string());
+        }
+        Take::Checked(check) => {
+            let text = utf8(row, value)?;
+            check(text).map_err(|told| Verdict::spaced(format!("{}: {told}", row.long)))?;
+            clean.put(row.name(), text);
         }
         Take::Judge(judge) => judge(clean, utf8(row, value)?)?,
         Take::OptionsFile => {}
@@ -354,7 +363,6 @@ fn property_words(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::Program;
 
     const OURS: Caller = Caller {
         program: Program::Publish,

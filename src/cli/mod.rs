@@ -11,6 +11,7 @@
 pub mod address;
 pub mod args;
 pub mod error;
+pub mod expect;
 pub mod format;
 pub(crate) mod judge;
 pub(crate) mod lexer;
@@ -108,6 +109,7 @@ pub fn parse(caller: Caller, words: &[OsString], file: &[u8]) -> Result<Request,
         Lexed::Help => return Ok(Request::Help(usage::help(caller))),
         Lexed::Version => return Ok(Request::Version(usage::version(caller))),
     };
+    let (words, beyond) = words::beyond::split(words);
     let request = match caller.program {
         Program::Publish => {
             let publish = typed::<args::publish::Publish>(caller, words);
@@ -115,7 +117,10 @@ pub fn parse(caller: Caller, words: &[OsString], file: &[u8]) -> Result<Request,
             Request::Publish(Box::new(publish))
         }
         Program::Subscribe => {
-            let subscribe = typed::<args::subscribe::Subscribe>(caller, words);
+            let mut subscribe = typed::<args::subscribe::Subscribe>(caller, words);
+            if !beyond.is_empty() {
+                subscribe.expect = typed(caller, beyond);
+            }
             relations::subscribe(&subscribe)?;
             Request::Subscribe(Box::new(subscribe))
         }
@@ -143,7 +148,7 @@ pub fn tree(program: Program) -> clap::Command {
     let base = usage::base(program);
     let command = match program {
         Program::Publish => args::publish::Publish::augment_args(base),
-        Program::Subscribe => args::subscribe::Subscribe::augment_args(base),
+        Program::Subscribe => args::expect::augment(args::subscribe::Subscribe::augment_args(base)),
         Program::Request => args::request::Request::augment_args(base),
     };
     usage::dress(program, command)
@@ -152,14 +157,14 @@ pub fn tree(program: Program) -> clap::Command {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::words::ROWS;
+    use crate::cli::words::rows;
 
     /// The rows of the lexer and the options clap knows are the same, each with as many words.
     #[test]
     fn rows_and_clap_agree() {
         for program in Program::ALL {
             let command = tree(program);
-            for row in ROWS.iter().filter(|row| row.programs & program.bit() != 0) {
+            for row in rows().filter(|row| row.programs & program.bit() != 0) {
                 let arg = command
                     .get_arguments()
                     .find(|arg| arg.get_long() == Some(row.name()))
@@ -173,11 +178,10 @@ mod tests {
                     row.long
                 );
             }
-            for arg in command.get_arguments() {
+            for arg in command.get_opts() {
                 let long = arg.get_long().expect("every option has a long name");
                 assert!(
-                    ROWS.iter()
-                        .any(|r| r.name() == long && r.programs & program.bit() != 0),
+                    rows().any(|r| r.name() == long && r.programs & program.bit() != 0),
                     "no row for --{long} of {program:?}"
                 );
             }

@@ -38,6 +38,15 @@ pub(crate) fn subscribe(args: &Subscribe) -> Result<(), Error> {
         )
         .hint("mqttx sub -t 'some/topic/#'"));
     }
+    if args.expect.in_order && args.expect.expect.len() < 2 {
+        return Err(usage("--in-order needs two expectations."));
+    }
+    if args.exit_after_subscribe && !args.expect.expect.is_empty() {
+        return Err(usage("-E ends before anything expected can come."));
+    }
+    if args.topic.is_empty() && args.expect.needs_all_granted() {
+        return Err(usage("What is awaited needs a topic to subscribe to (-t)."));
+    }
     if args.retained.no_retained && args.retained_only {
         return Err(Error::new(
             Kind::Failed,

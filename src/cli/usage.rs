@@ -10,7 +10,7 @@ use crate::cli::Caller;
 use crate::cli::Manner;
 use crate::cli::Program;
 use crate::cli::error::EXIT_STATUSES;
-use crate::cli::words::ROWS;
+use crate::cli::words::{Row, rows};
 
 /// The release of mosquitto whose clients the links stand in for.
 pub const MOSQUITTO_RELEASE: &str = "2.1.2";
@@ -110,7 +110,7 @@ const STYLES: Styles = Styles::styled()
 fn synopsis(program: Program) -> &'static str {
     match program {
         Program::Publish => "mqttx pub -t TOPIC {-m PAYLOAD | -f FILE | -l | -n | -s} [OPTIONS]",
-        Program::Subscribe => "mqttx sub -t FILTER... [OPTIONS]",
+        Program::Subscribe => "mqttx sub -t FILTER... [OPTIONS] [-- COMMAND...]",
         Program::Request => {
             "mqttx rr -t TOPIC -e RESPONSE-TOPIC {-m PAYLOAD | -f FILE | -n | -s} [OPTIONS]"
         }
@@ -164,6 +164,10 @@ fn examples(program: Program) -> &'static [(&'static str, &'static str)] {
                 "wait for one message, ten seconds at most",
             ),
             (
+                "mqttx sub -t res --expect-json '{\"ok\":true}' -W 5 -- mqttx pub -t req -m ping",
+                "a whole test: subscribed, then sent, and 0 only if the answer came",
+            ),
+            (
                 "mqttx sub -t '#' -F '@H:@M:@S %t %.2:x'",
                 "time, topic and payload in hexadecimal",
             ),
@@ -197,7 +201,11 @@ pub fn of_link(program: Program) -> String {
     ));
     out.push_str(&format!("       {} --help\n\n", program.link()));
     let tree = crate::cli::tree(program);
-    for row in ROWS.iter().filter(|row| row.programs & program.bit() != 0) {
+    let theirs = |row: &&Row| row.long_is_theirs || !row.short.is_empty();
+    for row in rows()
+        .filter(theirs)
+        .filter(|row| row.programs & program.bit() != 0)
+    {
         let Some(arg) = tree
             .get_arguments()
             .find(|arg| arg.get_long() == Some(row.name()))

@@ -5,6 +5,8 @@
 //! tree in `args/`, and a test holds the two against each other. Names that mosquitto's clients do not
 //! know are marked with `.own()` and are understood under the name `mqttx` only.
 
+pub(crate) mod beyond;
+
 use crate::cli::judge;
 use crate::cli::lexer::Clean;
 
@@ -54,6 +56,8 @@ pub(crate) enum Take {
     Bytes,
     /// One whole number between two bounds, else a sentence.
     Whole(i64, i64, fn(i64) -> Verdict),
+    /// One word, handed on as it is unless this objects.
+    Checked(fn(&str) -> Result<(), String>),
     /// One word with rules of its own; puts clean words itself.
     Judge(fn(&mut Clean, &str) -> Result<(), Verdict>),
     /// Nothing follows, yet more than its own name is meant.
@@ -158,8 +162,13 @@ impl Row {
     }
 }
 
-/// Every option, in the order of the letters.
-pub(crate) static ROWS: &[Row] = &[
+/// Every option there is.
+pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
+    ROWS.iter().chain(beyond::ROWS)
+}
+
+/// What mosquitto's clients know, in the order of the letters, and what belongs beside it.
+static ROWS: &[Row] = &[
     text("-A", "--bind-address", PS_R, "address").own(),
     flag("-c", "--disable-clean-session", PS_R),
     row(

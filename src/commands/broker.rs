@@ -220,7 +220,7 @@ fn sentence(error: &daemon::Error) -> String {
 }
 
 /// The status of the command; killed by a signal it is what a shell would say.
-fn status_of(status: std::process::ExitStatus) -> ExitCode {
+pub(crate) fn status_of(status: std::process::ExitStatus) -> ExitCode {
     #[cfg(unix)]
     if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
         return ExitCode::from((128 + signal) as u8);

@@ -4,12 +4,14 @@
 //! `mosquitto_rr` or `mosquitto_passwd` it is that program; otherwise the first word picks a row of
 //! [`COMMANDS`], and only that row's clap tree is built. A new command is a file here and a row there.
 
+mod awaiting;
 pub mod bench;
 pub mod broker;
 mod connect;
 mod drive;
 mod encryption;
 pub mod generate;
+mod glance;
 mod lines;
 pub mod link;
 mod outcome;

@@ -4,25 +4,23 @@
 //! after `-W` seconds, at SIGINT or SIGTERM (reason 4, so that a Will is published), when every
 //! subscription was refused, or when the reader of standard output has gone.
 
-use std::collections::HashMap;
-use std::future::Future;
-use std::hash::{BuildHasher, RandomState};
-use std::pin::Pin;
 use std::process::ExitCode;
 use std::task::Context;
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep};
-
 use crate::cli::args::subscribe::Subscribe;
 use crate::cli::error::{Error, Kind};
+use crate::cli::expect::{Judgment, show};
 use crate::cli::property;
 use crate::cli::property::Target;
 use crate::cli::{Caller, Manner};
 use crate::client::{Backoff, End, Engine, Event, Feed, Handler, Message, Retry, Session, Way};
+use crate::commands::awaiting::{Awaiting, Happened};
+use crate::commands::broker::status_of;
 use crate::commands::connect;
 use crate::commands::connect::Asked;
 use crate::commands::drive::{Ask, Sources, Wishes, drive};
+use crate::commands::glance::{Chance, Rate, Screen};
 use crate::commands::outcome;
 use crate::commands::printer::Printer;
 use crate::commands::trace::Tracer;
@@ -31,6 +29,7 @@ use crate::mqtt::publish::Publish;
 use crate::mqtt::subscribe::{RetainHandling, SubscribeOptions};
 use crate::mqtt::topic::matches;
 use crate::mqtt::{Packet, QoS, Reason, Version};
+use crate::net::address::Transport;
 
 /// mosquitto's clients take this many messages at once, or fewer when `-C` asks for fewer.
 const RECEIVE_MAX: u32 = 20;
@@ -60,7 +59,11 @@ pub(crate) fn run(caller: Caller, args: &Subscribe) -> Result<ExitCode, Error> {
     }
     let printer = Printer::new(caller, args.connection.quiet, &args.output, tracer)?;
     let wishes = Wishes::default();
-    let mut subscriber = Subscriber::new(args, options.version, printer, wishes.clone());
+    let address = &options.dial.address;
+    let reachable =
+        (address.transport == Transport::Tcp).then(|| (address.host.clone(), address.port));
+    let awaiting = Awaiting::new(&args.expect, reachable)?;
+    let mut subscriber = Subscriber::new(args, options.version, printer, wishes.clone(), awaiting);
     subscriber.watch_header(&args.connection.host);
     let mut session = Session::new(options).map_err(|told| Error::new(Kind::Failed, told))?;
     let end = connect::runtime()?.block_on(async {
@@ -69,7 +72,9 @@ pub(crate) fn run(caller: Caller, args: &Subscribe) -> Result<ExitCode, Error> {
         if args.message_rate {
             subscriber.rate = Some(Rate::new());
         }
-        Ok(drive(&mut session, &mut subscriber, &wishes, sources).await)
+        let end = drive(&mut session, &mut subscriber, &wishes, sources).await;
+        subscriber.awaiting.end_command().await;
+        Ok(end)
     })?;
     subscriber.printer.out.flush();
     subscriber.verdict(end.as_ref(), &place)
@@ -83,8 +88,15 @@ struct Subscriber<'a> {
     unsubscribe: PropertiesBuf,
     subscribe: PropertiesBuf,
     parting: PropertiesBuf,
+    awaiting: Awaiting,
     /// Messages that counted for `-C`.
     count: u32,
+    /// The payload that came last, kept only while there are expectations.
+    last: Vec<u8>,
+    /// A failure that no further message can mend.
+    failed: Option<Error>,
+    /// A PINGREQ went out behind the end of the command.
+    is_flushing: bool,
     /// UNSUBACKs still due.
     unsubacks: usize,
     /// Nothing more is printed.
@@ -99,7 +111,13 @@ struct Subscriber<'a> {
 }
 
 impl<'a> Subscriber<'a> {
-    fn new(args: &'a Subscribe, version: Version, printer: Printer, wishes: Wishes) -> Self {
+    fn new(
+        args: &'a Subscribe,
+        version: Version,
+        printer: Printer,
+        wishes: Wishes,
+        awaiting: Awaiting,
+    ) -> Self {
         let typed = |target| property::collect(&args.connection.property, target);
         Self {
             args,
@@ -109,17 +127,18 @@ impl<'a> Subscriber<'a> {
             unsubscribe: typed(Target::Unsubscribe),
             subscribe: typed(Target::Subscribe),
             parting: typed(Target::Disconnect),
+            awaiting,
             count: 0,
+            last: Vec::new(),
+            failed: None,
+            is_flushing: false,
             unsubacks: 0,
             is_done: false,
             is_leaving: false,
             denied: None,
             chance: Chance::new(),
             rate: None,
-            screen: Screen {
-                lines: HashMap::new(),
-                next: 2,
-            },
+            screen: Screen::new(),
         }
     }
 
@@ -168,9 +187,29 @@ impl<'a> Subscriber<'a> {
             self.printer.out.flush();
             self.printer.tell(&error);
         }
-        if denied || self.args.exit_after_subscribe {
-            self.leave(client, Reason::NORMAL_DISCONNECTION);
+        if denied {
+            return self.leave(client, Reason::NORMAL_DISCONNECTION);
         }
+        let filters = self.args.topic.iter().map(String::as_str);
+        let granted = filters.zip(reasons.iter().map(|&code| Reason(code)));
+        if self.args.expect.needs_all_granted()
+            && let Some((filter, reason)) = granted.clone().find(|(_, reason)| reason.is_error())
+        {
+            let (name, code) = (reason.name().to_lowercase(), reason.value());
+            let told = format!("the subscription to {filter} was refused: {name} ({code})");
+            return self.fail(client, Error::new(Kind::Reason(code), told));
+        }
+        if let Err(error) = self.awaiting.ready(granted) {
+            return self.fail(client, error);
+        }
+        if self.args.exit_after_subscribe {
+            self.settle(client);
+        }
+    }
+
+    fn fail(&mut self, client: &mut Engine, error: Error) {
+        self.failed.get_or_insert(error);
+        self.leave(client, Reason::NORMAL_DISCONNECTION);
     }
 
     fn message(&mut self, publish: &Publish<'_>, client: &mut Engine) {
@@ -205,8 +244,91 @@ impl<'a> Subscriber<'a> {
             return self.leave(client, Reason::NORMAL_DISCONNECTION);
         }
         self.count = self.count.saturating_add(1);
-        if self.args.count == Some(self.count) {
+        self.judge(publish.payload, client);
+    }
+
+    fn judge(&mut self, payload: &[u8], client: &mut Engine) {
+        if let Judgment::Wrong(told) = self.awaiting.judge(payload) {
+            return self.fail(client, Error::new(Kind::Unexpected, told));
+        }
+        let expectations = &self.awaiting.expectations;
+        if expectations.wants_some() {
+            payload.clone_into(&mut self.last);
+        }
+        let is_last = self.args.count == Some(self.count);
+        if is_last && let Some(progress) = expectations.progress() {
+            let told = format!("{progress}; the last message was: {}", show(&self.last));
+            return self.fail(client, Error::new(Kind::Unexpected, told));
+        }
+        let is_all = self.args.count.is_none() && expectations.wants_some();
+        if is_last || (is_all && expectations.are_met()) {
+            self.settle(client);
+        }
+    }
+
+    /// All messages awaited have come: parts, once the command has ended too.
+    fn settle(&mut self, client: &mut Engine) {
+        self.is_done = true;
+        if !self.awaiting.is_command_open() {
             self.leave(client, Reason::NORMAL_DISCONNECTION);
+        }
+    }
+
+    fn look(&mut self, cx: &mut Context<'_>, client: &mut Engine) {
+        if let Some(what) = self.awaiting.poll(cx) {
+            self.happened(&what, client);
+        }
+    }
+
+    fn happened(&mut self, what: &Happened, client: &mut Engine) {
+        match what {
+            Happened::Silence if self.is_done => {}
+            Happened::Silence => match self.missing() {
+                None => self.settle(client),
+                Some(missing) => {
+                    let idle = self.args.expect.idle.unwrap_or_default();
+                    let told = format!("timed out: {idle:?} of silence, {missing}");
+                    self.fail(client, Error::new(Kind::Timeout, told));
+                }
+            },
+            Happened::CommandEnded(status) if !status.success() => {
+                let told = format!("the command failed: {status}");
+                self.fail(client, Error::new(Kind::Failed, told));
+            }
+            Happened::CommandEnded(_) if self.is_done => {
+                self.leave(client, Reason::NORMAL_DISCONNECTION);
+            }
+            Happened::CommandEnded(_) => {
+                let waits_on = self.args.count.is_some()
+                    || self.args.expect.idle.is_some()
+                    || self.awaiting.expectations.wants_some();
+                if !waits_on {
+                    self.is_flushing = true;
+                    client.ping();
+                }
+            }
+        }
+    }
+
+    /// What was awaited and has not come.
+    fn missing(&self) -> Option<String> {
+        let messages = |count| if count == 1 { "message" } else { "messages" };
+        let progress = self.awaiting.expectations.progress();
+        match (
+            self.args.count.filter(|&count| count > self.count),
+            progress,
+        ) {
+            (None, None) => None,
+            (Some(count), None) => Some(format!("{} of {count} {}", self.count, messages(count))),
+            (None, Some(progress)) => Some(format!(
+                "{} {}, {progress}",
+                self.count,
+                messages(self.count)
+            )),
+            (Some(count), Some(progress)) => {
+                let (came, noun) = (self.count, messages(count));
+                Some(format!("{came} of {count} {noun}, {progress}"))
+            }
         }
     }
 
@@ -266,18 +388,35 @@ impl<'a> Subscriber<'a> {
         let quiet = self.printer.quiet;
         let silent = move |error: Error| if quiet { error.silent() } else { error };
         let ours = self.printer.caller.manner == Manner::Mqttx;
+        if let Some(error) = self.failed {
+            let status = self.awaiting.status.filter(|status| !status.success());
+            return match status {
+                None => Err(silent(error)),
+                Some(status) => {
+                    self.printer.tell(&error);
+                    Ok(status_of(status))
+                }
+            };
+        }
         match self.wishes.ask() {
             // mosquitto_sub gives up with -1 while it has no connection.
             Some(_) if end.is_none() && !ours => return Ok(ExitCode::from(255)),
             Some(Ask::Timeout) => return Err(silent(self.timed_out())),
-            Some(Ask::Signal) => return Ok(ExitCode::SUCCESS),
+            Some(Ask::Signal) if !self.is_test() => return Ok(ExitCode::SUCCESS),
+            Some(Ask::Signal) => {
+                let told = "interrupted before everything awaited had come";
+                return Err(silent(Error::new(Kind::Failed, told)));
+            }
             None => {}
         }
         if let Some(reason) = self.denied.filter(|_| ours) {
             return Ok(ExitCode::from(reason.value()));
         }
         if self.is_done {
-            return Ok(ExitCode::SUCCESS);
+            return match self.awaiting.expectations.progress() {
+                None => Ok(ExitCode::SUCCESS),
+                Some(progress) => Err(silent(Error::new(Kind::Unexpected, progress))),
+            };
         }
         match end.and_then(|end| outcome::error(self.printer.caller, end, place)) {
             None => Ok(ExitCode::SUCCESS),
@@ -290,15 +429,18 @@ impl<'a> Subscriber<'a> {
             return Error::new(Kind::Timeout, "Timed out").without_prefix();
         }
         let (seconds, came) = (self.args.timeout.unwrap_or_default(), self.count);
-        let messages = |count| if count == 1 { "message" } else { "messages" };
-        let told = match self.args.count {
-            Some(count) => format!(
-                "timed out after {seconds} s with {came} of {count} {}",
-                messages(count)
-            ),
-            None => format!("timed out after {seconds} s with {came} {}", messages(came)),
-        };
+        let noun = if came == 1 { "message" } else { "messages" };
+        let mut told = format!("timed out after {seconds} s with ");
+        told += &self.missing().unwrap_or_else(|| format!("{came} {noun}"));
+        if self.awaiting.is_ready && self.awaiting.is_command_open() {
+            told += "; the command was still running";
+        }
         Error::new(Kind::Timeout, told)
+    }
+
+    /// Whether somebody relies on what is awaited, so that an interruption is no success.
+    fn is_test(&self) -> bool {
+        self.awaiting.has_command() || self.awaiting.expectations.wants_some()
     }
 }
 
@@ -308,6 +450,9 @@ impl Handler for Subscriber<'_> {
             Event::Message(publish) => self.message(&publish, client),
             Event::Connack(connack) if connack.reason == Reason::SUCCESS => self.connected(client),
             Event::Suback(suback) => self.suback(suback.reasons, client),
+            Event::Pong if self.is_flushing && !self.is_done => {
+                self.leave(client, Reason::NORMAL_DISCONNECTION);
+            }
             Event::Unsuback(_) => {
                 self.unsubacks = self.unsubacks.saturating_sub(1);
                 if self.unsubacks == 0 && self.args.topic.is_empty() {
@@ -322,8 +467,10 @@ impl Handler for Subscriber<'_> {
     }
 
     /// Asked whenever the connection has been read empty: what was rendered leaves now.
-    fn feed(&mut self, client: &mut Engine, _cx: &mut Context<'_>) -> Feed {
+    fn feed(&mut self, client: &mut Engine, cx: &mut Context<'_>) -> Feed {
         self.printer.out.flush();
+        // What the SUBACK set going has to be polled once before it can wake the task.
+        self.look(cx, client);
         if self.printer.out.failed.is_some() && !self.is_done {
             self.leave(client, Reason::NORMAL_DISCONNECTION);
         }
@@ -337,7 +484,9 @@ impl Handler for Subscriber<'_> {
             self.printer.out.buffer.extend_from_slice(line.as_bytes());
             self.printer.out.flush();
         }
-        if self.wishes.is_parting_due() && !self.is_done {
+        self.look(cx, client);
+        // One that is done and waits for its command parts properly too.
+        if self.wishes.is_parting_due() && (!self.is_done || self.awaiting.is_command_open()) {
             self.leave(client, Reason::DISCONNECT_WITH_WILL);
         }
     }
@@ -377,67 +526,5 @@ pub(crate) fn subscribe_options(
         no_local: false,
         retain_as_published: v5 && retained.retain_as_published,
         retain_handling: handling,
-    }
-}
-
-/// Which screen line a topic has for `-w`.
-struct Screen {
-    lines: HashMap<String, usize>,
-    next: usize,
-}
-
-impl Screen {
-    fn line(&mut self, topic: &str) -> usize {
-        if let Some(line) = self.lines.get(topic) {
-            return *line;
-        }
-        let line = self.next;
-        self.next += 1;
-        self.lines.insert(topic.to_owned(), line);
-        line
-    }
-}
-
-/// Messages of the current second, for `--message-rate`.
-struct Rate {
-    count: u64,
-    timer: Pin<Box<Sleep>>,
-}
-
-impl Rate {
-    const EVERY: Duration = Duration::from_secs(1);
-
-    fn new() -> Self {
-        Self {
-            count: 0,
-            timer: Box::pin(tokio::time::sleep(Self::EVERY)),
-        }
-    }
-
-    fn tick(&mut self, cx: &mut Context<'_>) -> Option<String> {
-        if self.timer.as_mut().poll(cx).is_pending() {
-            return None;
-        }
-        let next = self.timer.deadline() + Self::EVERY;
-        self.timer.as_mut().reset(next.max(Instant::now()));
-        // Polled once more, so that the new deadline wakes the task.
-        let _ = self.timer.as_mut().poll(cx);
-        Some(format!("{} msgs/s\n", std::mem::take(&mut self.count)))
-    }
-}
-
-/// Chance enough to thin out messages: xorshift, seeded by the standard library's hasher.
-struct Chance(u64);
-
-impl Chance {
-    fn new() -> Self {
-        Self(RandomState::new().hash_one(0) | 1)
-    }
-
-    fn of_1000(&mut self) -> u16 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        ((self.0 >> 33) % 1000) as u16
     }
 }

@@ -16,6 +16,8 @@ mod codec_differential;
 mod codec_roundtrip;
 mod commands_bench;
 mod commands_bench_faults;
+#[cfg(target_os = "linux")]
+mod commands_expect;
 #[cfg(unix)]
 mod commands_live;
 #[cfg(unix)]

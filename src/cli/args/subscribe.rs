@@ -3,6 +3,7 @@
 use clap::Args;
 
 use crate::cli::args::connection::Connection;
+use crate::cli::args::expect::Expect;
 use crate::cli::args::output::Output;
 use crate::cli::args::tls::Tls;
 use crate::cli::args::will::Will;
@@ -68,6 +69,10 @@ pub struct Subscribe {
     /// End as soon as the subscriptions are acknowledged
     #[arg(short = 'E', long, help_heading = "When to end")]
     pub exit_after_subscribe: bool,
+
+    /// Parsed apart, and only when one of its words is there.
+    #[arg(skip)]
+    pub expect: Expect,
 
     #[command(flatten)]
     pub output: Output,
