@@ -64,7 +64,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l tls-alpn -d 'Applica
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l tls-keylog -d 'Append the keys of the connection to this file, for a protocol analyser' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l tls-engine -d 'OpenSSL engine (refused: there is no OpenSSL inside)' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l tls-engine-kpass-sha1 -d 'Password hash for the engine\'s key (refused: there is no OpenSSL inside)' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l psk -d 'Pre-shared key in hexadecimal; needs --psk-identity' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l psk -d 'Key both sides know, in hexadecimal; needs --psk-identity (built in with --features psk)' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l psk-identity -d 'Identity for --psk' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l will-topic -d 'Topic of the Will Message' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l will-payload -d 'Payload of the Will Message' -r
@@ -120,7 +120,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l tls-alpn -d 'Applica
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l tls-keylog -d 'Append the keys of the connection to this file, for a protocol analyser' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l tls-engine -d 'OpenSSL engine (refused: there is no OpenSSL inside)' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l tls-engine-kpass-sha1 -d 'Password hash for the engine\'s key (refused: there is no OpenSSL inside)' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l psk -d 'Pre-shared key in hexadecimal; needs --psk-identity' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l psk -d 'Key both sides know, in hexadecimal; needs --psk-identity (built in with --features psk)' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l psk-identity -d 'Identity for --psk' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l will-topic -d 'Topic of the Will Message' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l will-payload -d 'Payload of the Will Message' -r
@@ -189,7 +189,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l tls-alpn -d 'Applicat
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l tls-keylog -d 'Append the keys of the connection to this file, for a protocol analyser' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l tls-engine -d 'OpenSSL engine (refused: there is no OpenSSL inside)' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l tls-engine-kpass-sha1 -d 'Password hash for the engine\'s key (refused: there is no OpenSSL inside)' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l psk -d 'Pre-shared key in hexadecimal; needs --psk-identity' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l psk -d 'Key both sides know, in hexadecimal; needs --psk-identity (built in with --features psk)' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l psk-identity -d 'Identity for --psk' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l will-topic -d 'Topic of the Will Message' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l will-payload -d 'Payload of the Will Message' -r
@@ -276,7 +276,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l tls-alpn -d 'Appli
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l tls-keylog -d 'Append the keys of the connection to this file, for a protocol analyser' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l tls-engine -d 'OpenSSL engine (refused: there is no OpenSSL inside)' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l tls-engine-kpass-sha1 -d 'Password hash for the engine\'s key (refused: there is no OpenSSL inside)' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l psk -d 'Pre-shared key in hexadecimal; needs --psk-identity' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l psk -d 'Key both sides know, in hexadecimal; needs --psk-identity (built in with --features psk)' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l psk-identity -d 'Identity for --psk' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l help -d 'Print this help (-h is the host)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l yes -d 'Allow more than 1,000 messages/s to a host that is not on a private network'

@@ -1,16 +1,20 @@
 //! From the TLS options to a configuration, or to the sentence that says why there is none.
 
+use zeroize::Zeroizing;
+
 use crate::cli::args::tls::Tls as Args;
 use crate::cli::error::{Error, Kind};
 use crate::cli::{Caller, Manner};
 use crate::commands::outcome;
-use crate::net::tls::{Tls, TlsFault, TlsOptions, TlsVersion};
+use crate::net::tls::{PskKey, Tls, TlsFault, TlsOptions, TlsVersion};
 
 /// What OpenSSL's users may ask for and rustls has no counterpart to.
 const NO_ENGINES: &str = "OpenSSL engines (--tls-engine, --keyform engine) are not built into mqttx: \
                           its TLS is rustls, which has none.";
-const NO_PSK: &str = "TLS-PSK (--psk) is not built into this version of mqttx: \
+const NO_PSK: &str = "TLS-PSK (--psk) is not built into this mqttx: \
                       its TLS is rustls, which knows certificates only.";
+
+const THEIR_PSK: &str = "Problem setting TLS-PSK options.";
 
 /// None: no encryption is asked for.
 pub(crate) fn tls(caller: Caller, args: &Args, port: u16) -> Result<Option<Tls>, Error> {
@@ -25,9 +29,6 @@ pub(crate) fn tls(caller: Caller, args: &Args, port: u16) -> Result<Option<Tls>,
             Some(name) => Err(failed(format!("{name} says nothing without TLS."))
                 .hint("--cafile FILE, --tls-use-os-certs or -p 8883 turn TLS on")),
         };
-    }
-    if args.psk.is_some() {
-        return Err(failed(NO_PSK));
     }
     let form = args.keyform.as_deref();
     if args.tls_engine.is_some() || form == Some("engine") {
@@ -50,10 +51,55 @@ pub(crate) fn tls(caller: Caller, args: &Args, port: u16) -> Result<Option<Tls>,
         ciphers: args.ciphers.clone(),
         key_log: args.tls_keylog.clone(),
         server_name: None,
+        psk: psk(caller, args)?,
     };
     Tls::new(&options)
         .map(Some)
         .map_err(|fault| explain(&fault))
+}
+
+/// The key of --psk, and what cannot stand beside it.
+fn psk(caller: Caller, args: &Args) -> Result<Option<PskKey>, Error> {
+    let (Some(digits), Some(identity)) = (&args.psk, &args.psk_identity) else {
+        return Ok(None);
+    };
+    if args.cert.is_some() && caller.manner == Manner::Mqttx {
+        return Err(failed("--cert says nothing with --psk: one or the other."));
+    }
+    let Some(key) = hexadecimal(digits) else {
+        return Err(failed(THEIR_PSK).in_short("--psk takes a key in hexadecimal"));
+    };
+    Ok(Some(PskKey {
+        identity: identity.clone(),
+        key,
+    }))
+}
+
+/// As mosquitto reads it on both sides: pairs of zeros in front are bytes of the key, what follows
+/// is a number, so that an odd count of digits has a meaning too.
+fn hexadecimal(digits: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let digits = digits.as_bytes();
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    let zeros = digits.chunks(2).take_while(|pair| *pair == b"00").count();
+    let rest = &digits[2 * zeros..];
+    let digit = |digit: &u8| char::from(*digit).to_digit(16).unwrap_or_default() as u8;
+    let start = rest.iter().position(|digit| *digit != b'0');
+    let (first, pairs) = match start {
+        Some(start) => rest[start..].split_at((rest.len() - start) % 2),
+        None => (&rest[..0], &rest[..0]),
+    };
+    // Never moves, so no copy of it stays behind.
+    let mut key = Zeroizing::new(Vec::with_capacity(digits.len()));
+    key.resize(zeros, 0);
+    key.extend(first.iter().map(digit));
+    key.extend(
+        pairs
+            .chunks_exact(2)
+            .map(|pair| digit(&pair[0]) << 4 | digit(&pair[1])),
+    );
+    Some(key)
 }
 
 fn failed(told: impl Into<String>) -> Error {
@@ -76,6 +122,10 @@ fn explain(fault: &TlsFault) -> Error {
     let theirs = match fault {
         TlsFault::File(..) => "Problem setting TLS options: File not found.",
         TlsFault::Cipher(_) => "Problem setting TLS options, check the options are valid.",
+        TlsFault::Psk(_) => THEIR_PSK,
+        TlsFault::PskNotBuilt => {
+            return failed(NO_PSK).hint("cargo install mqttx --features psk");
+        }
         _ => return failed(format!("Problem setting TLS options: {fault}.")),
     };
     let told = match fault {
@@ -89,4 +139,22 @@ fn explain(fault: &TlsFault) -> Error {
         _ => fault.to_string(),
     };
     failed(theirs).in_short(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_as_mosquitto_reads_them() {
+        let key = |digits| hexadecimal(digits).map(|key| key.to_vec());
+        assert_eq!(key("0aFf"), Some(vec![0x0a, 0xff]));
+        assert_eq!(key("0000ab"), Some(vec![0, 0, 0xab]));
+        assert_eq!(key("abc"), Some(vec![0x0a, 0xbc]));
+        assert_eq!(key("0abc"), Some(vec![0x0a, 0xbc]));
+        assert_eq!(key("0ab"), Some(vec![0xab]));
+        assert_eq!(key("00"), Some(vec![0]));
+        assert_eq!(key(""), None);
+        assert_eq!(key("0x12"), None);
+    }
 }

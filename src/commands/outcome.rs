@@ -47,6 +47,10 @@ fn unreachable(caller: Caller, error: &io::Error, place: &str) -> Error {
     if let Some(fault) = tls_error(error) {
         return untrusted(caller, fault, place);
     }
+    #[cfg(feature = "psk")]
+    if let Some(fault) = crate::net::tls::psk::psk_fault(error) {
+        return untrusted_key(caller, fault, place);
+    }
     let unknown_host = error
         .get_ref()
         .is_some_and(|inner| inner.is::<NoSuchHost>());
@@ -83,6 +87,20 @@ fn untrusted(caller: Caller, fault: &rustls::Error, place: &str) -> Error {
         rustls::Error::InvalidMessage(_) => error.hint("does the broker speak TLS on this port?"),
         _ => error,
     }
+}
+
+/// The handshake with keys failed: a wrong key and an unknown identity look alike, as they should.
+#[cfg(feature = "psk")]
+fn untrusted_key(caller: Caller, fault: &crate::net::tls::psk::PskFault, place: &str) -> Error {
+    if caller.manner == Manner::Mosquitto {
+        return Error::new(Kind::Failed, "Unable to connect (A TLS error occurred).")
+            .without_prefix();
+    }
+    Error::new(
+        Kind::Tls,
+        format!("cannot connect to {place}: TLS-PSK: {fault}"),
+    )
+    .hint("are --psk and --psk-identity what the broker's psk_file says?")
 }
 
 /// `Connection refused`, without the number Rust puts behind it.

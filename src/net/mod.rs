@@ -93,7 +93,7 @@ impl Dial {
             Transport::Unix => return Err(io::ErrorKind::Unsupported.into()),
         };
         if let Some(tls) = &self.tls {
-            stream = Stream::Tls(Box::new(tls.connect(&self.address.host, stream).await?));
+            stream = tls.connect(&self.address.host, stream).await?;
         }
         if let Some(websocket) = &self.websocket {
             let is_tls = self.tls.is_some();
@@ -121,6 +121,8 @@ pub enum Stream {
     #[cfg(unix)]
     Unix(UnixStream),
     Tls(Box<TlsStream<Self>>),
+    #[cfg(feature = "psk")]
+    Psk(Box<tls::psk::PskStream>),
     WebSocket(Box<websocket::Opened>),
 }
 
@@ -132,6 +134,8 @@ macro_rules! inner {
             #[cfg(unix)]
             Self::Unix(stream) => Pin::new(stream).$call($($argument),*),
             Self::Tls(stream) => Pin::new(&mut **stream).$call($($argument),*),
+            #[cfg(feature = "psk")]
+            Self::Psk(stream) => Pin::new(&mut **stream).$call($($argument),*),
             Self::WebSocket(stream) => Pin::new(&mut **stream).$call($($argument),*),
         }
     };

@@ -5,6 +5,8 @@
 //! not a language we speak beyond that.
 
 mod key;
+#[cfg(feature = "psk")]
+pub mod psk;
 pub mod server;
 mod trust;
 
@@ -19,7 +21,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, KeyLog, SupportedProtocolVersion, version};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
+use zeroize::Zeroizing;
 
 use crate::net::Stream;
 
@@ -48,6 +50,22 @@ pub struct TlsOptions {
     pub key_log: Option<PathBuf>,
     /// The name the certificate must have, when it is not the host's.
     pub server_name: Option<String>,
+    /// A key in place of all certificates (feature `psk`).
+    pub psk: Option<PskKey>,
+}
+
+/// Who we are, and what only the other side knows besides us.
+#[derive(Clone)]
+pub struct PskKey {
+    pub identity: String,
+    pub key: Zeroizing<Vec<u8>>,
+}
+
+impl fmt::Debug for PskKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Never the key.
+        write!(f, "PskKey({:?})", self.identity)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,9 +76,16 @@ pub enum TlsVersion {
 
 /// A configuration ready for use.
 #[derive(Clone, Debug)]
-pub struct Tls {
-    config: Arc<ClientConfig>,
-    server_name: Option<String>,
+pub struct Tls(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Certificates {
+        config: Arc<ClientConfig>,
+        server_name: Option<String>,
+    },
+    #[cfg(feature = "psk")]
+    Psk(psk::PskClient),
 }
 
 /// Why there is no configuration.
@@ -82,6 +107,12 @@ pub enum TlsFault {
     NoOsRoots,
     /// rustls does not accept what was put together.
     Config(rustls::Error),
+    /// A key was given, and nothing here can use one.
+    PskNotBuilt,
+    /// An identity or a key that cannot be used.
+    Psk(&'static str),
+    /// OpenSSL does not accept what was put together.
+    OpenSsl(String),
 }
 
 impl fmt::Display for TlsFault {
@@ -99,6 +130,9 @@ impl fmt::Display for TlsFault {
             Self::CertWithoutKey => f.write_str("a certificate and its key belong together"),
             Self::NoOsRoots => f.write_str("the operating system has no certificates to trust"),
             Self::Config(error) => write!(f, "{error}"),
+            Self::PskNotBuilt => f.write_str("TLS-PSK is not built into this mqttx"),
+            Self::Psk(what) => f.write_str(what),
+            Self::OpenSsl(what) => f.write_str(what),
         }
     }
 }
@@ -123,6 +157,9 @@ impl Tls {
     }
 
     fn unlocked(options: &TlsOptions, password: Option<&[u8]>) -> Result<Self, TlsFault> {
+        if let Some(key) = &options.psk {
+            return Self::with_psk(options, key);
+        }
         let mut provider = ring::default_provider();
         if let Some(names) = &options.ciphers {
             choose_ciphers(&mut provider, names)?;
@@ -151,23 +188,38 @@ impl Tls {
             .map(|name| name.clone().into_bytes())
             .collect();
         if let Some(path) = &options.key_log {
-            let file = File::options().create(true).append(true).open(path);
-            let file = file.map_err(|error| TlsFault::File(path.clone(), error))?;
-            config.key_log = Arc::new(KeyLogFile(Mutex::new(file)));
+            config.key_log = Arc::new(KeyLogFile::open(path)?);
         }
-        Ok(Self {
+        Ok(Self(Kind::Certificates {
             config: Arc::new(config),
             server_name: options.server_name.clone(),
-        })
+        }))
+    }
+
+    #[cfg(feature = "psk")]
+    fn with_psk(options: &TlsOptions, key: &PskKey) -> Result<Self, TlsFault> {
+        psk::PskClient::new(options, key).map(|client| Self(Kind::Psk(client)))
+    }
+
+    #[cfg(not(feature = "psk"))]
+    fn with_psk(_: &TlsOptions, _: &PskKey) -> Result<Self, TlsFault> {
+        Err(TlsFault::PskNotBuilt)
     }
 
     /// The handshake, over a stream that stands.
-    pub(super) async fn connect(
-        &self,
-        host: &str,
-        stream: Stream,
-    ) -> io::Result<TlsStream<Stream>> {
-        let name = self.server_name.as_deref().unwrap_or(host);
+    pub(super) async fn connect(&self, host: &str, stream: Stream) -> io::Result<Stream> {
+        let (config, server_name) = match &self.0 {
+            #[cfg(feature = "psk")]
+            Kind::Psk(client) => {
+                let opened = client.connect(host, stream).await?;
+                return Ok(Stream::Psk(Box::new(opened)));
+            }
+            Kind::Certificates {
+                config,
+                server_name,
+            } => (config, server_name),
+        };
+        let name = server_name.as_deref().unwrap_or(host);
         // The path of a Unix socket is no name a certificate could have.
         let name = if name.contains('/') {
             "localhost"
@@ -180,9 +232,10 @@ impl Tls {
                 "no certificate can have this host's name",
             )
         })?;
-        TlsConnector::from(self.config.clone())
+        let opened = TlsConnector::from(Arc::clone(config))
             .connect(name, stream)
-            .await
+            .await?;
+        Ok(Stream::Tls(Box::new(opened)))
     }
 }
 
@@ -289,14 +342,25 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
 #[derive(Debug)]
 struct KeyLogFile(Mutex<File>);
 
+impl KeyLogFile {
+    fn open(path: &Path) -> Result<Self, TlsFault> {
+        let file = File::options().create(true).append(true).open(path);
+        let file = file.map_err(|error| TlsFault::File(path.to_owned(), error))?;
+        Ok(Self(Mutex::new(file)))
+    }
+
+    fn append(&self, line: &str) {
+        if let Ok(mut file) = self.0.lock() {
+            // A full disk must not end the connection it only looks at.
+            let _ = file.write_all(format!("{line}\n").as_bytes());
+        }
+    }
+}
+
 impl KeyLog for KeyLogFile {
     fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
         let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
-        let line = format!("{label} {} {}\n", hex(client_random), hex(secret));
-        if let Ok(mut file) = self.0.lock() {
-            // A full disk must not end the connection it only looks at.
-            let _ = file.write_all(line.as_bytes());
-        }
+        self.append(&format!("{label} {} {}", hex(client_random), hex(secret)));
     }
 }
 

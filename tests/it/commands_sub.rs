@@ -375,9 +375,10 @@ fn a_payload_that_is_no_json() {
 #[test]
 fn what_cannot_be_is_refused() {
     for (words, told) in [
+        #[cfg(not(feature = "psk"))]
         (
             "--psk ab --psk-identity me",
-            "TLS-PSK (--psk) is not built into this version",
+            "TLS-PSK (--psk) is not built into this mqttx",
         ),
         ("--cafile x --tls-engine e", "openSSL engines"),
         ("--insecure", "--insecure says nothing without TLS"),

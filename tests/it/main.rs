@@ -9,6 +9,8 @@ mod broker_core;
 mod broker_listeners;
 mod client_cuts;
 mod client_layer;
+#[cfg(feature = "psk")]
+mod client_psk;
 mod client_repairs;
 mod client_repairs_bytes;
 mod client_transports;

@@ -59,7 +59,7 @@ pub struct Tls {
     #[arg(long, value_name = "SHA1")]
     pub tls_engine_kpass_sha1: Option<String>,
 
-    /// Pre-shared key in hexadecimal; needs --psk-identity
+    /// Key both sides know, in hexadecimal; needs --psk-identity (built in with --features psk)
     #[arg(long, value_name = "HEX")]
     pub psk: Option<String>,
 
