@@ -34,6 +34,8 @@ mod commands_sub;
 mod compare_argv;
 #[cfg(unix)]
 mod compare_wire;
+mod conf_language;
+mod conf_malformed;
 mod fuzz_corpus;
 mod generated;
 #[cfg(target_os = "linux")]

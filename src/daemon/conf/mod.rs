@@ -1,4 +1,19 @@
 //! What a broker process is asked to be.
+//!
+//! [`parse::read`] turns a mosquitto.conf into [`settings::Settings`]; each area of the broker maps
+//! its part of them into [`Conf`] in a file of its own.
+
+pub mod bridge_words;
+mod check;
+pub mod directives;
+mod duration;
+mod expand;
+pub mod log_words;
+mod open;
+pub mod parse;
+pub mod settings;
+pub mod value;
+pub mod versions;
 
 use std::ffi::OsString;
 use std::fmt;
