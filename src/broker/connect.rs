@@ -10,9 +10,11 @@ use crate::broker::Broker;
 use crate::broker::What;
 use crate::broker::connection::{About, Cause, Phase};
 use crate::broker::ending;
+use crate::broker::listener::Listener;
 use crate::broker::receive::Step;
 use crate::broker::session::{NEVER, Session, Will};
 use crate::broker::shared::SessionKey;
+use crate::mqtt::QoS;
 use crate::mqtt::Reason;
 use crate::mqtt::Version;
 use crate::mqtt::Violation;
@@ -76,9 +78,13 @@ impl Broker {
             .properties
             .byte(PropertyId::RequestProblemInformation)
             != Some(0);
-        if let Err((reason, why)) = self.check_connect(connect) {
-            return self.refuse(slot, reason, why, now);
-        }
+        let (listener, proven) = self.standing(slot);
+        let checked = listener.rules.seen(connect, proven.as_deref());
+        let checked = checked.and_then(|seen| self.check_connect(slot, &seen).map(|()| seen));
+        let connect = &match checked {
+            Ok(seen) => seen,
+            Err((reason, why)) => return self.refuse(slot, reason, why, now),
+        };
         let owner = self
             .shared
             .directory()
@@ -87,14 +93,24 @@ impl Broker {
         if let Some(owner) = owner.filter(|&owner| owner != self.config.worker) {
             return Step::Move(owner);
         }
-        if let Some(asked) = self.question(connect) {
+        if let Some(asked) = self.question(slot, connect) {
             self.ask(slot, asked, bytes.into());
             return Step::Done;
         }
         self.accept(slot, connect, &[], now)
     }
 
-    fn check_connect(&self, connect: &Connect<'_>) -> Result<(), (Reason, &'static str)> {
+    /// Whose rules a connection follows, and who it proved to be.
+    pub(crate) fn standing(&self, slot: u32) -> (Arc<Listener>, Option<Arc<str>>) {
+        let connection = &self.connections[slot as usize];
+        (Arc::clone(&connection.listener), connection.proven.clone())
+    }
+
+    fn check_connect(
+        &self,
+        slot: u32,
+        connect: &Connect<'_>,
+    ) -> Result<(), (Reason, &'static str)> {
         let id = connect.client_id;
         if id.is_empty() && connect.version == Version::V31 {
             return Err((
@@ -115,7 +131,7 @@ impl Broker {
             ));
         }
         if let Some(will) = &connect.will
-            && self.too_deep(will.topic)
+            && self.too_deep_below(slot, will.topic)
         {
             return Err((
                 Reason::TOPIC_NAME_INVALID,
@@ -133,7 +149,8 @@ impl Broker {
                 )),
             };
         }
-        if connect.user_name.is_none() && !access.anonymous {
+        let rules = &self.connections[slot as usize].listener.rules;
+        if connect.user_name.is_none() && !rules.anonymous.unwrap_or(access.anonymous) {
             return Err((Reason::NOT_AUTHORIZED, "a user name is needed"));
         }
         Ok(())
@@ -210,7 +227,7 @@ impl Broker {
     ) -> Step {
         let mut properties = PropertiesBuf::new();
         let client_id: Arc<str> = match connect.client_id {
-            "" => self.assign_id(),
+            "" => self.assign_id(slot),
             id => id.into(),
         };
         if connect.client_id.is_empty() {
@@ -224,7 +241,8 @@ impl Broker {
         };
         let keep_alive = self.open_connection(slot, session, connect, now);
         self.open_session(slot, session, connect, now);
-        self.connack_properties(connect, keep_alive, session, auth_data, &mut properties);
+        self.connack_properties(slot, connect, keep_alive, session, &mut properties);
+        put_exchange(connect, auth_data, &mut properties);
         if !self.put_connack(slot, session_present, Reason::SUCCESS, &properties) {
             let why = "no CONNACK fits into the client's Maximum Packet Size";
             self.end_connection(slot, Cause::Dropped(Reason::PACKET_TOO_LARGE, why), now);
@@ -245,14 +263,15 @@ impl Broker {
         Step::Done
     }
 
-    fn assign_id(&mut self) -> Arc<str> {
+    fn assign_id(&mut self, slot: u32) -> Arc<str> {
         self.assigned_ids += 1;
         let mut hasher = Sha256::new();
         hasher.update(self.config.seed);
         hasher.update(self.config.worker.to_be_bytes());
         hasher.update(self.assigned_ids.to_be_bytes());
+        let rules = &self.connections[slot as usize].listener.rules;
         let mut id = String::with_capacity(ASSIGNED_ID_LEN);
-        id.push_str("auto-");
+        id.push_str(&rules.assigned_id_prefix);
         for byte in hasher.finalize().iter().take(12) {
             id.push_str(&format!("{byte:02x}"));
         }
@@ -325,9 +344,10 @@ impl Broker {
             asked => asked,
         };
         let alias_max = properties.two(PropertyId::TopicAliasMaximum).unwrap_or(0);
-        let alias_max = alias_max.min(self.config.limits.topic_alias_out_max);
         let ticks = self.ticks(now);
         let connection = &mut self.connections[slot as usize];
+        let own = connection.listener.rules.topic_alias_out_max;
+        let alias_max = alias_max.min(own.unwrap_or(self.config.limits.topic_alias_out_max));
         connection.phase = Phase::Open(session);
         connection.about = Some(Box::new(About {
             user_name: connect.user_name.map(Into::into),
@@ -340,6 +360,7 @@ impl Broker {
         // One and a half times the Keep Alive, in tenths of a second [MQTT-3.1.2-22].
         connection.grace = u32::from(keep_alive) * 15;
         connection.aliases_out = (alias_max > 0).then(|| Box::new(AliasesOut::new(alias_max)));
+        connection.unaltered = alias_max == 0 && !connection.mounted;
         let ticks = u64::from(connection.last_received + connection.grace);
         if connection.grace > 0 {
             let at = self.at(ticks);
@@ -361,12 +382,13 @@ impl Broker {
             (false, true) => 0,
             (false, false) => NEVER,
         };
+        let mount = &self.connections[slot as usize].listener.rules.mount_point;
         let will = connect.will.as_ref().map(|will| {
             let publish = Publish {
                 dup: false,
                 qos: will.qos,
                 retain: will.retain,
-                topic: will.topic,
+                topic: &[mount, will.topic].concat(),
                 packet_id: None,
                 properties: will.properties,
                 payload: will.payload,
@@ -401,22 +423,29 @@ impl Broker {
     /// its absence means (§3.2.2.3).
     fn connack_properties(
         &self,
+        slot: u32,
         connect: &Connect<'_>,
         keep_alive: u16,
         session: u32,
-        auth_data: &[u8],
         properties: &mut PropertiesBuf,
     ) {
         let limits = &self.config.limits;
-        if limits.topic_alias_max > 0 {
-            let max = Value::Two(limits.topic_alias_max);
-            properties.push(PropertyId::TopicAliasMaximum, max);
+        let connection = &self.connections[slot as usize];
+        let rules = &connection.listener.rules;
+        let alias_max = rules.topic_alias_max.unwrap_or(limits.topic_alias_max);
+        if alias_max > 0 {
+            properties.push(PropertyId::TopicAliasMaximum, Value::Two(alias_max));
+        }
+        if connection.qos_max < QoS::ExactlyOnce {
+            // [MQTT-3.2.2-9]
+            let max = Value::Byte(connection.qos_max.bits());
+            properties.push(PropertyId::MaximumQos, max);
         }
         if limits.receive_max < limits::RECEIVE_MAX_DEFAULT {
             properties.push(PropertyId::ReceiveMaximum, Value::Two(limits.receive_max));
         }
-        if limits.packet_size_max < limits::PACKET_SIZE_MAX {
-            let max = Value::Four(limits.packet_size_max as u32);
+        if connection.size_max < limits::PACKET_SIZE_MAX {
+            let max = Value::Four(connection.size_max as u32);
             properties.push(PropertyId::MaximumPacketSize, max);
         }
         if keep_alive != connect.keep_alive {
@@ -441,11 +470,15 @@ impl Broker {
             // [MQTT-3.1.2-28]
             properties.push(PropertyId::ResponseInformation, Value::String(information));
         }
-        if let Some(method) = connect.properties.text(PropertyId::AuthenticationMethod) {
-            properties.push(PropertyId::AuthenticationMethod, Value::String(method));
-            if !auth_data.is_empty() {
-                properties.push(PropertyId::AuthenticationData, Value::Binary(auth_data));
-            }
+    }
+}
+
+/// The end of an exchange of an Authentication Method (§4.12).
+fn put_exchange(connect: &Connect<'_>, data: &[u8], properties: &mut PropertiesBuf) {
+    if let Some(method) = connect.properties.text(PropertyId::AuthenticationMethod) {
+        properties.push(PropertyId::AuthenticationMethod, Value::String(method));
+        if !data.is_empty() {
+            properties.push(PropertyId::AuthenticationData, Value::Binary(data));
         }
     }
 }

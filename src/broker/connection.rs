@@ -2,11 +2,14 @@
 //! take, and what waits to be written.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::broker::exchange::Exchange;
+use crate::broker::listener::Listener;
 use crate::broker::outbox::Outbox;
 use crate::broker::router::Route;
+use crate::mqtt::QoS;
 use crate::mqtt::Reason;
 use crate::mqtt::Version;
 use crate::mqtt::delivery::{AliasesIn, AliasesOut};
@@ -59,6 +62,10 @@ pub(crate) enum Phase {
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) phase: Phase,
+    /// Whose rules it follows.
+    pub(crate) listener: Arc<Listener>,
+    /// The user name that a certificate or a key proves.
+    pub(crate) proven: Option<Arc<str>>,
     pub(crate) version: Version,
     pub(crate) outbox: Outbox,
     /// In the list of connections with something to write.
@@ -71,12 +78,19 @@ pub(crate) struct Connection {
     pub(crate) answered: usize,
     /// It does not read its answers: it is not read from either, until the outbox is low again.
     pub(crate) unheard: bool,
+    /// Messages may go out in the bytes they came in: no aliases, no mount point.
+    pub(crate) unaltered: bool,
+    /// Its topics lie below a mount point.
+    pub(crate) mounted: bool,
+    pub(crate) qos_max: QoS,
     /// Reason Strings and User Properties are wanted (§3.1.2.11.7).
     pub(crate) problem_information: bool,
     /// Tenths of a second since the broker's start.
     pub(crate) last_received: u32,
     /// Tenths of a second without a packet that end the connection; zero never does.
     pub(crate) grace: u32,
+    /// Bytes of a packet the client may send.
+    pub(crate) size_max: usize,
     /// Bytes of a packet the client takes [MQTT-3.1.2-24].
     pub(crate) packet_size_max: usize,
     pub(crate) aliases_in: Option<Box<AliasesIn>>,
@@ -116,10 +130,24 @@ pub(crate) struct About {
 }
 
 impl Connection {
-    pub(crate) fn new(id: ConnectionId, last_received: u32, grace: u32) -> Self {
+    pub(crate) fn new(
+        id: ConnectionId,
+        listener: Arc<Listener>,
+        size_max: usize,
+        last_received: u32,
+        grace: u32,
+    ) -> Self {
+        let rules = &listener.rules;
+        let mounted = rules.mount().is_some();
+        let size_max = rules
+            .packet_size_max
+            .map_or(size_max, |own| own.min(size_max));
+        let qos_max = rules.qos_max;
         Self {
             id,
             phase: Phase::Waiting,
+            listener,
+            proven: None,
             version: Version::V311,
             outbox: Outbox::default(),
             touched: false,
@@ -127,9 +155,13 @@ impl Connection {
             slow: false,
             answered: 0,
             unheard: false,
+            unaltered: !mounted,
+            mounted,
+            qos_max,
             problem_information: true,
             last_received,
             grace,
+            size_max,
             packet_size_max: usize::MAX,
             aliases_in: None,
             aliases_out: None,

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::broker::Broker;
 use crate::broker::crossing::{Crossing, Item};
+use crate::broker::listener;
 use crate::broker::outgoing::Outgoing;
 use crate::broker::publish::Incoming;
 use crate::broker::router::{Route, Target};
@@ -173,7 +174,7 @@ impl Broker {
             && plain.version.is_v5() == connection.version.is_v5()
             && delivery.qos == incoming.qos
             && delivery.target.subscription_ids.is_none()
-            && connection.aliases_out.is_none()
+            && connection.unaltered
             && plain.frame.len() <= connection.packet_size_max
         {
             let Some(id) = self.start(delivery, || incoming.message().clone()) else {
@@ -256,10 +257,19 @@ impl Broker {
         Some(Some(state.sender.start(delivery.qos, kept)?))
     }
 
-    /// Chooses the alias and the properties of what goes out. False, with a counter: the client
-    /// takes no packet of that size [MQTT-3.1.2-24].
+    /// Chooses topic, alias and properties of what goes out. False, with a counter: the client
+    /// takes no packet of that size [MQTT-3.1.2-24], or has no name for the topic.
     pub(crate) fn fit(&mut self, slot: u32, outgoing: &mut Outgoing<'_>) -> bool {
         let connection = &mut self.connections[slot as usize];
+        if connection.mounted {
+            let mount = &connection.listener.rules.mount_point;
+            let Some(topic) = listener::unmounted(mount, outgoing.topic) else {
+                // A Subscription of a Session that was somewhere else before.
+                self.stats.dropped_denied += 1;
+                return false;
+            };
+            outgoing.topic = topic;
+        }
         if let Some(aliases) = &mut connection.aliases_out {
             outgoing.alias = aliases.alias(outgoing.topic);
         }

@@ -1,7 +1,6 @@
 //! How connections, wills and Sessions end, and everything else that happens by time (§3.14,
 //! §3.1.2.5, §4.1).
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -28,8 +27,7 @@ impl Broker {
             return;
         }
         self.end_connection(id.slot, Cause::Lost, now);
-        self.connections.remove(id.slot as usize);
-        self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+        self.remove_connection(id.slot);
     }
 
     /// Ends a connection for a reason of the caller's, such as a limit of its own.

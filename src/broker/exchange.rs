@@ -32,11 +32,14 @@ enum Stage {
 
 impl Broker {
     /// What must be known before this CONNECT can be accepted.
-    pub(crate) fn question(&self, connect: &Connect<'_>) -> Option<Asked> {
+    pub(crate) fn question(&self, slot: u32, connect: &Connect<'_>) -> Option<Asked> {
         if let Some(method) = connect.properties.text(PropertyId::AuthenticationMethod) {
             return Some(exchange(method, &connect.properties, false));
         }
-        let user_name = connect.user_name.filter(|_| self.config.access.passwords)?;
+        // Who proved to be somebody is not asked for a password too.
+        let rules = &self.connections[slot as usize].listener.rules;
+        let passwords = self.config.access.passwords && !rules.user_name_proven;
+        let user_name = connect.user_name.filter(|_| passwords)?;
         Some(Asked::Password {
             user_name: user_name.into(),
             password: connect.password.unwrap_or_default().into(),
@@ -79,6 +82,10 @@ impl Broker {
         let version = self.connections[slot as usize].version;
         let Ok(Packet::Connect(connect)) = Packet::decode(&bytes, version) else {
             unreachable!("it was a CONNECT before the question")
+        };
+        let (listener, proven) = self.standing(slot);
+        let Ok(connect) = listener.rules.seen(&connect, proven.as_deref()) else {
+            unreachable!("it was within the rules before the question")
         };
         match verdict {
             Verdict::Accept(data) => {

@@ -23,6 +23,7 @@ mod ending;
 mod event;
 mod exchange;
 pub mod limits;
+pub mod listener;
 mod outbox;
 mod outgoing;
 pub mod profile;
@@ -53,6 +54,7 @@ use crate::broker::connection::{Connection, Phase};
 pub use crate::broker::crossing::Crossing;
 pub use crate::broker::event::{Event, What};
 use crate::broker::limits::Limits;
+use crate::broker::listener::{Listener, TooMany};
 pub use crate::broker::outbox::SLICES_MAX;
 use crate::broker::profile::Profile;
 pub use crate::broker::receive::ALIVE_WHILE_DUE;
@@ -157,6 +159,8 @@ pub struct Broker {
     /// No connection's time without a packet ends before this.
     next_check: Option<Instant>,
     connection_serial: u32,
+    /// Of connections that came by no listener in particular.
+    anywhere: Arc<Listener>,
     assigned_ids: u64,
     stats: Stats,
     /// Sessions here that have a Network Connection.
@@ -196,6 +200,7 @@ impl Broker {
             paused: Vec::new(),
             next_check: None,
             connection_serial: 0,
+            anywhere: Arc::default(),
             assigned_ids: 0,
             stats: Stats::default(),
             connected: 0,
@@ -203,14 +208,22 @@ impl Broker {
         }
     }
 
-    /// A Network Connection was made. `None`: there are as many as `connections_max` allows, and
-    /// it is to be closed at once.
+    /// A Network Connection was made that no listener has rules for.
     pub fn open(&mut self, now: Instant) -> Option<ConnectionId> {
-        let open = self.shared.connections.fetch_add(1, Ordering::Relaxed);
-        if open >= self.config.limits.connections_max || self.stopping {
-            self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+        let anywhere = Arc::clone(&self.anywhere);
+        self.open_on(&anywhere, now).ok()
+    }
+
+    /// A Network Connection was made to this listener. An error: it is to be closed at once.
+    pub fn open_on(
+        &mut self,
+        listener: &Arc<Listener>,
+        now: Instant,
+    ) -> Result<ConnectionId, TooMany> {
+        let taken = self.count_in(listener);
+        if let Err(too_many) = taken {
             self.stats.connections_refused += 1;
-            return None;
+            return Err(too_many);
         }
         self.stats.connections_opened += 1;
         let ticks = self.ticks(now);
@@ -221,9 +234,46 @@ impl Broker {
             slot: entry.key() as u32,
             serial: self.connection_serial,
         };
-        entry.insert(Connection::new(id, ticks, grace));
+        let size_max = self.config.limits.packet_size_max;
+        entry.insert(Connection::new(
+            id,
+            Arc::clone(listener),
+            size_max,
+            ticks,
+            grace,
+        ));
         self.check_by(now + self.config.limits.connect_timeout());
-        Some(id)
+        Ok(id)
+    }
+
+    fn count_in(&self, listener: &Listener) -> Result<(), TooMany> {
+        if self.stopping {
+            return Err(TooMany::Stopping);
+        }
+        if !listener.enter() {
+            return Err(TooMany::OfListener);
+        }
+        let open = self.shared.connections.fetch_add(1, Ordering::Relaxed);
+        if open >= self.config.limits.connections_max {
+            self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+            listener.leave();
+            return Err(TooMany::OfBroker);
+        }
+        Ok(())
+    }
+
+    /// A certificate or a key tells who is at the other end; before CONNECT.
+    pub fn prove(&mut self, id: ConnectionId, user_name: Arc<str>) {
+        if let Some(connection) = self.connection_mut(id) {
+            connection.proven = Some(user_name);
+        }
+    }
+
+    /// Takes a connection out, which its listener counts no more.
+    pub(crate) fn remove_connection(&mut self, slot: u32) {
+        let connection = self.connections.remove(slot as usize);
+        connection.listener.leave();
+        self.shared.connections.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Connections with bytes to write, each once, since the last call.
@@ -307,8 +357,7 @@ impl Broker {
     /// Forgets a connection that another worker is to own: nobody is told.
     pub fn forget(&mut self, id: ConnectionId) {
         if self.connection(id).is_some() {
-            self.connections.remove(id.slot as usize);
-            self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+            self.remove_connection(id.slot);
         }
     }
 

@@ -1,5 +1,6 @@
 //! An incoming PUBLISH: its handshake, what is retained, and where it goes (§3.3, §4.3).
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use crate::broker::Broker;
 use crate::broker::Paused;
 use crate::broker::What;
+use crate::broker::listener;
 use crate::broker::receive::{Frame, Step};
 use crate::broker::router::{Route, Target};
 use crate::broker::shared::SessionKey;
@@ -82,15 +84,18 @@ impl<'a> Incoming<'a> {
                 PropertyId::TopicAlias | PropertyId::MessageExpiryInterval
             )
         };
-        let as_it_came = publish.properties.is_empty()
-            || !publish.properties.iter().any(|(id, _)| rewritten(id));
+        // Not where an alias stands for it, or a mount point before it.
+        let own = topic.len() == publish.topic.len();
+        let as_it_came = own
+            && (publish.properties.is_empty()
+                || !publish.properties.iter().any(|(id, _)| rewritten(id)));
         let payload_at = bytes.len() - publish.payload.len();
         let shared = match frame {
             Frame::Borrowed(_) => None,
             Frame::Part(whole) | Frame::Whole(whole) => Some(whole.slice(payload_at..)),
         };
         let message = OnceCell::new();
-        if let (Frame::Whole(whole), false) = (frame, publish.topic.is_empty()) {
+        if let (Frame::Whole(whole), true) = (frame, own) {
             let _ = message.set(Message::from_frame(whole.clone(), publish, now));
         }
         let plain = as_it_came.then(|| Plain {
@@ -149,11 +154,12 @@ impl Broker {
             && publish
                 .packet_id
                 .is_some_and(|id| self.sessions[session as usize].receiver.knows(id));
-        let aliased = match publish.properties.two(PropertyId::TopicAlias) {
-            Some(alias) => Some(self.resolve_alias(slot, alias, publish.topic)?),
-            None => None,
-        };
-        let topic = aliased.as_deref().unwrap_or(publish.topic);
+        if publish.qos > self.connections[slot as usize].qos_max {
+            // [MQTT-3.2.2-11]
+            let what = "a PUBLISH above Maximum QoS";
+            return Err(Violation::new(Reason::QOS_NOT_SUPPORTED, what));
+        }
+        let topic = &*self.topic_of(slot, publish)?;
         if self.too_deep(topic) {
             return Err(Violation::new(
                 Reason::TOPIC_NAME_INVALID,
@@ -242,9 +248,31 @@ impl Broker {
         Ok(())
     }
 
+    /// The Topic Name that is meant: what an alias stands for, below the mount point.
+    fn topic_of<'a>(
+        &mut self,
+        slot: u32,
+        publish: &Publish<'a>,
+    ) -> Result<Cow<'a, str>, Violation> {
+        let topic = match publish.properties.two(PropertyId::TopicAlias) {
+            Some(alias) => Cow::Owned(self.resolve_alias(slot, alias, publish.topic)?),
+            None => Cow::Borrowed(publish.topic),
+        };
+        let Some(mount) = self.connections[slot as usize].listener.rules.mount() else {
+            return Ok(topic);
+        };
+        let what = "a topic that is too long below the mount point";
+        let mounted = listener::mounted_name(mount, &topic);
+        mounted
+            .map(Cow::Owned)
+            .ok_or_else(|| Violation::new(Reason::TOPIC_NAME_INVALID, what))
+    }
+
     fn resolve_alias(&mut self, slot: u32, alias: u16, topic: &str) -> Result<String, Violation> {
-        let max = self.config.limits.topic_alias_max;
-        let aliases = &mut self.connections[slot as usize].aliases_in;
+        let connection = &mut self.connections[slot as usize];
+        let own = connection.listener.rules.topic_alias_max;
+        let max = own.unwrap_or(self.config.limits.topic_alias_max);
+        let aliases = &mut connection.aliases_in;
         let aliases = aliases.get_or_insert_with(|| Box::new(AliasesIn::new(max)));
         match aliases.resolve(alias, topic) {
             Some(topic) => Ok(topic.to_owned()),
@@ -256,6 +284,14 @@ impl Broker {
             None => Err(Violation::protocol_error(
                 "a Topic Alias that was never set",
             )),
+        }
+    }
+
+    /// The same for a topic as a client of a mount point writes it.
+    pub(crate) fn too_deep_below(&self, slot: u32, topic: &str) -> bool {
+        match self.connections[slot as usize].listener.rules.mount() {
+            Some(mount) => self.too_deep(&[mount, topic].concat()),
+            None => self.too_deep(topic),
         }
     }
 

@@ -209,7 +209,7 @@ impl Broker {
         };
         let size_max = match connection.phase {
             Phase::Waiting | Phase::Answering(_) => limits.connect_size_max,
-            Phase::Open(_) => limits.packet_size_max,
+            Phase::Open(_) => connection.size_max,
             // Neither reads on before a verdict, so that nobody fills memory unasked.
             Phase::Asking(_) => return Err(Next::Wait),
             Phase::Closing => return Err(Next::Stop),

@@ -78,7 +78,8 @@ impl Broker {
             .filter(|_| first.len() >= outbox::SHARE_FROM)
             .map(|whole| whole.slice_ref(first));
         let frame = part.as_ref().map_or(Frame::Borrowed(first), Frame::Part);
-        if !simple || self.config.trace || publish.topic.starts_with('$') {
+        let mounted = self.connections[slot as usize].mounted;
+        if !simple || mounted || self.config.trace || publish.topic.starts_with('$') {
             return Ok(match self.publish(slot, session, &publish, frame, now)? {
                 Step::Pause => (0, 0),
                 _ => (head.total(), 1),
@@ -97,7 +98,7 @@ impl Broker {
             head,
             publish.payload.len(),
             version,
-            self.config.limits.packet_size_max,
+            self.connections[slot as usize].size_max,
         );
         self.stats.publish_received += u64::from(run.count);
         self.stats.payload_received += run.payload as u64;
@@ -224,7 +225,7 @@ impl Broker {
         let connection = &mut self.connections[slot as usize];
         let simple = session.queue.is_empty()
             && target.subscription_ids.is_none()
-            && connection.aliases_out.is_none()
+            && connection.unaltered
             // One byte more when the other version adds its Property Length.
             && run.frame_max < connection.packet_size_max;
         if !simple {

@@ -39,7 +39,7 @@ counters! {
     bytes_sent;
     /// Network Connections accepted.
     connections_opened;
-    /// Network Connections refused for `connections_max`.
+    /// Network Connections refused for `connections_max`, of the broker or of a listener.
     connections_refused;
     /// CONNECT packets accepted.
     sessions_connected;
@@ -62,7 +62,8 @@ counters! {
     dropped_expired;
     /// QoS 0 messages that a disconnected Session was not there to take.
     dropped_offline;
-    /// Messages published to topics that only the broker writes.
+    /// Messages published to topics that only the broker writes, and messages outside a mount
+    /// point for clients inside.
     dropped_denied;
     /// Messages not retained because `retained_max` or `retained_bytes_max` was reached.
     retained_refused;

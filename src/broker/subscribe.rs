@@ -1,10 +1,12 @@
 //! SUBSCRIBE and UNSUBSCRIBE (§3.8 to §3.11), Shared Subscriptions (§4.8.2), and the retained
 //! messages that a new Subscription gets (§3.3.1.3).
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use crate::broker::Broker;
 use crate::broker::What;
+use crate::broker::listener;
 use crate::broker::session::{ReplayPart, Share};
 use crate::broker::shared::subscriptions::{Member, Subscription};
 use crate::mqtt::Reason;
@@ -27,13 +29,22 @@ impl Broker {
         let mut replays: Vec<ReplayPart> = Vec::new();
         let replay = &self.sessions[session as usize].replay;
         let mut asked = replay.as_ref().map_or(0, |replay| replay.asked);
-        for (filter, options) in subscribe.filters() {
+        let mount = self.mount_of(slot);
+        let qos_max = self.connections[slot as usize].qos_max;
+        for (filter, mut options) in subscribe.filters() {
+            options.qos = options.qos.min(qos_max);
+            let mounted = mounted(mount.as_deref(), filter);
+            let filter = mounted.as_deref().unwrap_or_default();
             let subscription = Subscription {
                 session: self.sessions[session as usize].key,
                 options,
                 subscription_id,
             };
-            let reason = match self.refuses(session, filter, asked) {
+            let refused = match &mounted {
+                Some(filter) => self.refuses(session, filter, asked),
+                None => Some(Reason::TOPIC_FILTER_INVALID),
+            };
+            let reason = match refused {
                 Some(reason) => {
                     self.stats.subscriptions_refused += 1;
                     reason
@@ -59,11 +70,16 @@ impl Broker {
             }
             reasons.push(reason);
         }
+        self.put_suback(slot, subscribe, &reasons);
+        for part in replays {
+            self.replay(session, part, now);
+        }
+    }
+
+    fn put_suback(&mut self, slot: u32, subscribe: &Subscribe<'_>, reasons: &[Reason]) {
         let version = self.connections[slot as usize].version;
-        let reasons: Vec<u8> = reasons
-            .iter()
-            .map(|reason| suback_code(*reason, version))
-            .collect();
+        let codes = reasons.iter().map(|reason| suback_code(*reason, version));
+        let reasons: Vec<u8> = codes.collect();
         // [MQTT-3.8.4-5] [MQTT-3.8.4-6]
         let suback = Suback {
             packet_id: subscribe.packet_id,
@@ -75,9 +91,12 @@ impl Broker {
         self.stats.answers_sent += 1;
         connection.answered += connection.outbox.encode(&mut self.spare, encode);
         self.touch(slot);
-        for part in replays {
-            self.replay(session, part, now);
-        }
+    }
+
+    /// What stands before the topics of a connection.
+    fn mount_of(&self, slot: u32) -> Option<String> {
+        let rules = &self.connections[slot as usize].listener.rules;
+        rules.mount().map(ToOwned::to_owned)
     }
 
     fn refuses(&self, session: u32, filter: &str, asked: usize) -> Option<Reason> {
@@ -171,8 +190,11 @@ impl Broker {
 
     pub(crate) fn unsubscribe(&mut self, slot: u32, session: u32, unsubscribe: &Unsubscribe<'_>) {
         let mut reasons = Vec::new();
+        let mount = self.mount_of(slot);
         for filter in unsubscribe.filters() {
-            let found = self.leave(session, filter);
+            let mounted = mounted(mount.as_deref(), filter);
+            let filter = mounted.as_deref().unwrap_or_default();
+            let found = mounted.is_some() && self.leave(session, filter);
             let reason = if found {
                 Reason::SUCCESS
             } else {
@@ -244,6 +266,14 @@ impl Broker {
                 subscriptions.set_online(share.node, &share.name, state.key, online);
             }
         });
+    }
+}
+
+/// The filter that is meant; `None`: there is none below this mount point.
+fn mounted<'a>(mount: Option<&str>, filter: &'a str) -> Option<Cow<'a, str>> {
+    match mount {
+        None => Some(Cow::Borrowed(filter)),
+        Some(mount) => listener::mounted_filter(mount, filter).map(Cow::Owned),
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod corners;
 mod deadlines;
+mod listeners;
 mod pressure;
 mod quantity;
 mod random;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use mqttx::broker::access::Access;
 use mqttx::broker::limits::Limits;
+use mqttx::broker::listener::{Listener, ListenerRules};
 use mqttx::broker::profile::Profile;
 use mqttx::broker::{
     Broker, Cause, Config, ConnectionId, Crossing, Event, Next, SLICES_MAX, Shared, Stats,
@@ -35,12 +36,16 @@ pub(crate) struct Core {
     /// Crossings wait until [`Core::deliver_crossings`] is called.
     pub(crate) crossings_held: bool,
     pub(crate) events: Vec<Event>,
+    /// Whose rules the links follow that are opened from now on.
+    pub(crate) listener: Arc<Listener>,
     links: Vec<Link>,
     crossings: VecDeque<(usize, Vec<Crossing>)>,
 }
 
 struct Link {
     at: Option<(usize, ConnectionId)>,
+    listener: Arc<Listener>,
+    proven: Option<Arc<str>>,
     version: Version,
     /// From the client, not taken by the broker yet.
     sent: Vec<u8>,
@@ -78,6 +83,7 @@ impl Core {
             now,
             crossings_held: false,
             events: Vec::new(),
+            listener: Arc::default(),
             links: Vec::new(),
             crossings: VecDeque::new(),
         }
@@ -85,9 +91,12 @@ impl Core {
 
     /// A Network Connection, nothing said on it; `None` when it is refused.
     pub(crate) fn open(&mut self, worker: usize, version: Version) -> Option<LinkId> {
-        let id = self.workers[worker].open(self.now)?;
+        let listener = Arc::clone(&self.listener);
+        let id = self.workers[worker].open_on(&listener, self.now).ok()?;
         self.links.push(Link {
             at: Some((worker, id)),
+            listener,
+            proven: None,
             version,
             sent: Vec::new(),
             fresh: false,
@@ -97,6 +106,20 @@ impl Core {
             cause: None,
         });
         Some(self.links.len() - 1)
+    }
+
+    /// Links that are opened from now on come by a listener with these rules.
+    pub(crate) fn listen(&mut self, rules: ListenerRules) {
+        self.listener = Arc::new(Listener::new(rules));
+    }
+
+    /// A certificate tells who is at the other end of a link.
+    pub(crate) fn prove(&mut self, link: LinkId, user_name: &str) {
+        let proven: Arc<str> = user_name.into();
+        if let Some((worker, id)) = self.links[link].at {
+            self.workers[worker].prove(id, Arc::clone(&proven));
+        }
+        self.links[link].proven = Some(proven);
     }
 
     /// A Network Connection with this CONNECT on it.
@@ -300,7 +323,11 @@ impl Core {
                 Next::Move(other) => {
                     self.workers[worker].forget(id);
                     let worker = usize::from(other);
-                    let id = self.workers[worker].open(self.now).expect("it was open");
+                    let id = self.workers[worker].open_on(&link.listener, self.now);
+                    let id = id.expect("it was open");
+                    if let Some(proven) = &link.proven {
+                        self.workers[worker].prove(id, Arc::clone(proven));
+                    }
                     self.links[index].at = Some((worker, id));
                     self.links[index].fresh = true;
                 }

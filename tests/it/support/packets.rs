@@ -4,7 +4,7 @@ use mqttx::mqtt::connect::{Connect, Will};
 use mqttx::mqtt::property::{Properties, PropertiesBuf, PropertyId, Value};
 use mqttx::mqtt::publish::Publish;
 use mqttx::mqtt::subscribe::{self, SubscribeOptions};
-use mqttx::mqtt::{Packet, PacketId, PacketType, QoS, Version, ack};
+use mqttx::mqtt::{Packet, PacketId, PacketType, QoS, Version, ack, unsubscribe};
 
 /// Properties as tests write them.
 pub(crate) type Written<'a> = [(PropertyId, Value<'a>)];
@@ -16,6 +16,7 @@ pub(crate) struct Hello {
     pub(crate) client_id: String,
     pub(crate) clean_start: bool,
     pub(crate) keep_alive: u16,
+    pub(crate) user_name: Option<String>,
     /// Topic, payload, QoS, retain.
     pub(crate) will: Option<(String, String, u8, bool)>,
     pub(crate) will_properties: PropertiesBuf,
@@ -30,6 +31,7 @@ impl Hello {
             client_id: client_id.to_owned(),
             clean_start: true,
             keep_alive: 0,
+            user_name: None,
             will: None,
             will_properties: PropertiesBuf::new(),
             properties: PropertiesBuf::new(),
@@ -52,6 +54,11 @@ impl Hello {
 
     pub(crate) fn with(mut self, id: PropertyId, value: Value<'_>) -> Self {
         self.properties.push(id, value);
+        self
+    }
+
+    pub(crate) fn user(mut self, name: &str) -> Self {
+        self.user_name = Some(name.to_owned());
         self
     }
 
@@ -88,7 +95,7 @@ impl Hello {
             keep_alive: self.keep_alive,
             client_id: &self.client_id,
             will,
-            user_name: None,
+            user_name: self.user_name.as_deref(),
             password: None,
             properties: self.properties.properties(),
         };
@@ -160,6 +167,14 @@ pub(crate) fn subscribe(
         version,
         &mut out,
     );
+    out
+}
+
+/// An UNSUBSCRIBE of one filter.
+pub(crate) fn unsubscribe(version: Version, id: u16, filter: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    let (id, none) = (PacketId::new(id).unwrap(), Properties::EMPTY);
+    unsubscribe::encode(id, none, &[filter], version, &mut out);
     out
 }
 
