@@ -301,7 +301,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__broker)
-            opts="-p -v -q -h --port --bind --listen --cert --key --cafile --require-certificate --origin --allow-anonymous --password-file --workers --limit --limits --ready-file --verbose --quiet --help"
+            opts="-p -v -q -h --port --bind --listen --cert --key --cafile --require-certificate --origin --allow-anonymous --password-file --workers --limit --limits --sys-interval --ready-file --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -348,6 +348,10 @@ _mqttx() {
                     return 0
                     ;;
                 --limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sys-interval)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -309,6 +309,7 @@ set edit:completion:arg-completer[mqttx] = {|@words|
             cand --password-file 'Users and password hashes, as mosquitto_passwd writes them'
             cand --workers 'Worker threads [default: half of the cores]'
             cand --limit 'Set a limit, repeatable; `--limits` lists them'
+            cand --sys-interval 'Seconds between two rounds of the topics below $SYS; 0 publishes none'
             cand --ready-file 'Write the addresses as JSON once clients can connect'
             cand --require-certificate 'Turn clients without a certificate away'
             cand --allow-anonymous 'Let clients in without a user name, also from other machines'

@@ -225,6 +225,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l origin -d 'Origin
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l password-file -d 'Users and password hashes, as mosquitto_passwd writes them' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l workers -d 'Worker threads [default: half of the cores]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l limit -d 'Set a limit, repeatable; `--limits` lists them' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l sys-interval -d 'Seconds between two rounds of the topics below $SYS; 0 publishes none' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l ready-file -d 'Write the addresses as JSON once clients can connect' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l require-certificate -d 'Turn clients without a certificate away'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l allow-anonymous -d 'Let clients in without a user name, also from other machines'

@@ -37,6 +37,7 @@ mod shared;
 mod snapshot;
 mod stats;
 mod subscribe;
+mod sys;
 mod timers;
 
 use std::collections::HashSet;
@@ -65,6 +66,7 @@ pub use crate::broker::shared::Shared;
 pub use crate::broker::snapshot::{ClientPage, ClientRow, ConnectedRow, Snapshot, Whole};
 pub use crate::broker::snapshot::{SubscriptionPage, SubscriptionRow};
 pub use crate::broker::stats::Stats;
+pub use crate::broker::sys::SysWanted;
 use crate::broker::timers::Timers;
 use crate::mqtt::property::PropertiesBuf;
 
@@ -83,6 +85,8 @@ pub struct Config {
     pub access: Access,
     /// Chance: nobody else knows it, so assigned Client Identifiers cannot be guessed.
     pub seed: [u8; 32],
+    /// Somebody publishes the broker's own topics, and is told who wants them.
+    pub sys: bool,
     /// Events for each packet too, not only for connections.
     pub trace: bool,
 }
@@ -118,6 +122,8 @@ pub struct Effects {
     pub resumed: Vec<ConnectionId>,
     /// For somebody who can answer: [`Broker::answer`].
     pub questions: Vec<Question>,
+    /// New Subscriptions to the broker's own topics.
+    pub sys_wanted: Vec<SysWanted>,
     /// For the log.
     pub events: Vec<Event>,
     /// A batch for each other worker, by its number.
@@ -130,6 +136,7 @@ impl Effects {
         self.closing.is_empty()
             && self.resumed.is_empty()
             && self.questions.is_empty()
+            && self.sys_wanted.is_empty()
             && self.events.is_empty()
     }
 }

@@ -10,6 +10,7 @@ use crate::broker::outgoing::Outgoing;
 use crate::broker::router::Route;
 use crate::broker::session::{Kept, Queued, ReplayPart, Session, SubscriptionIds};
 use crate::broker::shared::SessionKey;
+use crate::broker::sys::SYS;
 use crate::mqtt::PacketType;
 use crate::mqtt::QoS;
 use crate::mqtt::Reason;
@@ -221,7 +222,10 @@ impl Broker {
             let Some(message) = part.messages.next() else {
                 continue;
             };
-            if message.is_expired(now) || self.is_replaced(&message) {
+            let Some(message) = self.still_retained(message) else {
+                continue;
+            };
+            if message.is_expired(now) {
                 continue;
             }
             let subscription_ids = part.subscription_ids.clone();
@@ -239,11 +243,15 @@ impl Broker {
         }
     }
 
-    fn is_replaced(&self, message: &Message) -> bool {
+    /// A message that was to be sent because it was retained, unless it is not any more. The
+    /// broker's own topics change without a word to subscribers: there its successor goes out.
+    fn still_retained(&self, message: Message) -> Option<Message> {
         let retained = self.shared.retained();
-        !retained
-            .find(message.topic())
-            .is_some_and(|current| current.is_same(message))
+        let current = retained.find(message.topic())?;
+        if current.is_same(&message) {
+            return Some(message);
+        }
+        message.topic().starts_with(SYS).then(|| current.clone())
     }
 
     /// The outbox of a connection is above its limit: publishers that reach it are to wait.

@@ -57,6 +57,8 @@ pub struct Whole {
     pub queued: u64,
     /// Their bytes.
     pub queued_bytes: u64,
+    /// Somebody is subscribed to the broker's own topics.
+    pub sys_wanted: bool,
 }
 
 /// Some of a worker's clients.
@@ -174,9 +176,9 @@ impl Broker {
     }
 
     fn whole(&self) -> Whole {
-        let (subscriptions, shared_subscriptions) = {
-            let subscriptions = self.shared.subscriptions();
-            (subscriptions.len(), subscriptions.shared())
+        let (subscriptions, shared_subscriptions, sys_wanted) = {
+            let held = self.shared.subscriptions();
+            (held.len(), held.shared(), held.is_sys_wanted())
         };
         let (retained, retained_bytes) = self.retained();
         Whole {
@@ -187,6 +189,7 @@ impl Broker {
             retained_bytes: retained_bytes as u64,
             queued: self.shared.queued.load(Ordering::Relaxed) as u64,
             queued_bytes: self.shared.queued_bytes.load(Ordering::Relaxed) as u64,
+            sys_wanted,
         }
     }
 

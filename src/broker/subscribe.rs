@@ -51,7 +51,7 @@ impl Broker {
                 }
                 None => {
                     let new = self.enter(session, filter, subscription);
-                    let found = self.find_retained(filter, subscription, new, now);
+                    let found = self.retained_now(filter, subscription, new, now);
                     asked += found.as_ref().map_or(0, |part| part.messages.len());
                     replays.extend(found);
                     // [MQTT-3.9.3-1]
@@ -150,9 +150,24 @@ impl Broker {
         new
     }
 
+    /// What a new Subscription gets at once. The broker's own topics come later: they are brought
+    /// up to date first.
+    fn retained_now(
+        &mut self,
+        filter: &str,
+        subscription: Subscription,
+        new: bool,
+        now: Instant,
+    ) -> Option<ReplayPart> {
+        if self.config.sys && filter.starts_with('$') && self.want_sys(filter, subscription, new) {
+            return None;
+        }
+        self.find_retained(filter, subscription, new, now)
+    }
+
     /// What is retained for a filter, unless its options decline it [MQTT-3.3.1-9]
     /// [MQTT-3.3.1-10] [MQTT-3.3.1-11]; Shared Subscriptions get nothing (§4.8.2).
-    fn find_retained(
+    pub(crate) fn find_retained(
         &self,
         filter: &str,
         subscription: Subscription,

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use anyhow::anyhow;
@@ -99,6 +100,7 @@ fn conf(args: &BrokerArgs) -> anyhow::Result<Conf> {
         limits,
         verbose: args.verbose,
         quiet: args.quiet,
+        sys_interval: Duration::from_secs(u64::from(args.sys_interval)),
         ready_file: args.ready_file.clone(),
         command: (!args.command.is_empty()).then(|| args.command.clone()),
     })

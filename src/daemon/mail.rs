@@ -1,6 +1,7 @@
 //! What reaches a worker from other threads: one locked list, and one wake-up however much comes.
 
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -33,7 +34,8 @@ pub(crate) enum Mail {
 }
 
 pub(crate) struct Mailbox {
-    mail: Mutex<Vec<Mail>>,
+    /// `None` once the worker has ended: whoever waits for an answer learns it at once.
+    mail: Mutex<Option<Vec<Mail>>>,
     waker: Waker,
     awake: AtomicBool,
     /// Bytes of the messages in it.
@@ -45,7 +47,7 @@ pub(crate) struct Mailbox {
 impl Mailbox {
     pub(crate) fn new(poll: &Poll) -> std::io::Result<Self> {
         Ok(Self {
-            mail: Mutex::new(Vec::new()),
+            mail: Mutex::new(Some(Vec::new())),
             waker: Waker::new(poll.registry(), MAILBOX)?,
             awake: AtomicBool::new(false),
             bytes: AtomicUsize::new(0),
@@ -54,10 +56,10 @@ impl Mailbox {
     }
 
     pub(crate) fn post(&self, mail: Mail) {
-        self.mail
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(mail);
+        match &mut *self.lock() {
+            Some(list) => list.push(mail),
+            None => return,
+        }
         if !self.awake.swap(true, Ordering::AcqRel) {
             // A wake-up can only fail when the poll is gone, and with it the reader.
             let _ = self.waker.wake();
@@ -67,6 +69,16 @@ impl Mailbox {
     pub(crate) fn take(&self) -> Vec<Mail> {
         // Before the list is emptied: mail that comes after it wakes us anew.
         self.awake.store(false, Ordering::Release);
-        std::mem::take(&mut *self.mail.lock().unwrap_or_else(PoisonError::into_inner))
+        self.lock().as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// The worker has ended: what waits is dropped, and what comes.
+    pub(crate) fn close(&self) {
+        let left = self.lock().take();
+        drop(left);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Vec<Mail>>> {
+        self.mail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

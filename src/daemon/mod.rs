@@ -11,10 +11,12 @@ mod layers;
 mod listener;
 mod log;
 mod mail;
+mod observer;
 mod peer;
 mod reading;
 mod ready;
 mod socket;
+mod sys;
 mod worker;
 mod workers;
 
@@ -34,6 +36,7 @@ use crate::daemon::auth::Authenticator;
 use crate::daemon::conf::{Conf, Place};
 use crate::daemon::log::Log;
 use crate::daemon::mail::{Mail, Mailbox};
+use crate::daemon::observer::{Notes, Observer};
 use crate::daemon::worker::{Seat, Worker};
 use crate::daemon::workers::Workers;
 
@@ -41,6 +44,8 @@ use crate::daemon::workers::Workers;
 pub struct Daemon {
     mailboxes: Vec<Arc<Mailbox>>,
     workers: Vec<JoinHandle<io::Result<()>>>,
+    observer: Option<JoinHandle<()>>,
+    notes: Notes,
     log: Log,
     listening: Vec<Listening>,
 }
@@ -107,6 +112,9 @@ impl Daemon {
             ),
             None => None,
         };
+        let (notes, to_come) = Notes::new();
+        let observer = Observer::start(conf, Workers::new(&mailboxes), to_come)
+            .map_err(system("starting the thread of the broker's own topics"))?;
         // The first worker accepts and hands out; accepting is a small part of the work.
         let mut listeners = listeners;
         worker::register(&polls[0], &mut listeners).map_err(system("registering a listener"))?;
@@ -120,6 +128,8 @@ impl Daemon {
                 number,
                 log: log.clone(),
                 authenticator: authenticator.clone(),
+                notes: notes.clone(),
+                sample_every: conf.sys_interval,
             };
             let shared = Arc::clone(&shared);
             let thread = std::thread::Builder::new()
@@ -131,6 +141,8 @@ impl Daemon {
         Ok(Self {
             mailboxes,
             workers: threads,
+            observer,
+            notes,
             log,
             listening,
         })
@@ -151,6 +163,7 @@ impl Daemon {
         for mailbox in &self.mailboxes {
             mailbox.post(Mail::Stop);
         }
+        self.notes.stop();
         let mut result = Ok(());
         for worker in self.workers {
             match worker.join() {
@@ -158,6 +171,11 @@ impl Daemon {
                 Ok(Err(error)) => result = Err(Error::System("serving", error)),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
+        }
+        if let Some(observer) = self.observer
+            && let Err(panic) = observer.join()
+        {
+            std::panic::resume_unwind(panic);
         }
         self.log.line("stopped");
         self.log.flush();
@@ -251,6 +269,7 @@ fn config(conf: &Conf, number: usize, workers: usize) -> Config {
             response_information: None,
         },
         seed: chance(),
+        sys: !conf.sys_interval.is_zero(),
         trace: conf.verbose,
     }
 }

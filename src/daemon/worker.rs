@@ -26,6 +26,7 @@ use crate::daemon::buffers::Buffers;
 use crate::daemon::listener::Listener;
 use crate::daemon::log::Log;
 use crate::daemon::mail::{MAILBOX, Mailbox};
+use crate::daemon::observer::Notes;
 use crate::daemon::peer::{self, LARGE_FROM, Peer};
 
 /// Bytes read from a connection at a time. Larger gains nothing, and leaves the cache.
@@ -53,6 +54,9 @@ pub(crate) struct Seat {
     pub(crate) number: usize,
     pub(crate) log: Log,
     pub(crate) authenticator: Option<Authenticator>,
+    pub(crate) notes: Notes,
+    /// How often the observer wants to hear that something goes on; zero: never.
+    pub(crate) sample_every: Duration,
 }
 
 pub(crate) struct Worker {
@@ -72,6 +76,8 @@ pub(crate) struct Worker {
     pub(crate) unfinished_bytes: usize,
     pub(crate) now: Instant,
     pub(crate) stopping: Option<Instant>,
+    /// When the observer wants to hear again that something goes on.
+    sample_at: Option<Instant>,
 }
 
 /// Lets a worker's poll tell of new connections.
@@ -84,6 +90,7 @@ pub(crate) fn register(poll: &Poll, listeners: &mut [Listener]) -> io::Result<()
 
 impl Worker {
     pub(crate) fn new(broker: Broker, seat: Seat) -> Self {
+        let sample_every = seat.sample_every;
         Self {
             broker,
             seat,
@@ -99,11 +106,19 @@ impl Worker {
             unfinished_bytes: 0,
             now: Instant::now(),
             stopping: None,
+            sample_at: (!sample_every.is_zero()).then(|| Instant::now() + sample_every),
         }
     }
 
     /// Turns, until told to stop.
     pub(crate) fn run(mut self) -> io::Result<()> {
+        let mailbox = Arc::clone(&self.seat.mailboxes[self.seat.number]);
+        let result = self.take_turns();
+        mailbox.close();
+        result
+    }
+
+    fn take_turns(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_MAX);
         loop {
             let timeout = self.timeout();
@@ -113,6 +128,10 @@ impl Worker {
             }
             self.now = Instant::now();
             self.turn(&events);
+            if self.sample_at.is_some_and(|at| at <= self.now) {
+                self.sample_at = Some(self.now + self.seat.sample_every);
+                self.seat.notes.sample();
+            }
             let over = self.stopping.is_some_and(|until| until <= self.now);
             if self.stopping.is_some() && (over || self.peers.iter().all(Option::is_none)) {
                 return Ok(());
@@ -217,9 +236,16 @@ impl Worker {
         let questions = std::mem::take(&mut effects.questions);
         let closing = std::mem::take(&mut effects.closing);
         let resumed = std::mem::take(&mut effects.resumed);
+        let sys_wanted = std::mem::take(&mut effects.sys_wanted);
         for event in &events {
             let address = self.peer_ref(event.connection).map(|peer| peer.from);
             self.seat.log.event(address, event);
+        }
+        for wanted in sys_wanted {
+            if let Err(wanted) = self.seat.notes.wanted(self.seat.number, wanted) {
+                // The observer has enough to do: what is there must be good enough.
+                self.broker.replay_sys(&wanted, self.now);
+            }
         }
         for question in questions {
             if let Some(authenticator) = &self.seat.authenticator {

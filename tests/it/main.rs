@@ -7,6 +7,8 @@
 mod broker_core;
 #[cfg(target_os = "linux")]
 mod broker_listeners;
+#[cfg(target_os = "linux")]
+mod broker_sys;
 mod client_cuts;
 mod client_layer;
 #[cfg(feature = "psk")]

@@ -133,6 +133,11 @@ impl Subscriptions {
         self.shared
     }
 
+    /// Whether anybody is subscribed to the broker's own topics.
+    pub(crate) fn is_sys_wanted(&self) -> bool {
+        self.trie.child(NodeId::ROOT, "$SYS").is_some()
+    }
+
     /// The Subscription of a Session at a node, alone or as a member of a share.
     pub(crate) fn held_by(
         &self,

@@ -46,6 +46,9 @@ pub struct BrokerArgs {
     /// List the limits with their defaults, and end
     #[arg(long)]
     pub limits: bool,
+    /// Seconds between two rounds of the topics below $SYS; 0 publishes none
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub sys_interval: u32,
     /// Write the addresses as JSON once clients can connect
     #[arg(long, value_name = "FILE")]
     pub ready_file: Option<PathBuf>,

@@ -22,11 +22,15 @@ use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ServerConfig;
 
 use crate::broker::limits::Limits;
 use crate::daemon::auth::password_file::PasswordFile;
+
+/// As mosquitto's `sys_interval`.
+pub const SYS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// One place to listen, and what is spoken there.
 #[derive(Clone, Debug)]
@@ -118,6 +122,8 @@ pub struct Conf {
     pub verbose: bool,
     /// Log nothing but errors.
     pub quiet: bool,
+    /// Time between two rounds of the broker's own topics; zero: there are none.
+    pub sys_interval: Duration,
     /// Write the addresses here, as JSON, once clients can connect.
     pub ready_file: Option<PathBuf>,
     /// Run this, and end with it.
@@ -134,6 +140,7 @@ impl Default for Conf {
             limits: Limits::default(),
             verbose: false,
             quiet: false,
+            sys_interval: SYS_INTERVAL,
             ready_file: None,
             command: None,
         }

@@ -57,6 +57,7 @@ impl Core {
                 profile: Profile::STANDARD,
                 access: access.clone(),
                 seed: [7; 32],
+                sys: false,
                 trace: false,
             };
             Broker::new(config, Arc::clone(&shared), now)

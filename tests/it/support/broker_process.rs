@@ -107,6 +107,11 @@ impl BrokerProcess {
         number.expect("the broker lives").parse().unwrap()
     }
 
+    /// Of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }

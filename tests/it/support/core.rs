@@ -74,6 +74,7 @@ impl Core {
                     ..Access::default()
                 },
                 seed: [1; 32],
+                sys: false,
                 trace: false,
             };
             Broker::new(config, Arc::clone(&shared), now)

@@ -1,0 +1,185 @@
+//! The thread that looks at the workers from outside: it keeps the load averages, and the broker's
+//! own topics for those who are subscribed to them. It sleeps unless somebody wants something, or
+//! a worker tells that it had turns lately: an idle broker is woken by nobody.
+
+use std::io;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::broker::Stats;
+use crate::broker::SysWanted;
+use crate::broker::profile::Profile;
+use crate::daemon::conf::Conf;
+use crate::daemon::sys::{Loads, Tree};
+use crate::daemon::workers::Workers;
+
+/// Notes that wait; a worker that finds no room goes on without an answer.
+const NOTES_MAX: usize = 1_024;
+
+/// What the observer is told.
+pub(crate) enum Note {
+    /// Somebody subscribed to the broker's own topics at this worker.
+    Wanted(usize, SysWanted),
+    /// A worker had turns.
+    Sample,
+    Stop,
+}
+
+/// The way to the observer; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Notes(SyncSender<Note>);
+
+impl Notes {
+    pub(crate) fn new() -> (Self, Receiver<Note>) {
+        let (sender, receiver) = mpsc::sync_channel(NOTES_MAX);
+        (Self(sender), receiver)
+    }
+
+    /// Gives it back when there is no room.
+    pub(crate) fn wanted(&self, worker: usize, wanted: SysWanted) -> Result<(), SysWanted> {
+        match self.0.try_send(Note::Wanted(worker, wanted)) {
+            Err(TrySendError::Full(Note::Wanted(_, wanted))) => Err(wanted),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn sample(&self) {
+        // Without room there is a sample to come already.
+        let _ = self.0.try_send(Note::Sample);
+    }
+
+    pub(crate) fn stop(&self) {
+        // Waits for room: the observer reads as long as it lives.
+        let _ = self.0.send(Note::Stop);
+    }
+}
+
+pub(crate) struct Observer {
+    workers: Workers,
+    notes: Receiver<Note>,
+    interval: Duration,
+    tree: Tree,
+    loads: Loads,
+    sampled: Instant,
+    /// When the next round is due, while anybody is subscribed.
+    round: Option<Instant>,
+}
+
+impl Observer {
+    /// `None`: nothing is to be observed.
+    pub(crate) fn start(
+        conf: &Conf,
+        workers: Workers,
+        notes: Receiver<Note>,
+    ) -> io::Result<Option<JoinHandle<()>>> {
+        let interval = conf.sys_interval;
+        if interval.is_zero() {
+            return Ok(None);
+        }
+        let now = Instant::now();
+        let observer = Self {
+            workers,
+            notes,
+            interval,
+            tree: Tree::new(Profile::STANDARD, now),
+            loads: Loads::default(),
+            sampled: now,
+            round: None,
+        };
+        std::thread::Builder::new()
+            .name("observer".to_owned())
+            .spawn(move || observer.run())
+            .map(Some)
+    }
+
+    fn run(mut self) {
+        loop {
+            let first = match self.round {
+                None => self.notes.recv().ok(),
+                Some(at) => {
+                    let wait = at.saturating_duration_since(Instant::now());
+                    match self.notes.recv_timeout(wait) {
+                        Ok(note) => Some(note),
+                        Err(RecvTimeoutError::Timeout) => {
+                            self.publish();
+                            continue;
+                        }
+                        Err(RecvTimeoutError::Disconnected) => None,
+                    }
+                }
+            };
+            let Some(first) = first else { return };
+            // All who came meanwhile are served at once.
+            let mut wanted = Vec::new();
+            let mut sample = false;
+            for note in std::iter::once(first).chain(self.notes.try_iter()) {
+                match note {
+                    Note::Wanted(worker, what) => wanted.push((worker, what)),
+                    Note::Sample => sample = true,
+                    Note::Stop => return,
+                }
+            }
+            if !wanted.is_empty() {
+                self.serve(wanted);
+            }
+            // Each worker tells; once an interval is enough.
+            if sample && self.sampled.elapsed() > self.interval / 2 {
+                self.sample();
+            }
+        }
+    }
+
+    fn sample(&mut self) {
+        let now = Instant::now();
+        let mut stats = Stats::default();
+        for part in self.workers.ask_all(|worker| worker.broker.stats()) {
+            stats.add(&part);
+        }
+        self.loads.update(&stats, now - self.sampled);
+        self.sampled = now;
+    }
+
+    /// Brings the topics up to date for new subscribers, and sends them what is retained.
+    fn serve(&mut self, wanted: Vec<(usize, SysWanted)>) {
+        let now = Instant::now();
+        self.round.get_or_insert(now + self.interval);
+        if self.sampled.elapsed() > self.interval {
+            self.sample();
+        }
+        let messages = self
+            .tree
+            .refreshed(&self.workers.snapshot(), &self.loads, now);
+        let mut lists: Vec<Vec<SysWanted>> = Vec::new();
+        lists.resize_with(self.workers.len(), Vec::new);
+        for (worker, what) in wanted {
+            lists[worker].push(what);
+        }
+        for (number, list) in lists.into_iter().enumerate() {
+            let messages = messages.clone();
+            if list.is_empty() {
+                continue;
+            }
+            self.workers.tell(number, move |worker| {
+                // Retained messages are the same for all workers: whoever comes first keeps them.
+                worker.broker.keep_sys(&messages);
+                for wanted in &list {
+                    worker.broker.replay_sys(wanted, worker.now);
+                }
+            });
+        }
+    }
+
+    /// A round: what has changed since the last one, to all subscribers.
+    fn publish(&mut self) {
+        let now = Instant::now();
+        self.sample();
+        let snapshot = self.workers.snapshot();
+        self.round = snapshot.whole.sys_wanted.then(|| now + self.interval);
+        let messages = self.tree.changed(&snapshot, &self.loads, now);
+        self.workers.tell(0, move |worker| {
+            worker.broker.publish_sys(&messages, worker.now);
+        });
+    }
+}
