@@ -14,6 +14,7 @@ use crate::broker::listener::Listener;
 use crate::broker::receive::Step;
 use crate::broker::session::{NEVER, Session, Will};
 use crate::broker::shared::SessionKey;
+use crate::broker::shared::directory::UNDERWAY;
 use crate::mqtt::QoS;
 use crate::mqtt::Reason;
 use crate::mqtt::Version;
@@ -85,13 +86,9 @@ impl Broker {
             Ok(seen) => seen,
             Err((reason, why)) => return self.refuse(slot, reason, why, now),
         };
-        let owner = self
-            .shared
-            .directory()
-            .find(connect.client_id)
-            .map(|key| key.worker);
-        if let Some(owner) = owner.filter(|&owner| owner != self.config.worker) {
-            return Step::Move(owner);
+        let owner = self.shared.directory().find(connect.client_id);
+        if let Some(owner) = owner.filter(|&owner| self.is_elsewhere(owner)) {
+            return Step::Move(owner.worker);
         }
         if let Some(asked) = self.question(slot, connect) {
             self.ask(slot, asked, bytes.into());
@@ -263,6 +260,12 @@ impl Broker {
         Step::Done
     }
 
+    /// Whether a Session is not here: another worker's, or on its way here. Then the mailbox it
+    /// comes by is the place to wait for it.
+    fn is_elsewhere(&self, key: SessionKey) -> bool {
+        key.worker != self.config.worker || key.slot == UNDERWAY
+    }
+
     fn assign_id(&mut self, slot: u32) -> Arc<str> {
         self.assigned_ids += 1;
         let mut hasher = Sha256::new();
@@ -289,7 +292,7 @@ impl Broker {
     ) -> Result<(u32, bool), Step> {
         let found = self.shared.directory().find(client_id);
         if let Some(key) = found {
-            if key.worker != self.config.worker {
+            if self.is_elsewhere(key) {
                 // Another worker was quicker since the directory was asked.
                 return Err(Step::Move(key.worker));
             }

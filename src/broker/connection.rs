@@ -1,14 +1,13 @@
 //! One Network Connection as the broker sees it: how far the handshake is, what the client can
 //! take, and what waits to be written.
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::broker::exchange::Exchange;
+use crate::broker::following::Audience;
 use crate::broker::listener::Listener;
 use crate::broker::outbox::Outbox;
-use crate::broker::router::Route;
 use crate::mqtt::QoS;
 use crate::mqtt::Reason;
 use crate::mqtt::Version;
@@ -97,8 +96,7 @@ pub(crate) struct Connection {
     pub(crate) aliases_out: Option<Box<AliasesOut>>,
     /// The Authentication Method of CONNECT, if it had one.
     pub(crate) exchange: Option<Box<Exchange>>,
-    /// Where the last PUBLISH went: mostly the next one goes there too.
-    pub(crate) route: Option<Rc<Route>>,
+    pub(crate) audience: Audience,
     /// Since when it is not read from, for the sake of a pressed subscriber.
     pub(crate) paused_since: Option<Instant>,
     pub(crate) cause: Option<Cause>,
@@ -166,7 +164,7 @@ impl Connection {
             aliases_in: None,
             aliases_out: None,
             exchange: None,
-            route: None,
+            audience: Audience::default(),
             paused_since: None,
             cause: None,
             traffic: Traffic::default(),

@@ -161,7 +161,7 @@ impl Broker {
         let connection = &mut self.connections[slot as usize];
         let phase = std::mem::replace(&mut connection.phase, Phase::Closing);
         connection.cause = Some(cause);
-        connection.route = None;
+        self.router.forget(slot);
         self.effects.closing.push(id);
         if let Phase::Open(session) = phase {
             self.detach(session, cause, now);

@@ -22,6 +22,7 @@ mod deliver;
 mod ending;
 mod event;
 mod exchange;
+mod following;
 pub mod limits;
 pub mod listener;
 mod outbox;
@@ -54,6 +55,7 @@ pub use crate::broker::connection::{Cause, ConnectionId, Traffic};
 use crate::broker::connection::{Connection, Phase};
 pub use crate::broker::crossing::Crossing;
 pub use crate::broker::event::{Event, What};
+pub use crate::broker::following::Parcel;
 use crate::broker::limits::Limits;
 use crate::broker::listener::{Listener, TooMany};
 pub use crate::broker::outbox::SLICES_MAX;
@@ -128,10 +130,12 @@ pub struct Effects {
     pub events: Vec<Event>,
     /// A batch for each other worker, by its number.
     pub crossings: Vec<Vec<Crossing>>,
+    /// Publishers whose messages all go to this other worker: [`Broker::depart`].
+    pub following: Vec<(ConnectionId, u16)>,
 }
 
 impl Effects {
-    /// Nothing is to be done here; batches for other workers do not count.
+    /// Nothing is to be done here and now; what goes to other workers does not count.
     pub fn is_empty(&self) -> bool {
         self.closing.is_empty()
             && self.resumed.is_empty()
@@ -278,6 +282,7 @@ impl Broker {
 
     /// Takes a connection out, which its listener counts no more.
     pub(crate) fn remove_connection(&mut self, slot: u32) {
+        self.router.forget(slot);
         let connection = self.connections.remove(slot as usize);
         connection.listener.leave();
         self.shared.connections.fetch_sub(1, Ordering::Relaxed);

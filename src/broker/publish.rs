@@ -304,8 +304,7 @@ impl Broker {
     /// The route of a topic. The last one is tried first: publishers mostly stay with a topic.
     #[inline]
     pub(crate) fn route_of(&mut self, slot: u32, topic: &str) -> Rc<Route> {
-        let connection = &mut self.connections[slot as usize];
-        if let Some(route) = &connection.route
+        if let Some(route) = self.router.last(slot)
             && route.generation == self.shared.generation()
             && *route.topic == *topic
         {
@@ -315,7 +314,7 @@ impl Broker {
         let route = self
             .router
             .route(&self.shared, self.config.worker, overlap, topic);
-        connection.route = Some(Rc::clone(&route));
+        self.router.set_last(slot, Rc::clone(&route));
         route
     }
 

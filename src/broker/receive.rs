@@ -124,6 +124,9 @@ impl Broker {
         };
         self.count_received(id, used, packets);
         self.note_life(id, used, next, bytes.len() - used, now);
+        if self.config.workers > 1 {
+            self.note_audience(id.slot);
+        }
         Receipt { used, next }
     }
 

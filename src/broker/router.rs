@@ -34,6 +34,14 @@ impl Route {
         self.local.len() + remote
     }
 
+    /// The one other worker that all its messages go to.
+    pub(crate) fn only_worker(&self) -> Option<u16> {
+        match &self.remote[..] {
+            [one] if self.local.is_empty() && self.shares.is_empty() => Some(one.worker),
+            _ => None,
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.local.is_empty() && self.remote.is_empty() && self.shares.is_empty()
     }
@@ -118,11 +126,35 @@ impl Target {
 #[derive(Default)]
 pub(crate) struct Router {
     routes: HashMap<Box<str>, Rc<Route>>,
+    /// Where the last PUBLISH of each connection went, by its place: mostly the next one goes
+    /// there too.
+    last: Vec<Option<Rc<Route>>>,
     targets: usize,
     matches: Matches,
 }
 
 impl Router {
+    /// Where the last PUBLISH of a connection went.
+    #[inline]
+    pub(crate) fn last(&self, slot: u32) -> Option<&Rc<Route>> {
+        self.last.get(slot as usize)?.as_ref()
+    }
+
+    pub(crate) fn set_last(&mut self, slot: u32, route: Rc<Route>) {
+        let slot = slot as usize;
+        if self.last.len() <= slot {
+            self.last.resize(slot + 1, None);
+        }
+        self.last[slot] = Some(route);
+    }
+
+    /// The place is free, or its connection publishes no more.
+    pub(crate) fn forget(&mut self, slot: u32) {
+        if let Some(last) = self.last.get_mut(slot as usize) {
+            *last = None;
+        }
+    }
+
     /// The route of a topic, as of now.
     pub(crate) fn route(
         &mut self,

@@ -70,9 +70,9 @@ impl Broker {
         };
         let simple = publish.properties.is_empty()
             || !publish.properties.iter().any(|(id, _)| rewritten(id));
-        let checked = self.connections[slot as usize]
-            .route
-            .as_ref()
+        let checked = self
+            .router
+            .last(slot)
             .is_some_and(|route| *route.topic == *publish.topic);
         let part = shared
             .filter(|_| first.len() >= outbox::SHARE_FROM)

@@ -134,6 +134,18 @@ impl Session {
         self.again.is_empty() && self.sender.has_quota()
     }
 
+    /// Whether it can be handed to another worker: nobody names it, and nothing waits for it.
+    pub(crate) fn is_movable(&self) -> bool {
+        !self.persists()
+            && self.subscriptions.is_empty()
+            && self.shares.is_empty()
+            && self.waiting() == 0
+            && self.again.is_empty()
+            && self.replay.is_none()
+            && self.expiry_timed.is_none()
+            && self.will_timed.is_none()
+    }
+
     /// Messages that wait, in flight or queued.
     pub(crate) fn waiting(&self) -> usize {
         self.sender.inflight() + self.queue.len()

@@ -7,6 +7,7 @@ use std::time::Duration;
 use mio::Interest;
 use mio::Token;
 
+use crate::broker::ConnectionId;
 use crate::broker::Crossing;
 use crate::daemon::listener::Accepted;
 use crate::daemon::mail::Mail;
@@ -72,7 +73,7 @@ impl Worker {
         }
     }
 
-    pub(crate) fn adopt(&mut self, mut accepted: Accepted, bytes: Vec<u8>) {
+    pub(crate) fn adopt(&mut self, accepted: Accepted, bytes: Vec<u8>) {
         let from = accepted.from;
         let Some(id) = self.broker.open(self.now) else {
             self.seat.log.line(&format!(
@@ -80,14 +81,16 @@ impl Worker {
             ));
             return;
         };
+        self.seat_peer(id, accepted, bytes);
+    }
+
+    /// Gives a connection that the broker knows its socket.
+    pub(crate) fn seat_peer(&mut self, id: ConnectionId, mut accepted: Accepted, bytes: Vec<u8>) {
         let slot = id.slot as usize;
         let both = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) =
-            self.seat
-                .poll
-                .registry()
-                .register(&mut accepted.socket, Token(slot), both)
-        {
+        let registry = self.seat.poll.registry();
+        if let Err(error) = registry.register(&mut accepted.socket, Token(slot), both) {
+            let from = &accepted.from;
             self.seat.log.line(&format!("{from} refused: {error}"));
             self.broker.closed(id, self.now);
             return;
@@ -107,6 +110,10 @@ impl Worker {
         for mail in self.seat.mailboxes[self.seat.number].take() {
             match mail {
                 Mail::Adopt { accepted, bytes } => self.adopt(accepted, bytes),
+                Mail::Follow { accepted, parcel } => {
+                    let id = self.broker.arrive(*parcel, self.now);
+                    self.seat_peer(id, accepted, Vec::new());
+                }
                 Mail::Crossings(batch) => self.take_crossings(&batch),
                 Mail::Drained(worker) => self.broker.set_full(worker, false),
                 Mail::Verdict(id, verdict) => self.broker.answer(id, &verdict, self.now),

@@ -11,6 +11,7 @@ use mio::Waker;
 
 use crate::broker::ConnectionId;
 use crate::broker::Crossing;
+use crate::broker::Parcel;
 use crate::broker::access::Verdict;
 use crate::daemon::listener::Accepted;
 use crate::daemon::worker::Worker;
@@ -21,6 +22,11 @@ pub(crate) const MAILBOX: Token = Token(usize::MAX);
 pub(crate) enum Mail {
     /// A connection that this worker is to own, with bytes that were read from it already.
     Adopt { accepted: Accepted, bytes: Vec<u8> },
+    /// A publisher of another worker, whose messages all come here.
+    Follow {
+        accepted: Accepted,
+        parcel: Box<Parcel>,
+    },
     /// A turn's messages from another worker.
     Crossings(Vec<Crossing>),
     /// The mailbox of this worker has room again.

@@ -7,6 +7,7 @@ mod arriving;
 pub mod auth;
 mod buffers;
 pub mod conf;
+mod following;
 mod layers;
 mod listener;
 mod log;

@@ -166,6 +166,7 @@ impl Worker {
             self.broker.tick(self.now);
         }
         self.flush();
+        self.let_follow();
         self.stop_lingering();
     }
 

@@ -7,6 +7,9 @@ use hashbrown::HashMap;
 
 use crate::broker::shared::SessionKey;
 
+/// The place of a Session that is on its way to the worker its key names.
+pub(crate) const UNDERWAY: u32 = u32::MAX;
+
 #[derive(Default)]
 pub(crate) struct Directory {
     sessions: HashMap<Arc<str>, SessionKey>,
@@ -36,6 +39,15 @@ impl Directory {
                 self.most = self.most.max(self.sessions.len());
                 Ok(())
             }
+        }
+    }
+
+    /// A Session has moved.
+    pub(crate) fn replace(&mut self, client_id: &str, before: SessionKey, key: SessionKey) {
+        if let Some(entry) = self.sessions.get_mut(client_id)
+            && *entry == before
+        {
+            *entry = key;
         }
     }
 

@@ -204,3 +204,117 @@ fn a_retained_message_set_on_one_worker_is_cleared_on_another() {
     core.send(two, &retained(publish(Version::V5, "r", "", 0, 0, &[])));
     assert_eq!(core.workers[0].retained().0, 0);
 }
+
+/// A subscriber on worker 0 and a publisher that has followed it there.
+fn followed(core: &mut Core, hello: &Hello) -> (usize, usize) {
+    let sub = core.join(0, &Hello::new("sub"));
+    core.subscribe(sub, "t", 2);
+    let publisher = core.join(1, hello);
+    let mut reads = 0;
+    while core.worker_of(publisher) == Some(1) {
+        reads += 1;
+        assert!(reads < 1_000, "it never follows");
+        core.publish(publisher, "t", "m", 0, 0);
+    }
+    core.take(sub);
+    (sub, publisher)
+}
+
+#[test]
+fn a_publisher_follows_its_only_audience() {
+    let mut core = core();
+    let (sub, publisher) = followed(&mut core, &Hello::new("pub"));
+    assert_eq!(core.worker_of(publisher), Some(0));
+    assert_eq!(
+        core.workers[1].connections() + core.workers[1].sessions(),
+        0
+    );
+    core.publish(publisher, "t", "once", 2, 7);
+    assert_eq!(core.take(sub), ["PUBLISH t once q2 #1"]);
+    assert_eq!(core.take(publisher), ["PUBREC #7"]);
+    core.ack(publisher, PacketType::Pubrel, 7);
+    assert_eq!(core.take(publisher), ["PUBCOMP #7"]);
+}
+
+#[test]
+fn a_publisher_keeps_its_handshakes_and_its_will_on_the_way() {
+    let mut core = core();
+    let sub = core.join(0, &Hello::new("sub"));
+    core.subscribe(sub, "t", 2);
+    let publisher = core.join(1, &Hello::new("pub").will("t", "gone", 1, false));
+    core.publish(publisher, "t", "first", 2, 7);
+    assert_eq!(core.take(publisher), ["PUBREC #7"]);
+    assert_eq!(core.take(sub), ["PUBLISH t first q2 #1"]);
+    while core.worker_of(publisher) == Some(1) {
+        core.publish(publisher, "t", "m", 0, 0);
+    }
+    core.take(sub);
+    core.publish(publisher, "t", "first", 2, 7);
+    assert_eq!(core.take(sub), [""; 0], "it has this one already");
+    core.take(publisher);
+    core.ack(publisher, PacketType::Pubrel, 7);
+    assert_eq!(core.take(publisher), ["PUBCOMP #7"]);
+    core.cut(publisher);
+    assert_eq!(core.take(sub), ["PUBLISH t gone q1 #2"]);
+}
+
+#[test]
+fn messages_before_and_after_the_way_stay_in_order() {
+    let mut core = core();
+    let sub = core.join(0, &Hello::new("sub"));
+    core.subscribe(sub, "t", 0);
+    let publisher = core.join(1, &Hello::new("pub"));
+    core.crossings_held = true;
+    let mut expected = Vec::new();
+    for number in 0..200 {
+        core.publish(publisher, "t", &number.to_string(), 0, 0);
+        expected.push(format!("PUBLISH t {number} q0"));
+        if number % 7 == 0 {
+            core.deliver_crossings();
+        }
+    }
+    while core.deliver_crossings() {}
+    assert_eq!(core.worker_of(publisher), Some(0));
+    assert_eq!(core.take(sub), expected);
+}
+
+#[test]
+fn taking_over_finds_a_publisher_that_is_on_its_way() {
+    for at in 0..2 {
+        let mut core = core();
+        let sub = core.join(0, &Hello::new("sub"));
+        core.subscribe(sub, "t", 0);
+        let publisher = core.join(1, &Hello::new("pub"));
+        core.crossings_held = true;
+        while core.is_open(publisher) {
+            core.publish(publisher, "t", "m", 0, 0);
+        }
+        let second = core.connect(at, &Hello::new("pub"));
+        while core.deliver_crossings() {}
+        assert_eq!(core.take(second), ["CONNACK Success"]);
+        assert_eq!(core.cause(publisher), Some(Cause::TakenOver));
+        let sessions: usize = core.workers.iter().map(|worker| worker.sessions()).sum();
+        assert_eq!(sessions, 2);
+    }
+}
+
+#[test]
+fn who_is_subscribed_or_has_two_audiences_stays() {
+    let mut core = core();
+    let here = core.join(0, &Hello::new("here"));
+    core.subscribe(here, "t", 0);
+    let there = core.join(1, &Hello::new("there"));
+    core.subscribe(there, "u", 0);
+    let subscribed = core.join(1, &Hello::new("subscribed"));
+    core.subscribe(subscribed, "x", 0);
+    let both = core.join(1, &Hello::new("both"));
+    for _ in 0..100 {
+        core.publish(subscribed, "t", "m", 0, 0);
+        core.publish(both, "t", "m", 0, 0);
+        core.publish(both, "u", "m", 0, 0);
+    }
+    assert_eq!(core.worker_of(subscribed), Some(1));
+    assert_eq!(core.worker_of(both), Some(1));
+    assert_eq!(core.take(here).len(), 200);
+    assert_eq!(core.take(there).len(), 100);
+}

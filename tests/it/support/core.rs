@@ -16,7 +16,7 @@ use mqttx::broker::limits::Limits;
 use mqttx::broker::listener::{Listener, ListenerRules};
 use mqttx::broker::profile::Profile;
 use mqttx::broker::{
-    Broker, Cause, Config, ConnectionId, Crossing, Event, Next, SLICES_MAX, Shared, Stats,
+    Broker, Cause, Config, ConnectionId, Crossing, Event, Next, Parcel, SLICES_MAX, Shared, Stats,
 };
 use mqttx::mqtt::frame::{Scan, scan};
 use mqttx::mqtt::limits::PACKET_SIZE_MAX;
@@ -39,7 +39,15 @@ pub(crate) struct Core {
     /// Whose rules the links follow that are opened from now on.
     pub(crate) listener: Arc<Listener>,
     links: Vec<Link>,
-    crossings: VecDeque<(usize, Vec<Crossing>)>,
+    crossings: VecDeque<(usize, Carried)>,
+}
+
+/// What is on its way to a worker, in the order of its mailbox.
+enum Carried {
+    Batch(Vec<Crossing>),
+    Publisher(LinkId, Box<Parcel>),
+    /// A connection whose Session is there.
+    Newcomer(LinkId),
 }
 
 struct Link {
@@ -276,12 +284,10 @@ impl Core {
 
     /// Lets the oldest batch that is held back arrive. False: there was none.
     pub(crate) fn deliver_crossings(&mut self) -> bool {
-        let Some((worker, batch)) = self.crossings.pop_front() else {
+        let Some((worker, carried)) = self.crossings.pop_front() else {
             return false;
         };
-        for crossing in &batch {
-            self.workers[worker].deliver_crossing(crossing, self.now);
-        }
+        self.hand_in(worker, carried);
         self.settle();
         true
     }
@@ -293,18 +299,66 @@ impl Core {
             busy |= self.carry_out();
             busy |= self.write_out();
             if !self.crossings_held
-                && let Some((worker, batch)) = self.crossings.pop_front()
+                && let Some((worker, carried)) = self.crossings.pop_front()
             {
-                for crossing in &batch {
-                    self.workers[worker].deliver_crossing(crossing, self.now);
-                }
+                self.hand_in(worker, carried);
                 busy = true;
             }
-            if !busy {
+            if !busy && !self.let_follow() {
                 return;
             }
         }
         panic!("the broker does not come to rest");
+    }
+
+    fn hand_in(&mut self, worker: usize, carried: Carried) {
+        match carried {
+            Carried::Batch(batch) => {
+                for crossing in &batch {
+                    self.workers[worker].deliver_crossing(crossing, self.now);
+                }
+            }
+            Carried::Newcomer(link) => {
+                let place = &mut self.links[link];
+                let id = self.workers[worker].open_on(&place.listener, self.now);
+                let id = id.expect("it was open");
+                if let Some(proven) = &place.proven {
+                    self.workers[worker].prove(id, Arc::clone(proven));
+                }
+                self.links[link].at = Some((worker, id));
+                self.links[link].fresh = true;
+            }
+            Carried::Publisher(link, parcel) => {
+                let id = self.workers[worker].arrive(*parcel, self.now);
+                self.links[link].at = Some((worker, id));
+                self.links[link].fresh = true;
+            }
+        }
+    }
+
+    /// Publishers whose audience is elsewhere go there.
+    fn let_follow(&mut self) -> bool {
+        let mut busy = false;
+        for worker in 0..self.workers.len() {
+            for (id, to) in std::mem::take(&mut self.workers[worker].effects().following) {
+                let link = self.links.iter().position(|l| l.at == Some((worker, id)));
+                let Some(link) = link.filter(|&link| self.links[link].sent.is_empty()) else {
+                    continue;
+                };
+                if self.workers[worker].may_follow(id) {
+                    self.links[link].at = None;
+                    let crossings = &mut self.crossings;
+                    self.workers[worker].depart(id, to, |parcel| {
+                        crossings.push_back((
+                            usize::from(to),
+                            Carried::Publisher(link, Box::new(parcel)),
+                        ));
+                    });
+                    busy = true;
+                }
+            }
+        }
+        busy
     }
 
     fn take_in(&mut self) -> bool {
@@ -323,14 +377,9 @@ impl Core {
                 Next::Wait => link.waiting = true,
                 Next::Move(other) => {
                     self.workers[worker].forget(id);
-                    let worker = usize::from(other);
-                    let id = self.workers[worker].open_on(&link.listener, self.now);
-                    let id = id.expect("it was open");
-                    if let Some(proven) = &link.proven {
-                        self.workers[worker].prove(id, Arc::clone(proven));
-                    }
-                    self.links[index].at = Some((worker, id));
-                    self.links[index].fresh = true;
+                    link.at = None;
+                    self.crossings
+                        .push_back((usize::from(other), Carried::Newcomer(index)));
                 }
             }
         }
@@ -347,7 +396,8 @@ impl Core {
             for (to, batch) in effects.crossings.iter_mut().enumerate() {
                 if !batch.is_empty() {
                     busy = true;
-                    self.crossings.push_back((to, std::mem::take(batch)));
+                    self.crossings
+                        .push_back((to, Carried::Batch(std::mem::take(batch))));
                 }
             }
             busy |= !closing.is_empty() || !resumed.is_empty();
