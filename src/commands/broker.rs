@@ -17,6 +17,7 @@ use clap::Args as _;
 use clap::FromArgMatches as _;
 
 use crate::broker::limits::{Limits, ROWS};
+use crate::broker::profile::Profile;
 use crate::cli::args::broker::{BrokerArgs, EXAMPLES};
 use crate::daemon;
 use crate::daemon::Ended;
@@ -98,6 +99,7 @@ fn conf(args: &BrokerArgs) -> anyhow::Result<Conf> {
         password_file: password_file.map(Arc::new),
         workers: args.workers.map(usize::from),
         limits,
+        profile: Profile::STANDARD,
         verbose: args.verbose,
         quiet: args.quiet,
         sys_interval: Duration::from_secs(u64::from(args.sys_interval)),

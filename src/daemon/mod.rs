@@ -32,7 +32,6 @@ use crate::broker::Config;
 use crate::broker::Shared;
 use crate::broker::Snapshot;
 use crate::broker::access::Access;
-use crate::broker::profile::Profile;
 use crate::daemon::auth::Authenticator;
 use crate::daemon::conf::{Conf, Place};
 use crate::daemon::log::Log;
@@ -262,7 +261,7 @@ fn config(conf: &Conf, number: usize, workers: usize) -> Config {
         worker: number as u16,
         workers: workers as u16,
         limits: conf.limits.clone(),
-        profile: Profile::STANDARD,
+        profile: conf.profile,
         access: Access {
             anonymous: conf.anonymous,
             passwords: conf.password_file.is_some(),

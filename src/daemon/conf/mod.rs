@@ -4,16 +4,23 @@
 //! its part of them into [`Conf`] in a file of its own.
 
 pub mod bridge_words;
+mod bridges;
 mod check;
 pub mod directives;
 mod duration;
 mod expand;
+mod limits;
+mod listeners;
 pub mod log_words;
+mod logging;
 mod open;
 pub mod parse;
+mod persistence;
+mod security;
 pub mod settings;
 pub mod value;
 pub mod versions;
+mod waiting;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -27,7 +34,10 @@ use std::time::Duration;
 use rustls::ServerConfig;
 
 use crate::broker::limits::Limits;
+use crate::broker::profile::Profile;
 use crate::daemon::auth::password_file::PasswordFile;
+use crate::daemon::conf::parse::Fault;
+use crate::daemon::conf::settings::Settings;
 
 /// As mosquitto's `sys_interval`.
 pub const SYS_INTERVAL: Duration = Duration::from_secs(10);
@@ -118,6 +128,8 @@ pub struct Conf {
     pub workers: Option<usize>,
     /// The operator's numbers.
     pub limits: Limits,
+    /// The standard's choices.
+    pub profile: Profile,
     /// Log each subscription and message.
     pub verbose: bool,
     /// Log nothing but errors.
@@ -138,6 +150,7 @@ impl Default for Conf {
             password_file: None,
             workers: None,
             limits: Limits::default(),
+            profile: Profile::STANDARD,
             verbose: false,
             quiet: false,
             sys_interval: SYS_INTERVAL,
@@ -148,6 +161,22 @@ impl Default for Conf {
 }
 
 impl Conf {
+    /// What the settings of a mosquitto.conf ask for, `ports` being those of the command line.
+    /// Each area of the broker adds its part, in a file of its own.
+    pub fn from_settings(settings: &Settings, ports: &[u16]) -> Result<Self, Fault> {
+        let mut conf = Self {
+            profile: Profile::MOSQUITTO,
+            ..Self::default()
+        };
+        limits::apply(settings, &mut conf)?;
+        listeners::apply(settings, ports, &mut conf)?;
+        security::apply(settings, &mut conf)?;
+        persistence::apply(settings, &mut conf)?;
+        logging::apply(settings, &mut conf)?;
+        bridges::apply(settings, &mut conf)?;
+        Ok(conf)
+    }
+
     /// The number of worker threads: half of the cores, and at least one.
     ///
     /// The other half is busy in the kernel's network stack and in the clients. A message that

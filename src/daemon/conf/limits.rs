@@ -1,0 +1,95 @@
+//! From the numbers of the settings to the limits of [`Conf`].
+
+use crate::broker::limits::Limits;
+use crate::daemon::conf::Conf;
+use crate::daemon::conf::parse::Fault;
+use crate::daemon::conf::settings::Settings;
+use crate::daemon::conf::waiting::{Waiting, waiting};
+
+/// What the broker has no limit for yet.
+const WAITING: &[Waiting] = &[
+    waiting("allow_duplicate_messages", &["true", "1"]),
+    waiting("max_inflight_bytes", &["0"]),
+    waiting("message_size_limit", &["0"]),
+    waiting("persistent_client_expiration", &[]),
+    waiting("queue_qos0_messages", &["false", "0"]),
+    waiting("retain_available", &["true", "1"]),
+    waiting("retain_expiry_interval", &[]),
+    waiting("upgrade_outgoing_qos", &["false", "0"]),
+    waiting("auto_id_prefix", &["auto-"]),
+    waiting("listener_auto_id_prefix", &["auto-"]),
+];
+
+/// Bytes of CONNECT, SUBSCRIBE, UNSUBSCRIBE and AUTH that mosquitto reads.
+const CONTROL_SIZE_MAX: usize = 100_000;
+
+/// Puts the numbers into `conf`.
+pub(crate) fn apply(settings: &Settings, conf: &mut Conf) -> Result<(), Fault> {
+    Waiting::check(WAITING, settings)?;
+    let globals = &settings.globals;
+    let defaults = Limits::default();
+    let limits = &mut conf.limits;
+    limits.packet_size_max = count(*globals.max_packet_size, defaults.packet_size_max);
+    limits.control_size_max = CONTROL_SIZE_MAX;
+    limits.connect_size_max = CONTROL_SIZE_MAX;
+    let inflight = positive(*globals.max_inflight_messages, u16::MAX);
+    limits.inflight_max = inflight;
+    limits.receive_max = inflight;
+    let queued = positive(*globals.max_queued_messages, defaults.session_messages_max);
+    limits.session_messages_max = queued.saturating_add(usize::from(inflight));
+    limits.session_bytes_max = positive(*globals.max_queued_bytes, defaults.session_bytes_max);
+    limits.keep_alive_max = positive(*globals.max_keepalive, u16::MAX);
+    limits.connections_max = positive(*globals.global_max_connections, defaults.connections_max);
+    limits.sessions_max = positive(*globals.global_max_clients, defaults.sessions_max);
+    if let Some(memory) = usize::try_from(*globals.memory_limit)
+        .ok()
+        .filter(|&most| most > 0)
+    {
+        // What clients can fill: messages that wait, and those that are retained.
+        limits.queued_bytes_total_max = memory;
+        limits.retained_bytes_max = memory;
+        limits.unfinished_bytes_max = memory.max(65_536);
+    }
+    apply_aliases(settings, limits)
+}
+
+/// The aliases of all listeners at once.
+fn apply_aliases(settings: &Settings, limits: &mut Limits) -> Result<(), Fault> {
+    let opened = || {
+        settings
+            .listeners
+            .iter()
+            .filter(|listener| listener.is_opened())
+    };
+    let mut pairs: Vec<(u16, u16)> = opened()
+        .map(|listener| {
+            let options = &listener.options;
+            let number = |value: i64| u16::try_from(value).unwrap_or(u16::MAX);
+            (
+                number(*options.max_topic_alias),
+                number(*options.max_topic_alias_broker),
+            )
+        })
+        .collect();
+    pairs.dedup();
+    if pairs.len() > 1 {
+        return Err(Fault::new(
+            "Error: listeners with different max_topic_alias are not supported yet.",
+        ));
+    }
+    let (to_broker, to_client) = pairs.first().copied().unwrap_or((10, 10));
+    limits.topic_alias_max = to_broker;
+    limits.topic_alias_out_max = to_client;
+    Ok(())
+}
+
+/// A number of the file where anything below one means that there is no limit.
+fn positive<T: TryFrom<i64>>(value: i64, unlimited: T) -> T {
+    let value = Some(value).filter(|&value| value > 0);
+    let number = value.and_then(|value| T::try_from(value).ok());
+    number.unwrap_or(unlimited)
+}
+
+fn count(value: i64, most: usize) -> usize {
+    usize::try_from(value).unwrap_or(0).min(most)
+}
