@@ -44,6 +44,9 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s p -l port -d 'Port o
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l unix -d 'Connect through this Unix socket instead' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s A -l bind-address -d 'Local address to connect from' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l proxy -d 'Connect through a proxy: socks5h://[user[:password]@]host[:port], or http://…' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l ws-path -d 'Path to ask for over WebSockets [default: /mqtt]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l ws-header -d 'Header line for the WebSocket handshake, \'Name: value\'; repeatable' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l reconnect-period -d 'Milliseconds between attempts to connect again; 0 for none [default: pub 1 s, 2 s … 30 s, sub 1 s]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s u -l username -d 'User name' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s P -l pw -d 'Password; anybody on this machine can read it in the list of processes' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s i -l id -d 'Client Identifier [default: the broker chooses one]' -r
@@ -70,6 +73,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l will-topic -d 'Topic
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l will-payload -d 'Payload of the Will Message' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l will-qos -d 'QoS of the Will Message' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s L -l url -d 'Broker and topic in one: mqtt://[user[:password]@]host[:port]/topic, also mqtts://, ws://, wss://' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l protocol -d 'How to speak: mqtt, mqtts, ws, wss; sets port and TLS as the scheme of -L does' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s o -l options-file -d 'Read options from this file first, one a line [default: ~/.config/mosquitto_pub, if it is there]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s n -l null-message -d 'Empty payload'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s s -l stdin-file -d 'Take all of standard input as payload'
@@ -81,6 +85,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s c -l disable-clean-s
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s d -l debug -d 'Tell every packet on standard output'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l quiet -d 'No messages about errors'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l insecure -d 'Do not check the broker\'s certificate: anybody can pose as the broker'
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l tls-skip-hostname -d 'Check the broker\'s certificate, but not that it is made out to this host'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l tls-use-os-certs -d 'Trust the certificates the operating system trusts'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l no-tls -d 'No TLS, whatever else was said (also on port 8883)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l will-retain -d 'Retain the Will Message'
@@ -100,6 +105,9 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s p -l port -d 'Port o
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l unix -d 'Connect through this Unix socket instead' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s A -l bind-address -d 'Local address to connect from' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l proxy -d 'Connect through a proxy: socks5h://[user[:password]@]host[:port], or http://…' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l ws-path -d 'Path to ask for over WebSockets [default: /mqtt]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l ws-header -d 'Header line for the WebSocket handshake, \'Name: value\'; repeatable' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l reconnect-period -d 'Milliseconds between attempts to connect again; 0 for none [default: pub 1 s, 2 s … 30 s, sub 1 s]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s u -l username -d 'User name' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s P -l pw -d 'Password; anybody on this machine can read it in the list of processes' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s i -l id -d 'Client Identifier [default: the broker chooses one]' -r
@@ -133,9 +141,11 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l ready-fd -d 'The sam
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l expect-json -d 'JSON that a payload must contain: its members, however deep, with these values' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l expect-regex -d 'A regular expression that a payload must match somewhere' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s L -l url -d 'Broker and topic in one: mqtt://[user[:password]@]host[:port]/topic, also mqtts://, ws://, wss://' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l protocol -d 'How to speak: mqtt, mqtts, ws, wss; sets port and TLS as the scheme of -L does' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s o -l options-file -d 'Read options from this file first, one a line [default: ~/.config/mosquitto_sub, if it is there]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s R -l no-retained -d 'Leave out retained messages'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l retain-as-published -d 'Keep the RETAIN flag as the publisher set it (version 5)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l no-local -d 'Leave out what this very client publishes (version 5)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l retained-only -d 'End at the first message that was not retained'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l remove-retained -d 'Clear every retained message received, by publishing an empty one'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s E -l exit-after-subscribe -d 'End as soon as the subscriptions are acknowledged'
@@ -150,6 +160,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s c -l disable-clean-s
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s d -l debug -d 'Tell every packet on standard output'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l quiet -d 'No messages about errors'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l insecure -d 'Do not check the broker\'s certificate: anybody can pose as the broker'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l tls-skip-hostname -d 'Check the broker\'s certificate, but not that it is made out to this host'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l tls-use-os-certs -d 'Trust the certificates the operating system trusts'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l no-tls -d 'No TLS, whatever else was said (also on port 8883)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l will-retain -d 'Retain the Will Message'
@@ -169,6 +180,9 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s p -l port -d 'Port of
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l unix -d 'Connect through this Unix socket instead' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s A -l bind-address -d 'Local address to connect from' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l proxy -d 'Connect through a proxy: socks5h://[user[:password]@]host[:port], or http://…' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l ws-path -d 'Path to ask for over WebSockets [default: /mqtt]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l ws-header -d 'Header line for the WebSocket handshake, \'Name: value\'; repeatable' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l reconnect-period -d 'Milliseconds between attempts to connect again; 0 for none [default: pub 1 s, 2 s … 30 s, sub 1 s]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s u -l username -d 'User name' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s P -l pw -d 'Password; anybody on this machine can read it in the list of processes' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s i -l id -d 'Client Identifier [default: the broker chooses one]' -r
@@ -195,6 +209,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l will-topic -d 'Topic 
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l will-payload -d 'Payload of the Will Message' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l will-qos -d 'QoS of the Will Message' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s L -l url -d 'Broker and topic in one: mqtt://[user[:password]@]host[:port]/topic, also mqtts://, ws://, wss://' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l protocol -d 'How to speak: mqtt, mqtts, ws, wss; sets port and TLS as the scheme of -L does' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s o -l options-file -d 'Read options from this file first, one a line [default: ~/.config/mosquitto_rr, if it is there]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s n -l null-message -d 'Empty payload'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s s -l stdin-file -d 'Take all of standard input as payload'
@@ -210,6 +225,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s c -l disable-clean-se
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s d -l debug -d 'Tell every packet on standard output'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l quiet -d 'No messages about errors'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l insecure -d 'Do not check the broker\'s certificate: anybody can pose as the broker'
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l tls-skip-hostname -d 'Check the broker\'s certificate, but not that it is made out to this host'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l tls-use-os-certs -d 'Trust the certificates the operating system trusts'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l no-tls -d 'No TLS, whatever else was said (also on port 8883)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l will-retain -d 'Retain the Will Message'
@@ -284,6 +300,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l yes -d 'Allow more
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l max -d 'As fast as the window allows: measures throughput only'
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l quiet -d 'No progress, no table: only files, errors and the exit status'
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l insecure -d 'Do not check the broker\'s certificate: anybody can pose as the broker'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l tls-skip-hostname -d 'Check the broker\'s certificate, but not that it is made out to this host'
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l tls-use-os-certs -d 'Trust the certificates the operating system trusts'
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l no-tls -d 'No TLS, whatever else was said (also on port 8883)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand passwd" -s H -d 'How to hash [default: sha512-pbkdf2]' -r -f -a "argon2id\t''

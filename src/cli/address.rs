@@ -54,6 +54,13 @@ pub(crate) struct Url<'a> {
     pub(crate) topic: &'a str,
 }
 
+/// The scheme of this name.
+pub(crate) fn scheme(name: &str) -> Option<&'static Scheme> {
+    SCHEMES
+        .iter()
+        .find(|scheme| scheme.prefix.strip_suffix("://") == Some(name))
+}
+
 pub(crate) fn split_url(text: &str) -> Result<Url<'_>, Verdict> {
     let scheme = SCHEMES
         .iter()

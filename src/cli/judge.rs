@@ -49,6 +49,29 @@ pub(crate) fn no_retained(clean: &mut Clean) {
     clean.put("retain-handling", "never");
 }
 
+/// A Subscription Option of version 5.
+pub(crate) fn no_local(clean: &mut Clean) {
+    clean.flag("no-local");
+    clean.put("protocol-version", "mqttv5");
+}
+
+/// A scheme without an address: what `-L` would turn on. The port gives way to any `-p`.
+pub(crate) fn protocol(clean: &mut Clean, value: &str) -> Result<(), Verdict> {
+    let scheme = address::scheme(value).ok_or_else(|| {
+        Verdict::spaced(format!(
+            "--protocol is mqtt, mqtts, ws or wss, not '{value}'."
+        ))
+    })?;
+    clean.put_first("port", scheme.port.to_string());
+    if scheme.tls {
+        clean.flag("tls-use-os-certs");
+    }
+    if scheme.websocket {
+        clean.flag("ws");
+    }
+    Ok(())
+}
+
 pub(crate) fn retain_handling(clean: &mut Clean, value: &str) -> Result<(), Verdict> {
     if !matches!(value, "always" | "new" | "never") {
         return Err(Verdict::spaced(format!(

@@ -14,6 +14,8 @@ use crate::cli::Program;
 use crate::cli::error::Error;
 use crate::cli::number;
 use crate::cli::property;
+use crate::cli::words::aliases;
+use crate::cli::words::aliases::Means;
 use crate::cli::words::{Group, Row, Take, Verdict, rows};
 
 /// What a line of words asks for.
@@ -42,6 +44,11 @@ impl Clean {
         word.push("=");
         word.push(value);
         self.words.push(word);
+    }
+
+    /// Before all others, so that any other word of that name wins.
+    pub(crate) fn put_first(&mut self, name: &str, value: impl std::fmt::Display) {
+        self.words.insert(0, format!("--{name}={value}").into());
     }
 
     pub(crate) fn flag(&mut self, name: &str) {
@@ -138,6 +145,12 @@ fn walk(clean: &mut Clean, words: &[OsString]) -> Result<Option<Lexed>, Error> {
             clean.words.extend(words[at..].iter().cloned());
             return Ok(None);
         }
+        if clean.caller.manner == Manner::Mqttx
+            && let Some(taken) = alias(clean, words, at)?
+        {
+            at += taken;
+            continue;
+        }
         let (row, joined) = find(clean.caller, word)?;
         guard(clean, row)?;
         match row.take {
@@ -163,6 +176,26 @@ fn walk(clean: &mut Clean, words: &[OsString]) -> Result<Option<Lexed>, Error> {
         at += 1;
     }
     Ok(None)
+}
+
+/// Walks what a word of MQTTX CLI stands for; returns how many words that took.
+fn alias(clean: &mut Clean, words: &[OsString], at: usize) -> Result<Option<usize>, Error> {
+    let Some(alias) = aliases::find(clean.caller, &words[at]) else {
+        return Ok(None);
+    };
+    let shown = words[at].to_string_lossy();
+    let behind = &words[at + 1..];
+    let (mut spelled, mut taken) = alias.spell(&shown, behind).map_err(Error::usage)?;
+    // The value of another option's name is judged, and missed, by that option.
+    let is_valued = |name| rows().any(|row| row.long == name && row.takes_value());
+    if let Means::Option(name) = alias.means
+        && is_valued(name)
+    {
+        taken = behind.len().min(1);
+        spelled.extend_from_slice(&behind[..taken]);
+    }
+    walk(clean, &spelled)?;
+    Ok(Some(1 + taken))
 }
 
 /// Whether `-- COMMAND …` may end the line.
@@ -229,9 +262,9 @@ fn unknown(caller: Caller, word: &OsStr) -> Error {
         return error;
     }
     let name = shown.split('=').next().unwrap_or_default();
-    let nearest = rows()
-        .filter(|row| takes(row, caller))
-        .map(|row| (distance(name, row.long), row.long))
+    let known = rows().filter(|row| takes(row, caller)).map(|row| row.long);
+    let nearest = known
+        .map(|long| (distance(name, long), long))
         .min()
         .filter(|&(far, _)| far <= 2 && far * 3 <= name.len());
     error.hint = error
@@ -431,6 +464,84 @@ mod tests {
             "--property=publish,content-type,x=y --protocol-version=mqttv5"
         );
         assert_eq!(sentence(OURS, "--retain=1"), "--retain takes no value.");
+    }
+
+    #[test]
+    fn words_of_mqttx_cli() {
+        let sub = Caller {
+            program: Program::Subscribe,
+            ..OURS
+        };
+        for (caller, line, expected) in [
+            (
+                OURS,
+                "--hostname h -up a:1 b:2 -m x",
+                "--host=h --property=publish,user-property,a,1 \
+              --protocol-version=mqttv5 --property=publish,user-property,b,2 --protocol-version=mqttv5 \
+              --message=x",
+            ),
+            (
+                OURS,
+                "-Cup k:v:w -se 9",
+                "--property=connect,user-property,k,v:w \
+              --protocol-version=mqttv5 --session-expiry=9 --protocol-version=mqttv5",
+            ),
+            (
+                OURS,
+                "-Wt w -Wm -x -Wr -Wd 3",
+                "--will-topic=w --will-payload=-x --will-retain \
+              --property=will,will-delay-interval,3 --protocol-version=mqttv5",
+            ),
+            (
+                OURS,
+                "-p 99 --protocol wss",
+                "--port=8883 --port=99 --tls-use-os-certs --ws",
+            ),
+            (
+                OURS,
+                "-lm --no-clean -pf",
+                "--stdin-line --disable-clean-session \
+              --property=publish,payload-format-indicator,1 --protocol-version=mqttv5",
+            ),
+            (
+                sub,
+                "-rh 2 -nl",
+                "--retain-handling=never --protocol-version=mqttv5 --no-local \
+              --protocol-version=mqttv5",
+            ),
+        ] {
+            let expected: Vec<&str> = expected.split_whitespace().collect();
+            assert_eq!(clean(caller, line, ""), expected.join(" "), "{line}");
+        }
+    }
+
+    #[test]
+    fn mistakes_with_words_of_mqttx_cli() {
+        for (line, told) in [
+            ("--hostname", "-h argument given but no host specified."),
+            ("-up", "-up argument given but no value specified."),
+            ("-up ab", "-up takes 'key: value', not 'ab'."),
+            (
+                "-ta 70000",
+                "Property value (70000) out of range for property topic-alias.",
+            ),
+            (
+                "--protocol http",
+                "--protocol is mqtt, mqtts, ws or wss, not 'http'.",
+            ),
+            ("-lm -m x", "Only one type of message can be sent at once."),
+            (
+                "--ws-path mqtt",
+                "--ws-path: a path starts with / and has no blanks: 'mqtt'",
+            ),
+        ] {
+            assert_eq!(sentence(OURS, line), told, "{line}");
+        }
+        assert_eq!(sentence(THEIRS, "-up a:b"), "Unknown option '-up'.");
+        assert_eq!(
+            sentence(THEIRS, "--hostname h"),
+            "Unknown option '--hostname'."
+        );
     }
 
     #[test]

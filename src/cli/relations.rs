@@ -47,6 +47,10 @@ pub(crate) fn subscribe(args: &Subscribe) -> Result<(), Error> {
     if args.topic.is_empty() && args.expect.needs_all_granted() {
         return Err(usage("What is awaited needs a topic to subscribe to (-t)."));
     }
+    // [MQTT-3.8.3-4]
+    if args.no_local && args.topic.iter().any(|topic| topic.starts_with("$share/")) {
+        return Err(usage("--no-local cannot stand with a shared subscription."));
+    }
     if args.retained.no_retained && args.retained_only {
         return Err(Error::new(
             Kind::Failed,
@@ -73,6 +77,9 @@ pub(crate) fn request(args: &Request) -> Result<(), Error> {
 fn shared(connection: &Connection, tls: &Tls, will: &Will, version: Version) -> Result<(), Error> {
     if let Some(sentence) = will.conflict().or_else(|| tls.conflict()) {
         return Err(usage(sentence));
+    }
+    if !connection.ws && (connection.ws_path.is_some() || !connection.ws_header.is_empty()) {
+        return Err(usage("--ws-path and --ws-header say nothing without --ws.").hint("--ws"));
     }
     let named = connection.id.is_some() && connection.id_prefix.is_none();
     let kept = connection.disable_clean_session;

@@ -75,6 +75,13 @@ pub(crate) fn dress(program: Program, command: Command) -> Command {
                 ),
         )
         .arg(
+            Arg::new("protocol")
+                .long("protocol")
+                .value_name("SCHEME")
+                .help_heading("Connection")
+                .help("How to speak: mqtt, mqtts, ws, wss; sets port and TLS as the scheme of -L does"),
+        )
+        .arg(
             Arg::new("options-file")
                 .short('o')
                 .long("options-file")

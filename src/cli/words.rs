@@ -5,7 +5,9 @@
 //! tree in `args/`, and a test holds the two against each other. Names that mosquitto's clients do not
 //! know are marked with `.own()` and are understood under the name `mqttx` only.
 
+pub(crate) mod aliases;
 pub(crate) mod beyond;
+pub(crate) mod reach;
 
 use crate::cli::judge;
 use crate::cli::lexer::Clean;
@@ -164,7 +166,7 @@ impl Row {
 
 /// Every option there is.
 pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
-    ROWS.iter().chain(beyond::ROWS)
+    ROWS.iter().chain(reach::ROWS).chain(beyond::ROWS)
 }
 
 /// What mosquitto's clients know, in the order of the letters, and what belongs beside it.

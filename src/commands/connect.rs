@@ -13,6 +13,7 @@ use crate::cli::args::will::Will;
 use crate::cli::error::{Error, Kind};
 use crate::cli::property;
 use crate::cli::property::Target;
+use crate::cli::words;
 use crate::cli::{Caller, Manner, Program};
 use crate::client;
 use crate::client::{Backoff, Options, Retry};
@@ -108,10 +109,31 @@ fn dial(asked: &Asked<'_>) -> Result<Dial, Error> {
     // mosquitto's clients leave Nagle on; here it only ever delays.
     dial.nodelay = connection.nodelay || caller.manner == Manner::Mqttx;
     dial.bind = bind_address(connection)?;
-    dial.websocket = connection.ws.then(WebSocket::default);
+    dial.websocket = connection.ws.then(|| websocket(connection));
     dial.proxy = connection.proxy.as_ref().map(proxy);
     dial.tls = encryption::tls(*caller, tls, port)?;
     Ok(dial)
+}
+
+fn websocket(connection: &Connection) -> WebSocket {
+    let mut asked = WebSocket::default();
+    if let Some(path) = &connection.ws_path {
+        asked.path.clone_from(path);
+    }
+    let lines = connection.ws_header.iter();
+    let pairs = lines.filter_map(|line| words::reach::split_header(line));
+    asked.headers = pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    asked
+}
+
+/// What --reconnect-period makes of a command's own habit.
+pub(crate) fn period(connection: &Connection, retry: &mut Retry) {
+    if let Some(period) = connection.reconnect_period {
+        retry.again &= period > 0;
+        retry.backoff = Backoff::every(Duration::from_millis(period));
+    }
 }
 
 fn readable(path: &Path) -> Result<String, Error> {

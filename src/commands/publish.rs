@@ -63,6 +63,7 @@ pub(crate) fn run(caller: Caller, args: &Publish) -> Result<ExitCode, Error> {
             ..Retry::once_connected()
         };
     }
+    connect::period(&args.connection, &mut options.retry);
     let place = options.dial.address.to_string();
     let mut publisher = Publisher {
         caller,

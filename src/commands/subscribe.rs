@@ -49,6 +49,7 @@ pub(crate) fn run(caller: Caller, args: &Subscribe) -> Result<ExitCode, Error> {
         backoff: Backoff::every(Duration::from_secs(1)),
         ..Retry::once_connected()
     };
+    connect::period(&args.connection, &mut options.retry);
     let place = options.dial.address.to_string();
     let mut tracer = args
         .connection
@@ -506,7 +507,10 @@ impl Handler for Subscriber<'_> {
 }
 
 fn options(args: &Subscribe, version: Version) -> SubscribeOptions {
-    subscribe_options(args.qos, &args.retained, version)
+    SubscribeOptions {
+        no_local: args.no_local && version == Version::V5,
+        ..subscribe_options(args.qos, &args.retained, version)
+    }
 }
 
 /// Before version 5 a subscription has a QoS and nothing else.

@@ -40,6 +40,8 @@ pub struct TlsOptions {
     pub key: Option<PathBuf>,
     /// Trust whoever answers: no check of the certificate at all.
     pub insecure: bool,
+    /// Trust its certificate whatever name it is made out to.
+    pub any_name: bool,
     /// Application protocols to offer, in order.
     pub alpn: Vec<String>,
     /// Only this version, in place of both.

@@ -45,6 +45,18 @@ pub struct Connection {
     #[arg(long)]
     pub ws: bool,
 
+    /// Path to ask for over WebSockets [default: /mqtt]
+    #[arg(long, value_name = "PATH")]
+    pub ws_path: Option<String>,
+
+    /// Header line for the WebSocket handshake, 'Name: value'; repeatable
+    #[arg(long, value_name = "HEADER")]
+    pub ws_header: Vec<String>,
+
+    /// Milliseconds between attempts to connect again; 0 for none [default: pub 1 s, 2 s … 30 s, sub 1 s]
+    #[arg(long, value_name = "MILLISECONDS")]
+    pub reconnect_period: Option<u64>,
+
     /// Send small packets at once (TCP_NODELAY)
     #[arg(long)]
     pub nodelay: bool,

@@ -45,6 +45,10 @@ pub struct Subscribe {
     #[command(flatten)]
     pub retained: Retained,
 
+    /// Leave out what this very client publishes (version 5)
+    #[arg(long, help_heading = "Subscription")]
+    pub no_local: bool,
+
     /// End at the first message that was not retained
     #[arg(long, help_heading = "Subscription")]
     pub retained_only: bool,

@@ -43,6 +43,10 @@ pub struct Tls {
     #[arg(long)]
     pub insecure: bool,
 
+    /// Check the broker's certificate, but not that it is made out to this host
+    #[arg(long)]
+    pub tls_skip_hostname: bool,
+
     /// Trust the certificates the operating system trusts
     #[arg(long)]
     pub tls_use_os_certs: bool,
@@ -91,6 +95,7 @@ impl Tls {
             (self.tls_version.is_some(), "--tls-version"),
             (self.tls_alpn.is_some(), "--tls-alpn"),
             (self.insecure, "--insecure"),
+            (self.tls_skip_hostname, "--tls-skip-hostname"),
             (self.tls_keylog.is_some(), "--tls-keylog"),
             (self.tls_engine.is_some(), "--tls-engine"),
             (self.psk_identity.is_some(), "--psk-identity"),

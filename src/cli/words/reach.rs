@@ -1,0 +1,60 @@
+//! Rows about reaching a broker that mosquitto's clients never had: long names only, understood
+//! under the name `mqttx`. Most of them are what MQTTX CLI's words stand for (`aliases.rs`).
+
+use crate::cli::judge;
+use crate::cli::words::{PS_R, Row, S, Take, Verdict, flag, row};
+
+pub(crate) static ROWS: &[Row] = &[
+    flag("", "--tls-skip-hostname", PS_R).own(),
+    row("", "--no-local", S, Take::Means(judge::no_local)).own(),
+    row("", "--protocol", PS_R, Take::Judge(judge::protocol))
+        .noun("protocol")
+        .own(),
+    row(
+        "",
+        "--reconnect-period",
+        PS_R,
+        Take::Whole(0, 86_400_000, reconnect_period),
+    )
+    .noun("time")
+    .own(),
+    row("", "--ws-path", PS_R, Take::Checked(path))
+        .noun("path")
+        .own(),
+    row("", "--ws-header", PS_R, Take::Checked(header))
+        .noun("header")
+        .own(),
+];
+
+fn reconnect_period(given: i64) -> Verdict {
+    Verdict::tight(format!(
+        "Invalid reconnect period {given}: 0 to 86400000 milliseconds."
+    ))
+}
+
+fn path(text: &str) -> Result<(), String> {
+    let fits = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic());
+    match fits {
+        true => Ok(()),
+        false => Err(format!("a path starts with / and has no blanks: '{text}'")),
+    }
+}
+
+fn header(text: &str) -> Result<(), String> {
+    match split_header(text) {
+        Some(_) => Ok(()),
+        None => Err(format!(
+            "a header line reads 'Name: value', not '{}'",
+            text.escape_debug()
+        )),
+    }
+}
+
+/// The name, which is a token (RFC 9110, §5.6.2), and the value, which holds no control characters.
+pub(crate) fn split_header(text: &str) -> Option<(&str, &str)> {
+    let (name, value) = text.split_once(':')?;
+    let (name, value) = (name.trim(), value.trim());
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let fits = !name.is_empty() && name.bytes().all(is_token) && !value.contains(char::is_control);
+    fits.then_some((name, value))
+}
