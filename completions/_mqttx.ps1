@@ -330,6 +330,8 @@ Register-ArgumentCompleter -Native -CommandName 'mqttx' -ScriptBlock {
             [CompletionResult]::new('--cafile', '--cafile', [CompletionResultType]::ParameterName, 'Take client certificates that lead to these roots')
             [CompletionResult]::new('--origin', '--origin', [CompletionResultType]::ParameterName, 'Origin that may ask for a WebSocket, repeatable [default: all]')
             [CompletionResult]::new('--password-file', '--password-file', [CompletionResultType]::ParameterName, 'Users and password hashes, as mosquitto_passwd writes them')
+            [CompletionResult]::new('--acl-file', '--acl-file', [CompletionResultType]::ParameterName, 'Who may publish and receive what, in mosquitto''s language')
+            [CompletionResult]::new('--refuse-subscribe', '--refuse-subscribe', [CompletionResultType]::ParameterName, 'Refuse SUBSCRIBE where the ACL file gives none of the messages, or not all of them')
             [CompletionResult]::new('--workers', '--workers', [CompletionResultType]::ParameterName, 'Worker threads [default: half of the cores]')
             [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'Set a limit, repeatable; `--limits` lists them')
             [CompletionResult]::new('--sys-interval', '--sys-interval', [CompletionResultType]::ParameterName, 'Seconds between two rounds of the topics below $SYS; 0 publishes none')
@@ -341,8 +343,8 @@ Register-ArgumentCompleter -Native -CommandName 'mqttx' -ScriptBlock {
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Log each subscription and message')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Log nothing but errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Log nothing but errors')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'mqttx;bench' {

@@ -301,7 +301,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__broker)
-            opts="-p -v -q -h --port --bind --listen --cert --key --cafile --require-certificate --origin --allow-anonymous --password-file --workers --limit --limits --sys-interval --ready-file --verbose --quiet --help"
+            opts="-p -v -q -h --port --bind --listen --cert --key --cafile --require-certificate --origin --allow-anonymous --password-file --acl-file --refuse-subscribe --workers --limit --limits --sys-interval --ready-file --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -341,6 +341,14 @@ _mqttx() {
                     ;;
                 --password-file)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --acl-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --refuse-subscribe)
+                    COMPREPLY=($(compgen -W "never nothing partly" -- "${cur}"))
                     return 0
                     ;;
                 --workers)

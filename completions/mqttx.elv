@@ -323,6 +323,8 @@ set edit:completion:arg-completer[mqttx] = {|@words|
             cand --cafile 'Take client certificates that lead to these roots'
             cand --origin 'Origin that may ask for a WebSocket, repeatable [default: all]'
             cand --password-file 'Users and password hashes, as mosquitto_passwd writes them'
+            cand --acl-file 'Who may publish and receive what, in mosquitto''s language'
+            cand --refuse-subscribe 'Refuse SUBSCRIBE where the ACL file gives none of the messages, or not all of them'
             cand --workers 'Worker threads [default: half of the cores]'
             cand --limit 'Set a limit, repeatable; `--limits` lists them'
             cand --sys-interval 'Seconds between two rounds of the topics below $SYS; 0 publishes none'
@@ -334,8 +336,8 @@ set edit:completion:arg-completer[mqttx] = {|@words|
             cand --verbose 'Log each subscription and message'
             cand -q 'Log nothing but errors'
             cand --quiet 'Log nothing but errors'
-            cand -h 'Print help'
-            cand --help 'Print help'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
         }
         &'mqttx;bench'= {
             cand -h 'Broker to load'

@@ -239,6 +239,10 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l key -d 'Key of th
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l cafile -d 'Take client certificates that lead to these roots' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l origin -d 'Origin that may ask for a WebSocket, repeatable [default: all]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l password-file -d 'Users and password hashes, as mosquitto_passwd writes them' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l acl-file -d 'Who may publish and receive what, in mosquitto\'s language' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l refuse-subscribe -d 'Refuse SUBSCRIBE where the ACL file gives none of the messages, or not all of them' -r -f -a "never\t'Never: what a client may not have is just not delivered'
+nothing\t'When none of the messages could be delivered'
+partly\t'When some of the messages could not be delivered'"
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l workers -d 'Worker threads [default: half of the cores]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l limit -d 'Set a limit, repeatable; `--limits` lists them' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l sys-interval -d 'Seconds between two rounds of the topics below $SYS; 0 publishes none' -r
@@ -248,7 +252,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l allow-anonymous -
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l limits -d 'List the limits with their defaults, and end'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s v -l verbose -d 'Log each subscription and message'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s q -l quiet -d 'Log nothing but errors'
-complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s h -l help -d 'Print help'
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s h -l host -d 'Broker to load' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s p -l port -d 'Port of the broker [default: 1883, with TLS 8883]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s A -l bind-address -d 'Local address to connect from' -r

@@ -1,11 +1,17 @@
-//! Who may connect: an answer over rules given as values, or a question to somebody who takes
-//! longer, such as a password hash on another thread.
+//! Who may do what: an answer over rules given as values, or a question to somebody who takes
+//! longer, such as a password hash on another thread. How the core asks is in `permission.rs`.
 
+pub mod pattern;
+pub mod rules;
+
+use std::sync::Arc;
+
+use crate::broker::access::rules::{RuleList, Rules};
 use crate::broker::connection::ConnectionId;
 use crate::mqtt::Reason;
 
-/// The rules for CONNECT.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The rules for CONNECT, and for all that comes after it.
+#[derive(Clone, Debug, Default)]
 pub struct Access {
     /// Clients without a user name may connect.
     pub anonymous: bool,
@@ -15,6 +21,30 @@ pub struct Access {
     pub methods: Vec<Box<str>>,
     /// Response Information for clients that ask for it (§3.2.2.3.15).
     pub response_information: Option<Box<str>>,
+    /// What Client Identifiers must begin with, one of these; nothing when there are none.
+    pub client_id_prefixes: Vec<Box<str>>,
+    /// Who may do what with which topics; `None`: everybody everything.
+    pub rules: Option<Arc<Rules>>,
+}
+
+/// Who loses what with new rules.
+#[derive(Clone, Debug, Default)]
+pub struct Revoked {
+    /// Users whose password is another now, or who are gone.
+    pub users: Vec<Box<str>>,
+    /// Only when they were accepted without a user name.
+    pub nobody: bool,
+}
+
+/// Clients an administrator means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom<'a> {
+    /// Those with this user name; `None`: those without one.
+    User(Option<&'a str>),
+    /// The one with this Client Identifier.
+    Client(&'a str),
+    /// All of them.
+    Everybody,
 }
 
 /// Something the broker cannot answer itself. The connection waits for the [`Verdict`].
@@ -47,11 +77,24 @@ pub enum Asked {
     },
 }
 
+/// Who a client turned out to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// For CONNACK or AUTH.
+    pub data: Box<[u8]>,
+    /// Its user name from now on, in place of the one in CONNECT.
+    pub user_name: Option<Box<str>>,
+    /// Rules of its own, asked before all others.
+    pub rules: Option<Arc<RuleList>>,
+}
+
 /// The answer to a [`Question`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Yes; the data goes into CONNACK or AUTH.
     Accept(Box<[u8]>),
+    /// Yes, and this is who it is.
+    AcceptAs(Box<Identity>),
     /// AUTH 0x18 with this data: the exchange goes on.
     Continue(Box<[u8]>),
     /// No, for this reason; a Server Reference tells where else to go (§4.13).

@@ -8,6 +8,7 @@ use sha2::Sha256;
 
 use crate::broker::Broker;
 use crate::broker::What;
+use crate::broker::access::rules::RuleList;
 use crate::broker::connection::{About, Cause, Phase};
 use crate::broker::ending;
 use crate::broker::listener::Listener;
@@ -94,7 +95,7 @@ impl Broker {
             self.ask(slot, asked, bytes.into());
             return Step::Done;
         }
-        self.accept(slot, connect, &[], now)
+        self.accept(slot, connect, &[], None, now)
     }
 
     /// Whose rules a connection follows, and who it proved to be.
@@ -135,7 +136,11 @@ impl Broker {
                 "the Will Topic has too many levels",
             ));
         }
-        let access = &self.config.access;
+        if !self.is_prefixed(slot, id) {
+            let why = "a Client Identifier with another beginning is needed";
+            return Err((Reason::NOT_AUTHORIZED, why));
+        }
+        let access = self.access(slot);
         if let Some(method) = connect.properties.text(PropertyId::AuthenticationMethod) {
             // [MQTT-4.12.0-1]
             return match access.methods.iter().any(|known| &**known == method) {
@@ -220,6 +225,7 @@ impl Broker {
         slot: u32,
         connect: &Connect<'_>,
         auth_data: &[u8],
+        own: Option<&Arc<RuleList>>,
         now: Instant,
     ) -> Step {
         let mut properties = PropertiesBuf::new();
@@ -236,6 +242,7 @@ impl Broker {
             Ok(found) => found,
             Err(step) => return step,
         };
+        self.identify(slot, session, connect.user_name, own);
         let keep_alive = self.open_connection(slot, session, connect, now);
         self.open_session(slot, session, connect, now);
         self.connack_properties(slot, connect, keep_alive, session, &mut properties);
@@ -467,7 +474,7 @@ impl Broker {
             .properties
             .byte(PropertyId::RequestResponseInformation)
             == Some(1);
-        if let Some(information) = self.config.access.response_information.as_ref()
+        if let Some(information) = &self.config.access.response_information
             && wanted
         {
             // [MQTT-3.1.2-28]

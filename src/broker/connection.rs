@@ -8,6 +8,7 @@ use crate::broker::exchange::Exchange;
 use crate::broker::following::Audience;
 use crate::broker::listener::Listener;
 use crate::broker::outbox::Outbox;
+use crate::broker::permission::Permits;
 use crate::mqtt::QoS;
 use crate::mqtt::Reason;
 use crate::mqtt::Version;
@@ -97,6 +98,8 @@ pub(crate) struct Connection {
     /// The Authentication Method of CONNECT, if it had one.
     pub(crate) exchange: Option<Box<Exchange>>,
     pub(crate) audience: Audience,
+    /// What the rules say of its topics, where there are rules.
+    pub(crate) permits: Option<Box<Permits>>,
     /// Since when it is not read from, for the sake of a pressed subscriber.
     pub(crate) paused_since: Option<Instant>,
     pub(crate) cause: Option<Cause>,
@@ -165,6 +168,7 @@ impl Connection {
             aliases_out: None,
             exchange: None,
             audience: Audience::default(),
+            permits: None,
             paused_since: None,
             cause: None,
             traffic: Traffic::default(),

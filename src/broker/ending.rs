@@ -227,6 +227,9 @@ impl Broker {
         self.publish_will(slot, now);
         let mut state = self.sessions.remove(slot as usize);
         self.shared.directory().remove(&state.client_id, state.key);
+        if state.rights.is_some() {
+            self.shared.note_reader(state.key, None);
+        }
         let (will, expiry) = (Deadline::Will(state.key), Deadline::Session(state.key));
         self.timers.remove(state.will_timed, will);
         self.timers.remove(state.expiry_timed, expiry);
@@ -268,10 +271,11 @@ impl Broker {
             let (Some(message), Some(share)) = (message, share) else {
                 continue;
             };
-            let group = self
-                .shared
-                .subscriptions()
-                .group(&share.filter, &share.name);
+            let group = {
+                let subscriptions = self.shared.subscriptions();
+                let group = subscriptions.group(&share.filter, &share.name);
+                group.and_then(|group| subscriptions.readers.members(group, message.topic()))
+            };
             if let Some(group) = group {
                 let incoming = Incoming::of_message(&message, None, now);
                 self.deliver_share(&group, &incoming);
@@ -289,7 +293,17 @@ impl Broker {
             self.stats.dropped_denied += 1;
             return;
         }
-        let key = self.sessions[session as usize].key;
+        let state = &self.sessions[session as usize];
+        let topic = will.message.topic();
+        if state
+            .rights
+            .as_ref()
+            .is_some_and(|rights| !rights.may_publish(topic))
+        {
+            self.stats.dropped_denied += 1;
+            return;
+        }
+        let key = state.key;
         let properties = will.message.properties();
         let mut kept = PropertiesBuf::new();
         kept.extend_filtered(properties, |id| id != PropertyId::WillDelayInterval);

@@ -35,6 +35,9 @@ pub enum What {
     },
     /// The Network Connection ends.
     Closed(Cause),
+    /// A PUBLISH that the rules do not allow; all of them with `trace`, else the first of each
+    /// connection.
+    Denied(Box<Denied>),
     /// Asked for with `trace` only.
     Subscribed {
         /// The Topic Filter, `$share/…` included.
@@ -58,4 +61,21 @@ pub enum What {
         /// Bytes of payload.
         payload: usize,
     },
+}
+
+/// A PUBLISH that was not let in.
+#[derive(Clone, Debug)]
+pub struct Denied {
+    /// The Topic Name.
+    pub topic: Box<str>,
+    /// DUP.
+    pub dup: bool,
+    /// The QoS it came with.
+    pub qos: QoS,
+    /// RETAIN.
+    pub retain: bool,
+    /// The Packet Identifier; zero at QoS 0.
+    pub packet_id: u16,
+    /// Bytes of payload.
+    pub payload: usize,
 }

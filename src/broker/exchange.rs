@@ -84,16 +84,26 @@ impl Broker {
             unreachable!("it was a CONNECT before the question")
         };
         let (listener, proven) = self.standing(slot);
-        let Ok(connect) = listener.rules.seen(&connect, proven.as_deref()) else {
+        let Ok(mut connect) = listener.rules.seen(&connect, proven.as_deref()) else {
             unreachable!("it was within the rules before the question")
         };
+        let accept = |broker: &mut Self, connect: &Connect<'_>, data, own| {
+            if let Step::Move(_) = broker.accept(slot, connect, data, own, now) {
+                // Another worker owns the Session by now: it has the right of way.
+                let why = "connected elsewhere meanwhile";
+                broker.refuse(slot, Reason::SERVER_BUSY, why, now);
+            }
+        };
         match verdict {
-            Verdict::Accept(data) => {
-                if let Step::Move(_) = self.accept(slot, &connect, data, now) {
-                    // Another worker owns the Session by now: it has the right of way.
-                    let why = "connected elsewhere meanwhile";
-                    self.refuse(slot, Reason::SERVER_BUSY, why, now);
+            Verdict::Accept(data) => accept(self, &connect, data, None),
+            Verdict::AcceptAs(identity) => {
+                if let Some(name) = &identity.user_name {
+                    connect.user_name = Some(name);
+                    if listener.rules.user_name_as_client_id {
+                        connect.client_id = name;
+                    }
                 }
+                accept(self, &connect, &identity.data, identity.rules.as_ref());
             }
             Verdict::Continue(data) => {
                 // [MQTT-4.12.0-2]
@@ -187,6 +197,7 @@ impl Broker {
     fn answer_again(&mut self, slot: u32, verdict: &Verdict, now: Instant) {
         let (reason, data, stage) = match verdict {
             Verdict::Accept(data) => (Reason::SUCCESS, data, Stage::Rest),
+            Verdict::AcceptAs(identity) => (Reason::SUCCESS, &identity.data, Stage::Rest),
             Verdict::Continue(data) => (Reason::CONTINUE_AUTHENTICATION, data, Stage::Client),
             Verdict::Refuse { reason, .. } => {
                 self.put_disconnect(slot, *reason, None);

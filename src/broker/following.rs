@@ -86,6 +86,9 @@ impl Broker {
             return;
         };
         let session = self.sessions.remove(place as usize);
+        if session.rights.is_some() {
+            self.shared.note_reader(session.key, None);
+        }
         self.connected -= 1;
         let underway = SessionKey {
             worker,
@@ -128,10 +131,13 @@ impl Broker {
             .replace(&session.client_id, before, session.key);
         connection.id = id;
         connection.phase = Phase::Open(session.key.slot);
-        let grace = connection.grace;
+        // What the rules say is asked anew: they may be others here.
+        connection.permits = None;
+        let (grace, at) = (connection.grace, session.key.slot);
         self.connected += 1;
         entry.insert(session);
         place.insert(connection);
+        self.renew_rights(at);
         // Its last packet came a moment ago, by the other worker's count of time.
         self.heard(id, now);
         if grace > 0 {

@@ -27,6 +27,7 @@ pub mod limits;
 pub mod listener;
 mod outbox;
 mod outgoing;
+mod permission;
 pub mod profile;
 mod publish;
 mod pull;

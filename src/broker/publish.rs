@@ -171,7 +171,11 @@ impl Broker {
             return Ok(Step::Done);
         }
         self.note_published(slot, topic, publish);
-        let route = self.route_of(slot, topic);
+        let Some(route) = self.route_of(slot, session, topic) else {
+            self.note_denied(slot, topic, publish);
+            self.settle(slot, session, publish, Reason::NOT_AUTHORIZED)?;
+            return Ok(Step::Done);
+        };
         if !self.let_pass(slot, &route, now) {
             return Ok(Step::Pause);
         }
@@ -301,21 +305,25 @@ impl Broker {
         topic.len() >= max && topic.bytes().filter(|&byte| byte == b'/').count() >= max
     }
 
-    /// The route of a topic. The last one is tried first: publishers mostly stay with a topic.
+    /// The route of a topic; `None`: this publisher may not publish there. The last one is tried
+    /// first: publishers mostly stay with a topic.
     #[inline]
-    pub(crate) fn route_of(&mut self, slot: u32, topic: &str) -> Rc<Route> {
+    pub(crate) fn route_of(&mut self, slot: u32, session: u32, topic: &str) -> Option<Rc<Route>> {
         if let Some(route) = self.router.last(slot)
             && route.generation == self.shared.generation()
             && *route.topic == *topic
         {
-            return Rc::clone(route);
+            return Some(Rc::clone(route));
+        }
+        if !self.may_publish(slot, session, topic) {
+            return None;
         }
         let overlap = self.config.profile.overlap;
         let route = self
             .router
             .route(&self.shared, self.config.worker, overlap, topic);
         self.router.set_last(slot, Rc::clone(&route));
-        route
+        Some(route)
     }
 
     /// Whether a publisher may go on now. It may not while a subscriber it reaches is above its

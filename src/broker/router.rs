@@ -134,6 +134,11 @@ pub(crate) struct Router {
 }
 
 impl Router {
+    /// Nobody's last PUBLISH counts any more.
+    pub(crate) fn forget_all(&mut self) {
+        self.last.fill(None);
+    }
+
     /// Where the last PUBLISH of a connection went.
     #[inline]
     pub(crate) fn last(&self, slot: u32) -> Option<&Rc<Route>> {

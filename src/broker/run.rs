@@ -89,7 +89,10 @@ impl Broker {
             let reason = crate::mqtt::Reason::TOPIC_NAME_INVALID;
             return Err(Violation::new(reason, "too many topic levels"));
         }
-        let route = self.route_of(slot, publish.topic);
+        let Some(route) = self.route_of(slot, session, publish.topic) else {
+            self.note_denied(slot, publish.topic, &publish);
+            return Ok((head.total(), 1));
+        };
         if !self.let_pass(slot, &route, now) {
             return Ok((0, 0));
         }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::broker::access::rules::Rights;
 use crate::broker::shared::SessionKey;
 use crate::broker::shared::subscriptions::ShareGroup;
 use crate::broker::shared::trie::NodeId;
@@ -20,6 +21,9 @@ pub(crate) const NEVER: u32 = u32::MAX;
 pub(crate) struct Session {
     pub(crate) key: SessionKey,
     pub(crate) client_id: Arc<str>,
+    pub(crate) user_name: Option<Arc<str>>,
+    /// What its client may do; `None`: everything.
+    pub(crate) rights: Option<Arc<Rights>>,
     pub(crate) version: Version,
     /// Place of its Network Connection.
     pub(crate) connection: Option<u32>,
@@ -103,6 +107,8 @@ impl Session {
         Self {
             key,
             client_id,
+            user_name: None,
+            rights: None,
             version,
             connection: None,
             expiry: 0,

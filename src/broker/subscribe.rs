@@ -105,6 +105,13 @@ impl Broker {
         if self.too_deep(filter) {
             return Some(Reason::TOPIC_FILTER_INVALID);
         }
+        if state
+            .rights
+            .as_ref()
+            .is_some_and(|rights| !rights.may_subscribe(filter))
+        {
+            return Some(Reason::NOT_AUTHORIZED);
+        }
         if asked > limits.replay_messages_max {
             return Some(Reason::QUOTA_EXCEEDED);
         }
@@ -190,7 +197,10 @@ impl Broker {
         let client_id = &self.sessions[subscription.session.slot as usize].client_id;
         // [MQTT-3.8.3-3]
         let not_from = subscription.options.no_local.then_some(&**client_id);
-        let messages = self.shared.retained().matching(filter, not_from, now);
+        let mut messages = self.shared.retained().matching(filter, not_from, now);
+        if let Some(rights) = &self.sessions[subscription.session.slot as usize].rights {
+            messages.retain(|message| rights.may_receive(message.topic()));
+        }
         if messages.is_empty() {
             return None;
         }
@@ -209,8 +219,13 @@ impl Broker {
         for filter in unsubscribe.filters() {
             let mounted = mounted(mount.as_deref(), filter);
             let filter = mounted.as_deref().unwrap_or_default();
-            let found = mounted.is_some() && self.leave(session, filter);
-            let reason = if found {
+            let rights = &self.sessions[session as usize].rights;
+            let refused = rights
+                .as_ref()
+                .is_some_and(|rights| !rights.may_unsubscribe(filter));
+            let reason = if refused {
+                Reason::NOT_AUTHORIZED
+            } else if mounted.is_some() && self.leave(session, filter) {
                 Reason::SUCCESS
             } else {
                 Reason::NO_SUBSCRIPTION_EXISTED

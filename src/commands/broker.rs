@@ -16,11 +16,13 @@ use anyhow::bail;
 use clap::Args as _;
 use clap::FromArgMatches as _;
 
+use crate::broker::access::rules::{Rules, SubscribeCheck};
 use crate::broker::limits::{Limits, ROWS};
 use crate::broker::profile::Profile;
-use crate::cli::args::broker::{BrokerArgs, EXAMPLES};
+use crate::cli::args::broker::{BrokerArgs, EXAMPLES, RefuseSubscribe};
 use crate::daemon;
 use crate::daemon::Ended;
+use crate::daemon::auth::acl_file;
 use crate::daemon::auth::password_file::PasswordFile;
 use crate::daemon::conf::{Conf, Endpoint, Place};
 use crate::net::tls::server::ServerTls;
@@ -84,6 +86,15 @@ fn conf(args: &BrokerArgs) -> anyhow::Result<Conf> {
         .as_deref()
         .map(read_passwords)
         .transpose()?;
+    let rules = args.acl_file.as_deref().map(|path| {
+        let mut rules = read_rules(path)?;
+        rules.subscribe_check = match args.refuse_subscribe {
+            RefuseSubscribe::Never => SubscribeCheck::Never,
+            RefuseSubscribe::Nothing => SubscribeCheck::Nothing,
+            RefuseSubscribe::Partly => SubscribeCheck::Partly,
+        };
+        Ok::<_, anyhow::Error>(Arc::new(rules))
+    });
     let mut limits = Limits::default();
     for setting in &args.limit {
         let (name, value) = setting
@@ -97,6 +108,7 @@ fn conf(args: &BrokerArgs) -> anyhow::Result<Conf> {
         listeners,
         anonymous: args.allow_anonymous || password_file.is_none(),
         password_file: password_file.map(Arc::new),
+        rules: rules.transpose()?,
         workers: args.workers.map(usize::from),
         limits,
         profile: Profile::STANDARD,
@@ -192,6 +204,12 @@ fn read_passwords(path: &Path) -> anyhow::Result<PasswordFile> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read password file {}", path.display()))?;
     PasswordFile::parse(&text).map_err(|bad| anyhow!("{}: {bad}", path.display()))
+}
+
+fn read_rules(path: &Path) -> anyhow::Result<Rules> {
+    let text =
+        std::fs::read(path).with_context(|| format!("cannot read ACL file {}", path.display()))?;
+    acl_file::parse(&text).map_err(|bad| anyhow!("{}: {bad}", path.display()))
 }
 
 fn list_limits() -> anyhow::Result<ExitCode> {

@@ -183,6 +183,16 @@ fn render(address: Option<From>, event: &Event) -> String {
             )
         }
         What::Closed(cause) => write!(line, "{who} {}", render_cause(cause)),
+        What::Denied(denied) => write!(
+            line,
+            "Denied PUBLISH from {who} (d{}, q{}, r{}, m{}, '{}', ... ({} bytes))",
+            u8::from(denied.dup),
+            denied.qos.bits(),
+            u8::from(denied.retain),
+            denied.packet_id,
+            denied.topic,
+            denied.payload
+        ),
         What::Subscribed { filter, reason } if *reason < 0x80 => {
             write!(line, "{who} subscribed to {filter:?} at QoS {reason}")
         }

@@ -267,6 +267,8 @@ fn config(conf: &Conf, number: usize, workers: usize) -> Config {
             passwords: conf.password_file.is_some(),
             methods: Vec::new(),
             response_information: None,
+            rules: conf.rules.clone(),
+            ..Access::default()
         },
         seed: chance(),
         sys: !conf.sys_interval.is_zero(),

@@ -5,10 +5,12 @@
 //! SUBACK has left, the generation that every worker compares has already moved.
 
 pub(crate) mod directory;
+pub(crate) mod readers;
 pub(crate) mod retained;
 pub(crate) mod subscriptions;
 pub(crate) mod trie;
 
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -17,6 +19,7 @@ use std::sync::RwLockReadGuard;
 use std::sync::RwLockWriteGuard;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
+use crate::broker::access::rules::Rights;
 use crate::broker::limits::Limits;
 use crate::broker::shared::directory::Directory;
 use crate::broker::shared::retained::Retained;
@@ -104,6 +107,15 @@ impl Shared {
         let result = change(&mut guard);
         self.generation.fetch_add(1, Ordering::Release);
         result
+    }
+
+    /// Notes what a Session without Subscriptions may have: no route changes by that.
+    pub(crate) fn note_reader(&self, session: SessionKey, rights: Option<Arc<Rights>>) {
+        let mut guard = self
+            .subscriptions
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        guard.readers.note(session, rights);
     }
 
     pub(crate) fn retained(&self) -> RwLockReadGuard<'_, Retained> {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::broker::shared::SessionKey;
+use crate::broker::shared::readers::Readers;
 use crate::broker::shared::trie::{self, NodeId, Trie};
 use crate::mqtt::subscribe::SubscribeOptions;
 
@@ -73,6 +74,14 @@ impl ShareGroup {
         self.turns.iter().map(|subscription| subscription.session)
     }
 
+    /// Those members that `keep` names; `None`: there are none.
+    pub(crate) fn only(&self, keep: impl Fn(SessionKey) -> bool) -> Option<Arc<Self>> {
+        let group = self.changed(|members| {
+            members.retain(|member| keep(member.subscription.session));
+        });
+        (!group.members.is_empty()).then_some(group)
+    }
+
     fn changed(&self, change: impl FnOnce(&mut Vec<Member>)) -> Arc<Self> {
         let mut members = self.members.clone();
         change(&mut members);
@@ -112,6 +121,8 @@ pub(crate) struct Subscriptions {
     len: usize,
     /// Of these, members of Shared Subscriptions.
     shared: usize,
+    /// Who may have what, where there are rules.
+    pub(crate) readers: Readers,
 }
 
 impl Subscriptions {
@@ -120,6 +131,7 @@ impl Subscriptions {
             trie: Trie::new(),
             len: 0,
             shared: 0,
+            readers: Readers::default(),
         }
     }
 
@@ -289,6 +301,7 @@ impl Subscriptions {
             trie::wildcards_may_match(topic),
             matches,
         );
+        self.readers.restrict(topic, matches);
     }
 
     /// `rest`: the levels below `node`; `wild`: wildcards count at this level.

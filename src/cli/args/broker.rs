@@ -37,6 +37,17 @@ pub struct BrokerArgs {
     /// Users and password hashes, as mosquitto_passwd writes them
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
+    /// Who may publish and receive what, in mosquitto's language
+    #[arg(long, value_name = "FILE")]
+    pub acl_file: Option<PathBuf>,
+    /// Refuse SUBSCRIBE where the ACL file gives none of the messages, or not all of them
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "never",
+        requires = "acl_file"
+    )]
+    pub refuse_subscribe: RefuseSubscribe,
     /// Worker threads [default: half of the cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: Option<u16>,
@@ -61,6 +72,17 @@ pub struct BrokerArgs {
     /// Run this with MQTTX_HOST and MQTTX_PORT set, and end with its exit status
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
+}
+
+/// When SUBSCRIBE is refused for the messages behind it.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefuseSubscribe {
+    /// Never: what a client may not have is just not delivered
+    Never,
+    /// When none of the messages could be delivered
+    Nothing,
+    /// When some of the messages could not be delivered
+    Partly,
 }
 
 /// The end of `mqttx broker --help`.

@@ -1,6 +1,7 @@
 //! Answers for the broker's questions, from a thread of their own: a password hash is made to be
 //! slow, and no worker waits for it.
 
+pub mod acl_file;
 pub mod hash;
 pub mod password_file;
 

@@ -33,6 +33,7 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 
+use crate::broker::access::rules::Rules;
 use crate::broker::limits::Limits;
 use crate::broker::profile::Profile;
 use crate::daemon::auth::password_file::PasswordFile;
@@ -124,6 +125,8 @@ pub struct Conf {
     pub anonymous: bool,
     /// Users and their password hashes.
     pub password_file: Option<Arc<PasswordFile>>,
+    /// Who may do what with which topics.
+    pub rules: Option<Arc<Rules>>,
     /// Worker threads; `None` chooses by the machine.
     pub workers: Option<usize>,
     /// The operator's numbers.
@@ -148,6 +151,7 @@ impl Default for Conf {
             listeners: Endpoint::local(1883),
             anonymous: true,
             password_file: None,
+            rules: None,
             workers: None,
             limits: Limits::default(),
             profile: Profile::STANDARD,

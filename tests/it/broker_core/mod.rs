@@ -4,6 +4,7 @@
 mod corners;
 mod deadlines;
 mod listeners;
+mod permission;
 mod pressure;
 mod quantity;
 mod random;

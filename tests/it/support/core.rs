@@ -11,7 +11,7 @@ use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mqttx::broker::access::Access;
+use mqttx::broker::access::{Access, Revoked, Whom};
 use mqttx::broker::limits::Limits;
 use mqttx::broker::listener::{Listener, ListenerRules};
 use mqttx::broker::profile::Profile;
@@ -20,7 +20,7 @@ use mqttx::broker::{
 };
 use mqttx::mqtt::frame::{Scan, scan};
 use mqttx::mqtt::limits::PACKET_SIZE_MAX;
-use mqttx::mqtt::{Packet, PacketType, Version};
+use mqttx::mqtt::{Packet, PacketType, Reason, Version};
 
 use crate::support::packets::{self, Hello};
 
@@ -69,6 +69,15 @@ struct Link {
 impl Core {
     /// A broker of so many workers, with these limits.
     pub(crate) fn new(workers: u16, limits: Limits) -> Self {
+        let access = Access {
+            anonymous: true,
+            ..Access::default()
+        };
+        Self::with_access(workers, limits, &access)
+    }
+
+    /// The same with other rules about who may do what.
+    pub(crate) fn with_access(workers: u16, limits: Limits, access: &Access) -> Self {
         let shared = Arc::new(Shared::new(&limits));
         let now = Instant::now();
         let worker = |worker| {
@@ -77,10 +86,7 @@ impl Core {
                 workers,
                 limits: limits.clone(),
                 profile: Profile::STANDARD,
-                access: Access {
-                    anonymous: true,
-                    ..Access::default()
-                },
+                access: access.clone(),
                 seed: [1; 32],
                 sys: false,
                 trace: false,
@@ -205,6 +211,25 @@ impl Core {
             frames.push(std::mem::replace(received, rest));
         }
         frames
+    }
+
+    /// New rules, at every worker.
+    pub(crate) fn set_access(&mut self, access: &Access, revoked: &Revoked) {
+        for worker in &mut self.workers {
+            worker.set_access(access.clone(), revoked, self.now);
+        }
+        self.settle();
+    }
+
+    /// An administrator sends clients away; how many there were.
+    pub(crate) fn disconnect(&mut self, whom: Whom<'_>) -> usize {
+        let (reason, why) = (Reason::ADMINISTRATIVE_ACTION, "asked to");
+        let now = self.now;
+        let workers = self.workers.iter_mut();
+        let gone = workers.map(|worker| worker.disconnect(whom, reason, why, now));
+        let gone = gone.sum();
+        self.settle();
+        gone
     }
 
     /// From now on the client takes `room` bytes and no more; `None` takes all again.

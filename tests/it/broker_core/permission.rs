@@ -1,0 +1,323 @@
+//! Who may do what, by the rules of an ACL file: publishing, receiving on every way a message can
+//! take, subscribing, and what new rules do to those who are connected.
+
+use std::sync::Arc;
+
+use mqttx::broker::access::rules::{Rules, SubscribeCheck};
+use mqttx::broker::access::{Access, Revoked, Whom};
+use mqttx::broker::limits::Limits;
+use mqttx::broker::{Cause, What};
+use mqttx::daemon::auth::acl_file;
+use mqttx::mqtt::property::{PropertyId, Value};
+use mqttx::mqtt::{Reason, Version};
+
+use crate::support::core::{Core, LinkId};
+use crate::support::packets::{Hello, publish, retained, subscribe, unsubscribe};
+
+const FILE: &str = "\
+topic read open/#
+user bob
+topic readwrite a/#
+topic deny a/secret
+user amy
+topic read a/b
+topic write w/#
+user eve
+topic readwrite e/#
+pattern readwrite own/%c/#
+";
+
+fn rules(text: &str) -> Rules {
+    acl_file::parse(text.as_bytes()).unwrap()
+}
+
+fn access(rules: Rules) -> Access {
+    Access {
+        anonymous: true,
+        rules: Some(Arc::new(rules)),
+        ..Access::default()
+    }
+}
+
+fn core(workers: u16) -> Core {
+    Core::with_access(workers, Limits::default(), &access(rules(FILE)))
+}
+
+fn join(core: &mut Core, worker: usize, user: &str) -> LinkId {
+    core.join(worker, &Hello::new(&format!("{user}-id")).user(user))
+}
+
+#[test]
+fn a_refused_publish_is_told_to_v5_and_only_acknowledged_before() {
+    let mut core = core(1);
+    let watcher = join(&mut core, 0, "bob");
+    core.subscribe(watcher, "#", 0);
+    let amy = join(&mut core, 0, "amy");
+    core.publish(amy, "a/b", "no", 0, 0);
+    core.publish(amy, "a/b", "no", 1, 1);
+    core.publish(amy, "a/b", "no", 2, 2);
+    assert_eq!(core.take(amy), ["PUBACK #1 0x87", "PUBREC #2 0x87"]);
+    let old = Hello::new("old").user("amy").version(Version::V311);
+    let old = core.join(0, &old);
+    core.publish(old, "a/b", "no", 1, 1);
+    core.publish(old, "a/b", "no", 2, 2);
+    assert_eq!(core.take(old), ["PUBACK #1", "PUBREC #2"]);
+    assert_eq!(core.take(watcher), [""; 0]);
+    assert_eq!(core.stats().dropped_denied, 5);
+    let told = core.events.iter().filter_map(|event| match &event.what {
+        What::Denied(denied) => Some((&*denied.topic, denied.qos.bits(), denied.packet_id)),
+        _ => None,
+    });
+    let told: Vec<_> = told.collect();
+    assert_eq!(told[..3], [("a/b", 0, 0), ("a/b", 1, 1), ("a/b", 2, 2)]);
+}
+
+#[test]
+fn topics_in_turn_are_each_judged_for_themselves() {
+    let mut core = core(1);
+    let watcher = join(&mut core, 0, "bob");
+    core.subscribe(watcher, "#", 0);
+    let bob = core.join(0, &Hello::new("bob-2").user("bob"));
+    for round in 0..3 {
+        core.publish(bob, "a/x", &round.to_string(), 0, 0);
+        core.publish(bob, "a/secret", "no", 0, 0);
+        core.publish(bob, "b", "no", 0, 0);
+    }
+    let got = core.take(watcher);
+    assert_eq!(got.len(), 3, "{got:?}");
+    assert!(got.iter().all(|packet| packet.contains("a/x")), "{got:?}");
+}
+
+#[test]
+fn nobody_is_told_in_thousands_of_lines() {
+    let mut core = core(1);
+    let amy = join(&mut core, 0, "amy");
+    for n in 0..1_000 {
+        core.publish(amy, &format!("x/{n}"), "no", 0, 0);
+    }
+    let told = core.events.iter();
+    let told = told.filter(|event| matches!(event.what, What::Denied(_)));
+    assert!(told.count() <= 8);
+    assert_eq!(core.stats().dropped_denied, 1_000);
+}
+
+/// Every way a message takes: the same worker, another one, a run, a single packet, retained, a
+/// Shared Subscription, a Session that is away.
+#[test]
+fn nobody_gets_what_the_rules_do_not_give() {
+    for workers in [1, 3] {
+        let mut core = core(workers);
+        let last = usize::from(workers) - 1;
+        let bob = join(&mut core, 0, "bob");
+        let amy = join(&mut core, last, "amy");
+        let eve = core.join(last, &Hello::new("eve-id").user("eve").kept());
+        for link in [amy, eve] {
+            core.subscribe(link, "#", 2);
+        }
+        for qos in 0..3 {
+            core.publish(bob, "a/b", "yes", qos, 1 + u16::from(qos));
+            core.publish(bob, "a/c", "no", qos, 4 + u16::from(qos));
+        }
+        let got = core.take(amy);
+        assert_eq!(got.len(), 3, "{got:?}");
+        assert!(got.iter().all(|packet| packet.contains("a/b")), "{got:?}");
+        assert_eq!(core.take(eve), [""; 0]);
+        core.cut(eve);
+        core.publish(bob, "a/b", "no", 1, 7);
+        let eve = core.connect(last, &Hello::new("eve-id").user("eve").kept());
+        let got = core.take(eve);
+        assert_eq!(got.len(), 1, "{got:?}");
+    }
+}
+
+#[test]
+fn retained_messages_are_judged_one_by_one() {
+    let mut core = core(1);
+    let bob = join(&mut core, 0, "bob");
+    for topic in ["a/b", "a/c", "a/d"] {
+        core.send(
+            bob,
+            &retained(publish(Version::V5, topic, "kept", 0, 0, &[])),
+        );
+    }
+    let amy = join(&mut core, 0, "amy");
+    core.send(amy, &subscribe(Version::V5, 1, "a/#", 0, &[]));
+    let got = core.take(amy);
+    assert_eq!(got.len(), 2, "{got:?}");
+    assert!(got[1].contains("a/b"), "{got:?}");
+}
+
+#[test]
+fn a_share_goes_to_members_who_may_have_it() {
+    for workers in [1, 2] {
+        let mut core = core(workers);
+        let last = usize::from(workers) - 1;
+        let bob = join(&mut core, 0, "bob");
+        let amy = join(&mut core, last, "amy");
+        let eve = join(&mut core, last, "eve");
+        for link in [amy, eve] {
+            core.subscribe(link, "$share/g/a/#", 1);
+        }
+        for id in 1..=4 {
+            core.publish(bob, "a/b", "x", 1, id);
+        }
+        assert_eq!(core.take(amy).len(), 4);
+        core.publish(bob, "a/c", "x", 1, 9);
+        assert_eq!(core.take(amy), [""; 0]);
+        assert_eq!(core.take(eve), [""; 0]);
+    }
+}
+
+#[test]
+fn a_will_is_judged_when_it_is_sent() {
+    let mut core = core(1);
+    let bob = join(&mut core, 0, "bob");
+    core.subscribe(bob, "#", 0);
+    for (user, topic) in [("amy", "a/b"), ("bob", "a/w"), ("bob", "a/secret")] {
+        let hello = Hello::new("dying").user(user).will(topic, "gone", 0, false);
+        let link = core.join(0, &hello);
+        core.cut(link);
+    }
+    let got = core.take(bob);
+    assert_eq!(got.len(), 1, "{got:?}");
+    assert!(got[0].contains("a/w"), "{got:?}");
+}
+
+#[test]
+fn subscribe_is_refused_where_the_operator_wants_it() {
+    let check = |check: SubscribeCheck, expected: [&str; 3]| {
+        let rules = Rules {
+            subscribe_check: check,
+            ..rules(FILE)
+        };
+        let mut core = Core::with_access(1, Limits::default(), &access(rules));
+        let amy = join(&mut core, 0, "amy");
+        for (filter, expected) in ["a/b", "a/#", "e/#"].into_iter().zip(expected) {
+            core.send(amy, &subscribe(Version::V5, 1, filter, 0, &[]));
+            assert_eq!(
+                core.take(amy),
+                [format!("SUBACK #1 [{expected}]")],
+                "{filter}"
+            );
+        }
+        // Before v5 there is one code for all refusals.
+        let old = Hello::new("old").user("amy").version(Version::V311);
+        let old = core.join(0, &old);
+        core.send(old, &subscribe(Version::V311, 1, "e/#", 0, &[]));
+        let code = if expected[2] == "0" { "0" } else { "128" };
+        assert_eq!(core.take(old), [format!("SUBACK #1 [{code}]")]);
+    };
+    check(SubscribeCheck::Never, ["0", "0", "0"]);
+    check(SubscribeCheck::Nothing, ["0", "0", "135"]);
+    check(SubscribeCheck::Partly, ["0", "135", "135"]);
+}
+
+#[test]
+fn new_rules_hold_for_those_who_are_connected() {
+    for workers in [1, 2] {
+        let mut core = core(workers);
+        let last = usize::from(workers) - 1;
+        let bob = join(&mut core, 0, "bob");
+        let amy = join(&mut core, last, "amy");
+        core.subscribe(amy, "#", 0);
+        core.publish(bob, "a/b", "1", 0, 0);
+        assert_eq!(core.take(amy).len(), 1);
+        let stricter = access(rules("user bob\ntopic write a/#\nuser amy\ntopic read c"));
+        core.set_access(&stricter, &Revoked::default());
+        core.publish(bob, "a/b", "2", 0, 0);
+        core.publish(bob, "c", "2", 0, 0);
+        assert_eq!(core.take(amy), [""; 0]);
+        let none = Access {
+            anonymous: true,
+            ..Access::default()
+        };
+        core.set_access(&none, &Revoked::default());
+        core.publish(bob, "c", "3", 0, 0);
+        assert_eq!(core.take(amy).len(), 1);
+    }
+}
+
+#[test]
+fn those_go_who_may_no_longer_be_connected() {
+    let mut core = core(2);
+    let nobody = core.join(0, &Hello::new("nobody"));
+    let bob = join(&mut core, 1, "bob");
+    let amy = join(&mut core, 1, "amy");
+    let strict = Access {
+        anonymous: false,
+        ..access(rules(FILE))
+    };
+    let revoked = Revoked {
+        users: vec!["bob".into()],
+        nobody: false,
+    };
+    core.set_access(&strict, &revoked);
+    for link in [nobody, bob] {
+        let got = core.take(link);
+        assert_eq!(got, ["DISCONNECT 0x87"]);
+        assert!(matches!(
+            core.cause(link),
+            Some(Cause::Dropped(Reason::NOT_AUTHORIZED, _))
+        ));
+    }
+    assert!(core.is_open(amy));
+}
+
+#[test]
+fn an_administrator_sends_clients_away_by_either_name() {
+    let mut core = core(1);
+    let bob = join(&mut core, 0, "bob");
+    let amy = join(&mut core, 0, "amy");
+    let nobody = core.join(0, &Hello::new("nobody"));
+    assert_eq!(core.disconnect(Whom::User(Some("eve"))), 0);
+    assert_eq!(core.disconnect(Whom::User(Some("bob"))), 1);
+    assert_eq!(core.disconnect(Whom::Client("amy-id")), 1);
+    assert_eq!(core.disconnect(Whom::User(None)), 1);
+    for link in [bob, amy, nobody] {
+        assert!(matches!(
+            core.cause(link),
+            Some(Cause::Dropped(Reason::ADMINISTRATIVE_ACTION, _))
+        ));
+    }
+}
+
+#[test]
+fn client_identifiers_begin_as_the_operator_wants() {
+    let prefixed = Access {
+        anonymous: true,
+        client_id_prefixes: vec!["dev-".into(), "app-".into()],
+        ..Access::default()
+    };
+    let answer = |hello: &Hello| {
+        let mut core = Core::with_access(1, Limits::default(), &prefixed);
+        let link = core.connect(0, hello);
+        core.take(link).remove(0)
+    };
+    assert!(answer(&Hello::new("app-1")).starts_with("CONNACK Success"));
+    assert!(answer(&Hello::new("x")).starts_with("CONNACK Not authorized"));
+    assert!(answer(&Hello::new("")).starts_with("CONNACK Not authorized"));
+}
+
+/// A kept Session that another user resumes has that user's rights from then on.
+#[test]
+fn rights_change_with_the_user_of_a_session() {
+    let mut core = core(2);
+    let bob = join(&mut core, 0, "bob");
+    let hello = Hello::new("both").kept();
+    let link = core.join(1, &hello.clone().user("amy"));
+    core.subscribe(link, "#", 0);
+    core.publish(bob, "a/c", "x", 0, 0);
+    assert_eq!(core.take(link), [""; 0]);
+    core.cut(link);
+    let link = core.connect(1, &hello.user("bob"));
+    core.take(link);
+    core.publish(bob, "a/c", "x", 0, 0);
+    assert_eq!(core.take(link).len(), 1);
+    core.send(link, &unsubscribe(Version::V5, 2, "#"));
+    assert_eq!(core.take(link), ["UNSUBACK #2 [0]"]);
+    let expiry = Value::Four(1);
+    let short = Hello::new("short").user("amy");
+    let short = core.join(0, &short.with(PropertyId::SessionExpiryInterval, expiry));
+    core.cut(short);
+    core.advance_secs(2.0);
+}
