@@ -387,6 +387,8 @@ Register-ArgumentCompleter -Native -CommandName 'mqttx' -ScriptBlock {
             [CompletionResult]::new('--csv', '--csv', [CompletionResultType]::ParameterName, 'Write one line of figures a measurement as CSV')
             [CompletionResult]::new('--markdown', '--markdown', [CompletionResultType]::ParameterName, 'Write a table and the verdicts as Markdown')
             [CompletionResult]::new('--junit', '--junit', [CompletionResultType]::ParameterName, 'Write the verdicts as JUnit XML')
+            [CompletionResult]::new('--html', '--html', [CompletionResultType]::ParameterName, 'Write a page with charts, in one file that needs no network')
+            [CompletionResult]::new('--svg', '--svg', [CompletionResultType]::ParameterName, 'Write the chart that says most, alone')
             [CompletionResult]::new('--hdr', '--hdr', [CompletionResultType]::ParameterName, 'Write each latency''s distribution for HdrHistogram''s plotter, a file a measurement')
             [CompletionResult]::new('--threshold', '--threshold', [CompletionResultType]::ParameterName, 'Fail with 99 unless this holds, repeatable: ''e2e.p99<5ms'', ''lost=0'', ''rate[q1]>=100k''')
             [CompletionResult]::new('--baseline', '--baseline', [CompletionResultType]::ParameterName, 'An earlier --json, for thresholds such as ''vs.baseline.rate>=95%'' and a comparison')

@@ -67,7 +67,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__bench)
-            opts="-h -p -A -u -P -V -k -q -t -s --help --host --port --bind-address --username --pw --protocol-version --keepalive --yes --qos --pubs --subs --topics --topic --payload --rate --steps --find-max --max --arrival --window --inflight --duration --warmup --drain --runs --threads --seed --json --csv --markdown --junit --hdr --threshold --baseline --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls pubsub pairs fanin fanout shared pub sub rr conn churn"
+            opts="-h -p -A -u -P -V -k -q -t -s --help --host --port --bind-address --username --pw --protocol-version --keepalive --yes --qos --pubs --subs --topics --topic --payload --rate --steps --find-max --max --arrival --window --inflight --duration --warmup --drain --runs --threads --seed --json --csv --markdown --junit --html --svg --hdr --threshold --baseline --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls pubsub pairs fanin fanout shared pub sub rr conn churn"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -226,6 +226,14 @@ _mqttx() {
                     return 0
                     ;;
                 --junit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --html)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --svg)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -379,6 +379,8 @@ set edit:completion:arg-completer[mqttx] = {|@words|
             cand --csv 'Write one line of figures a measurement as CSV'
             cand --markdown 'Write a table and the verdicts as Markdown'
             cand --junit 'Write the verdicts as JUnit XML'
+            cand --html 'Write a page with charts, in one file that needs no network'
+            cand --svg 'Write the chart that says most, alone'
             cand --hdr 'Write each latency''s distribution for HdrHistogram''s plotter, a file a measurement'
             cand --threshold 'Fail with 99 unless this holds, repeatable: ''e2e.p99<5ms'', ''lost=0'', ''rate[q1]>=100k'''
             cand --baseline 'An earlier --json, for thresholds such as ''vs.baseline.rate>=95%'' and a comparison'

@@ -283,6 +283,8 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l json -d 'Write the
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l csv -d 'Write one line of figures a measurement as CSV' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l markdown -d 'Write a table and the verdicts as Markdown' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l junit -d 'Write the verdicts as JUnit XML' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l html -d 'Write a page with charts, in one file that needs no network' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l svg -d 'Write the chart that says most, alone' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l hdr -d 'Write each latency\'s distribution for HdrHistogram\'s plotter, a file a measurement' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l threshold -d 'Fail with 99 unless this holds, repeatable: \'e2e.p99<5ms\', \'lost=0\', \'rate[q1]>=100k\'' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l baseline -d 'An earlier --json, for thresholds such as \'vs.baseline.rate>=95%\' and a comparison' -r -F

@@ -11,14 +11,14 @@ use serde_json::Value;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Our broker in a process of its own, ended with the test.
-struct Broker {
-    process: Child,
-    port: u16,
+pub(crate) struct Broker {
+    pub(crate) process: Child,
+    pub(crate) port: u16,
     _folder: tempfile::TempDir,
 }
 
 impl Broker {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ready: PathBuf = folder.path().join("ready");
         let process = Command::new(env!("CARGO_BIN_EXE_mqttx"))
@@ -53,7 +53,7 @@ impl Drop for Broker {
     }
 }
 
-fn bench(port: u16, words: &str) -> Output {
+pub(crate) fn bench(port: u16, words: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_mqttx"))
         .args(["bench", "-h", "127.0.0.1", "-p", &port.to_string()])
         .args(words.split_whitespace())
@@ -62,7 +62,7 @@ fn bench(port: u16, words: &str) -> Output {
         .unwrap()
 }
 
-fn json(output: &Output) -> Value {
+pub(crate) fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
         panic!(
             "{error}: {} {}",
@@ -92,7 +92,7 @@ fn assert_clean(result: &Value) {
     assert_eq!(counts["unique"], counts["expected"]);
 }
 
-const SHORT: &str = "--duration 200ms --warmup 50ms --runs 1 --json -";
+pub(crate) const SHORT: &str = "--duration 200ms --warmup 50ms --runs 1 --json -";
 
 #[test]
 fn every_qos_is_measured_and_verified() {

@@ -20,6 +20,7 @@ mod codec_differential;
 mod codec_roundtrip;
 mod commands_bench;
 mod commands_bench_faults;
+mod commands_bench_page;
 #[cfg(target_os = "linux")]
 mod commands_expect;
 #[cfg(unix)]

@@ -198,6 +198,14 @@ pub struct Report {
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
 
+    /// Write a page with charts, in one file that needs no network
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+
+    /// Write the chart that says most, alone
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+
     /// Write each latency's distribution for HdrHistogram's plotter, a file a measurement
     #[arg(long, value_name = "PREFIX")]
     pub hdr: Option<String>,
@@ -243,6 +251,22 @@ pub struct Compare {
     pub markdown: bool,
 }
 
+/// `mqttx bench report`.
+#[derive(Args, Clone, Debug)]
+pub struct Redraw {
+    /// A report written by --json
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// Where to write the page [default: standard output, where --svg is not asked for either]
+    #[arg(short = 'o', long = "html", value_name = "FILE")]
+    pub html: Option<PathBuf>,
+
+    /// Write the chart that says most, alone
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+}
+
 /// How messages follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ArrivalWord {
@@ -259,6 +283,7 @@ Examples:
   mqttx bench -q 1 --rate 20k --threshold 'e2e.p99<5ms' --threshold lost=0
   mqttx bench -q 0 --steps 10k..200k:8
   mqttx bench --json new.json --runs 5 && mqttx bench compare old.json new.json
+  mqttx bench --html run.html                 and with a report kept: mqttx bench report run.json -o run.html
 
 Latency counts from the moment a message was due, so waiting for a stalled broker is part of it.
 Every message is checked: lost, duplicated, reordered, corrupt.

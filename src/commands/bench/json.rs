@@ -23,6 +23,13 @@ pub(super) const PERCENTILES: [(&str, f64); 7] = [
     ("p9999", 0.9999),
 ];
 
+/// Points of a curve for each halving of what lies beyond.
+const CURVE_STEPS: u32 = 4;
+
+/// The first bucket ends at a microsecond, each next one is a quarter longer.
+const BUCKET_FIRST: u64 = 1_000;
+pub(super) const BUCKET_GROWTH: f64 = 1.25;
+
 /// All of it, on one value.
 pub(super) fn render(report: &Report) -> Value {
     let machine = &report.machine;
@@ -74,11 +81,11 @@ fn row(row: &Row) -> Value {
             "bytes_per_s": rates.bytes, "spread": rates.spread,
         },
         "counts": counts(&row.all),
-        "e2e_us": latency(&row.all.e2e),
+        "e2e_us": drawn(&row.all.e2e),
         "service_us": latency(&row.all.service),
         "ack_us": latency(&row.all.ack),
         "lag_us": latency(&row.all.lag),
-        "connect_us": latency(&row.all.connect),
+        "connect_us": drawn(&row.all.connect),
         "cpu": { "tool_cores": row.tool_cores(), "target_cores": row.target_cores() },
         "target_rss_bytes": row.target_rss(),
         "connects_per_s": row.connect_rate(),
@@ -145,7 +152,7 @@ fn run(row: &Row, outcome: &Outcome) -> Value {
             "acked": rate(tally.inside.acked).filter(|_| row.has_acks()),
             "received": rate(tally.inside.received),
         },
-        "e2e_us": latency(&tally.e2e),
+        "e2e_us": drawn(&tally.e2e),
         "ack_us": latency(&tally.ack),
         "lag_us": latency(&tally.lag),
         "cpu": {
@@ -211,6 +218,34 @@ pub(super) fn latency(latency: &Latency) -> Value {
         value[name] = us(latency.percentile(share)).into();
     }
     value["max"] = us(latency.max()).into();
+    value
+}
+
+/// With what a drawing needs besides: `curve`, pairs of share and microseconds as far as ten samples
+/// lie beyond, and `buckets`, pairs of upper end in microseconds and samples.
+fn drawn(measured: &Latency) -> Value {
+    let mut value = latency(measured);
+    if measured.len() == 0 {
+        return value;
+    }
+    let curve: Vec<Value> = measured
+        .histogram
+        .iter_quantiles(CURVE_STEPS)
+        .map(|step| step.quantile_iterated_to())
+        .filter_map(|share| {
+            let us = measured.percentile(share)? as f64 / 1e3;
+            Some(json!([share, us]))
+        })
+        .collect();
+    value["curve"] = curve.into();
+    let buckets: Vec<Value> = measured
+        .histogram
+        .iter_log(BUCKET_FIRST, BUCKET_GROWTH)
+        .map(|step| (step.value_iterated_to(), step.count_since_last_iteration()))
+        .skip_while(|(_, count)| *count == 0)
+        .map(|(end, count)| json!([end as f64 / 1e3, count]))
+        .collect();
+    value["buckets"] = buckets.into();
     value
 }
 

@@ -31,6 +31,7 @@ mod progress;
 mod publisher;
 mod report;
 mod requester;
+mod show;
 mod stats;
 mod subscriber;
 mod text;
@@ -46,7 +47,7 @@ use std::process::ExitCode;
 use clap::{Args as _, FromArgMatches as _};
 use serde_json::Value;
 
-use crate::cli::args::bench::{Bench, Compare, EXAMPLES};
+use crate::cli::args::bench::{Bench, Compare, EXAMPLES, Redraw};
 use crate::cli::args::connection::Connection;
 use crate::cli::args::will::Will;
 use crate::client::Options;
@@ -86,8 +87,10 @@ pub fn tree() -> clap::Command {
 
 /// Runs the command with the words behind its name.
 pub fn run(words: Vec<OsString>) -> ExitCode {
-    if words.first().is_some_and(|word| word == "compare") {
-        return compare_files(&words);
+    match words.first().and_then(|word| word.to_str()) {
+        Some("compare") => return compare_files(&words),
+        Some("report") => return redraw(&words),
+        _ => {}
     }
     let whole = std::iter::once("bench".into()).chain(words.clone());
     let args = tree()
@@ -135,6 +138,48 @@ fn compare_files(words: &[OsString]) -> ExitCode {
             ExitCode::from(trouble.status)
         }
     }
+}
+
+fn redraw_tree() -> clap::Command {
+    let command = clap::Command::new("report").about("Draw a report written by --json");
+    Redraw::augment_args(command).bin_name("mqttx bench report")
+}
+
+fn redraw(words: &[OsString]) -> ExitCode {
+    let args = redraw_tree()
+        .try_get_matches_from(words)
+        .and_then(|matches| Redraw::from_arg_matches(&matches));
+    let args = match args {
+        Ok(args) => args,
+        Err(error) => return terminal::clap(&error),
+    };
+    let drawn = read_report(&args.file).and_then(|report| {
+        draw(&report, args.html.as_deref(), args.svg.as_deref())?;
+        Ok(report)
+    });
+    match drawn {
+        Ok(report) if args.html.is_none() && args.svg.is_none() => {
+            terminal::print_out(&show::page(&report))
+        }
+        Ok(_) => ExitCode::SUCCESS,
+        Err(trouble) => {
+            tell(&trouble);
+            ExitCode::from(trouble.status)
+        }
+    }
+}
+
+/// The page and the chart, where they are asked for.
+fn draw(report: &Value, html: Option<&Path>, svg: Option<&Path>) -> Result<(), Trouble> {
+    if let Some(path) = html {
+        write(path, &show::page(report))?;
+    }
+    if let Some(path) = svg {
+        let chart =
+            show::svg(report).ok_or_else(|| plain("nothing was measured that could be drawn"))?;
+        write(path, &chart)?;
+    }
+    Ok(())
 }
 
 fn read_report(path: &Path) -> Result<Value, Trouble> {
@@ -231,6 +276,11 @@ fn show(args: &Bench, report: &Report, baseline: Option<&Value>) -> Result<(), T
         if let Some(path) = path {
             write(path, &render(report))?;
         }
+    }
+    let drawn = draw(&whole, asked.html.as_deref(), asked.svg.as_deref());
+    if report.trouble.is_none() {
+        // Where nothing could be measured, that is what is told.
+        drawn?;
     }
     if let Some(prefix) = &asked.hdr {
         for (number, row) in report.rows.iter().enumerate() {

@@ -5,6 +5,7 @@ use crate::commands::bench::health::Machine;
 use crate::commands::bench::load::Outcome;
 use crate::commands::bench::plan::{Load, Shape, Stage};
 use crate::commands::bench::stats::{Tally, median, spread};
+use crate::commands::bench::text;
 use crate::commands::bench::threshold::Verdict;
 use crate::mqtt::{QoS, Version};
 
@@ -300,6 +301,8 @@ pub(super) fn row_name(stage: &Stage) -> String {
         Load::Max { .. } if stage.shape.kind == Kind::Conn => "connections".to_owned(),
         Load::Max { .. } if stage.shape.kind == Kind::Churn => "connects".to_owned(),
         Load::Max { .. } => format!("QoS {}, highest rate", stage.qos.bits()),
-        Load::Rate { rate, .. } => format!("QoS {} at {rate:.0}/s", stage.qos.bits()),
+        Load::Rate { rate, .. } => {
+            format!("QoS {} at {}/s", stage.qos.bits(), text::rate(Some(rate)))
+        }
     }
 }
