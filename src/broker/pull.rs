@@ -10,6 +10,7 @@ use crate::broker::outgoing::Outgoing;
 use crate::broker::router::Route;
 use crate::broker::session::{Kept, Queued, ReplayPart, Session, SubscriptionIds};
 use crate::broker::shared::SessionKey;
+use crate::broker::shared::retained::Found;
 use crate::broker::sys::SYS;
 use crate::mqtt::PacketType;
 use crate::mqtt::QoS;
@@ -214,15 +215,15 @@ impl Broker {
                 replay.waiting.pop_front();
                 continue;
             };
-            let qos = part.qos.min(next.qos());
+            let qos = part.qos.min(next.message.qos());
             let quota = self.sessions[session as usize].has_quota();
             if !room || (qos != QoS::AtMostOnce && !quota) {
                 break;
             }
-            let Some(message) = part.messages.next() else {
+            let Some(found) = part.messages.next() else {
                 continue;
             };
-            let Some(message) = self.still_retained(message) else {
+            let Some(message) = self.still_retained(found) else {
                 continue;
             };
             if message.is_expired(now) {
@@ -245,13 +246,13 @@ impl Broker {
 
     /// A message that was to be sent because it was retained, unless it is not any more. The
     /// broker's own topics change without a word to subscribers: there its successor goes out.
-    fn still_retained(&self, message: Message) -> Option<Message> {
+    fn still_retained(&self, found: Found) -> Option<Message> {
         let retained = self.shared.retained();
-        let current = retained.find(message.topic())?;
-        if current.is_same(&message) {
-            return Some(message);
+        let current = retained.now(&found)?;
+        if current.is_same(&found.message) {
+            return Some(found.message);
         }
-        message.topic().starts_with(SYS).then(|| current.clone())
+        current.topic().starts_with(SYS).then(|| current.clone())
     }
 
     /// The outbox of a connection is above its limit: publishers that reach it are to wait.

@@ -179,6 +179,11 @@ impl Router {
         }
         shared.subscriptions().matching(topic, &mut self.matches);
         let route = Rc::new(self.build(topic, generation, worker, overlap));
+        if route.is_empty() {
+            // Found as quickly as it would be here, and a million topics without a subscriber
+            // must not push the others out.
+            return route;
+        }
         let targets = route.targets();
         if self.routes.len() >= ROUTES_MAX || self.targets + targets > TARGETS_MAX {
             self.routes.clear();

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::broker::access::rules::Rights;
 use crate::broker::shared::SessionKey;
+use crate::broker::shared::retained::Found;
 use crate::broker::shared::subscriptions::ShareGroup;
 use crate::broker::shared::trie::NodeId;
 use crate::mqtt::PacketId;
@@ -97,7 +98,7 @@ pub(crate) struct Replay {
 }
 
 pub(crate) struct ReplayPart {
-    pub(crate) messages: std::vec::IntoIter<Message>,
+    pub(crate) messages: std::vec::IntoIter<Found>,
     pub(crate) qos: QoS,
     pub(crate) subscription_ids: SubscriptionIds,
 }

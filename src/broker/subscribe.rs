@@ -199,7 +199,7 @@ impl Broker {
         let not_from = subscription.options.no_local.then_some(&**client_id);
         let mut messages = self.shared.retained().matching(filter, not_from, now);
         if let Some(rights) = &self.sessions[subscription.session.slot as usize].rights {
-            messages.retain(|message| rights.may_receive(message.topic()));
+            messages.retain(|found| rights.may_receive(found.message.topic()));
         }
         if messages.is_empty() {
             return None;

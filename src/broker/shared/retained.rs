@@ -20,6 +20,13 @@ pub(crate) struct Held {
     publisher: Option<Arc<str>>,
 }
 
+/// A retained message that was found, and where: whether it is still retained takes one look
+/// there, not another search.
+pub(crate) struct Found {
+    place: NodeId,
+    pub(crate) message: Message,
+}
+
 /// What became of a message that was to be retained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
@@ -83,9 +90,11 @@ impl Retained {
         self.trie.prune(node, Option::is_none);
     }
 
-    /// The message retained for exactly this topic.
-    pub(crate) fn find(&self, topic: &str) -> Option<&Message> {
-        Some(&self.trie.value(self.trie.find(topic)?).as_ref()?.message)
+    /// What is retained now where `found` was: the same message, its successor, or nothing.
+    pub(crate) fn now(&self, found: &Found) -> Option<&Message> {
+        let message = &self.trie.value(found.place).as_ref()?.message;
+        let still = message.is_same(&found.message) || message.topic() == found.message.topic();
+        still.then_some(message)
     }
 
     /// All whose topic matches `filter`, that have not expired, and that were not published by
@@ -95,7 +104,7 @@ impl Retained {
         filter: &str,
         not_from: Option<&str>,
         now: Instant,
-    ) -> Vec<Message> {
+    ) -> Vec<Found> {
         let mut find = Find {
             not_from,
             now,
@@ -149,7 +158,11 @@ impl Retained {
         };
         let own = find.not_from.is_some() && held.publisher.as_deref() == find.not_from;
         if !own && !held.message.is_expired(find.now) {
-            find.found.push(held.message.clone());
+            let message = held.message.clone();
+            find.found.push(Found {
+                place: node,
+                message,
+            });
         }
     }
 }
@@ -158,5 +171,5 @@ impl Retained {
 struct Find<'a> {
     not_from: Option<&'a str>,
     now: Instant,
-    found: Vec<Message>,
+    found: Vec<Found>,
 }

@@ -31,7 +31,9 @@ impl NodeId {
 pub(crate) struct Trie<V> {
     nodes: Vec<Node<V>>,
     free: Vec<NodeId>,
-    table: HashTable<NodeId>,
+    /// The hash lies beside the place: a table that grows moves its entries without a look at the
+    /// nodes, which are anywhere in memory.
+    table: HashTable<(u32, NodeId)>,
     hasher: DefaultHashBuilder,
 }
 
@@ -125,13 +127,22 @@ impl<V: Default> Trie<V> {
 
     #[inline]
     pub(crate) fn child(&self, parent: NodeId, level: &str) -> Option<NodeId> {
-        let hash = self.hasher.hash_one((parent.0, level.as_bytes()));
+        self.child_at(self.hash_of(parent, level), parent, level)
+    }
+
+    #[inline]
+    fn child_at(&self, hash: u32, parent: NodeId, level: &str) -> Option<NodeId> {
         self.table
-            .find(hash, |&id| {
+            .find(spread(hash), |&(other, id)| {
                 let node = self.node(id);
-                node.parent == parent && node.level.bytes() == level.as_bytes()
+                other == hash && node.parent == parent && node.level.bytes() == level.as_bytes()
             })
-            .copied()
+            .map(|&(_, id)| id)
+    }
+
+    #[inline]
+    fn hash_of(&self, parent: NodeId, level: &str) -> u32 {
+        self.hasher.hash_one((parent.0, level.as_bytes())) as u32
     }
 
     /// The node of a whole topic or filter, if it is there.
@@ -144,9 +155,10 @@ impl<V: Default> Trie<V> {
     pub(crate) fn insert(&mut self, path: &str) -> NodeId {
         let mut at = NodeId::ROOT;
         for level in path.split('/') {
-            at = match self.child(at, level) {
+            let hash = self.hash_of(at, level);
+            at = match self.child_at(hash, at, level) {
                 Some(child) => child,
-                None => self.add(at, level),
+                None => self.add(hash, at, level),
             };
         }
         at
@@ -187,7 +199,7 @@ impl<V: Default> Trie<V> {
         &mut self.nodes[id.0 as usize]
     }
 
-    fn add(&mut self, parent: NodeId, level: &str) -> NodeId {
+    fn add(&mut self, hash: u32, parent: NodeId, level: &str) -> NodeId {
         let next_sibling = self.node(parent).first_child;
         let node = Node {
             parent,
@@ -220,20 +232,19 @@ impl<V: Default> Trie<V> {
             "#" => above.hash = id,
             _ => {}
         }
-        let hash = self.hasher.hash_one((parent.0, level.as_bytes()));
-        let (nodes, hasher) = (&self.nodes, &self.hasher);
-        self.table.insert_unique(hash, id, |&other| {
-            let node = &nodes[other.0 as usize];
-            hasher.hash_one((node.parent.0, node.level.bytes()))
-        });
+        self.table
+            .insert_unique(spread(hash), (hash, id), |&(hash, _)| spread(hash));
         id
     }
 
     fn remove(&mut self, id: NodeId) {
         let node = self.node(id);
         let (parent, previous, next) = (node.parent, node.previous_sibling, node.next_sibling);
-        let hash = self.hasher.hash_one((parent.0, node.level.bytes()));
-        if let Ok(entry) = self.table.find_entry(hash, |&other| other == id) {
+        let hash = self.hasher.hash_one((parent.0, node.level.bytes())) as u32;
+        let entry = self
+            .table
+            .find_entry(spread(hash), |&(_, other)| other == id);
+        if let Ok(entry) = entry {
             entry.remove();
         }
         match previous.some() {
@@ -255,6 +266,12 @@ impl<V: Default> Trie<V> {
         node.value = V::default();
         self.free.push(id);
     }
+}
+
+/// A hash as the table wants it: with chance in its highest bits, too.
+#[inline]
+fn spread(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
 }
 
 /// Whether wildcards at the first level may match this topic: not when it begins with `$`
