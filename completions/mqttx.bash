@@ -31,6 +31,9 @@ _mqttx() {
             mqttx,passwd)
                 cmd="mqttx__subcmd__passwd"
                 ;;
+            mqttx,ping)
+                cmd="mqttx__subcmd__ping"
+                ;;
             mqttx,pub)
                 cmd="mqttx__subcmd__pub"
                 ;;
@@ -53,7 +56,7 @@ _mqttx() {
 
     case "${cmd}" in
         mqttx)
-            opts="-h --help pub sub rr broker bench passwd link generate"
+            opts="-h --help pub sub rr ping broker bench passwd link generate"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -464,8 +467,238 @@ _mqttx() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mqttx__subcmd__ping)
+            opts="-c -h -p -A -u -P -i -I -k -x -V -D -d -L -o --count --interval --json --wait --connect-timeout --host --port --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --options-file --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --count)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --interval)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --connect-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -h)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --unix)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bind-address)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -A)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --proxy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ws-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ws-header)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --reconnect-period)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --username)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -u)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pw)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --id-prefix)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -I)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keepalive)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -k)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --session-expiry)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -x)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --protocol-version)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -V)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-inflight)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --property)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cafile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --capath)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keyform)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ciphers)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-version)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-alpn)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-keylog)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-engine)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-engine-kpass-sha1)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --psk)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --psk-identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --will-topic)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --will-payload)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --will-qos)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -L)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --protocol)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --options-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mqttx__subcmd__pub)
-            opts="-t -m -f -n -s -l -q -r -h -p -A -u -P -i -I -k -c -x -V -M -D -d -L -o --topic --message --file --null-message --stdin-file --stdin-line --qos --retain --repeat --repeat-delay --host --port --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --options-file --help --version"
+            opts="-t -m -f -n -s -l -q -r -h -p -A -u -P -i -I -k -c -x -V -M -D -d -L -o --topic --message --file --null-message --stdin-file --stdin-line --qos --retain --repeat --repeat-delay --host --port --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --wait --connect-timeout --max-reconnects --no-reconnect --url --protocol --options-file --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -691,6 +924,18 @@ _mqttx() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --connect-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-reconnects)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --url)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -719,7 +964,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__rr)
-            opts="-t -e -m -f -n -s -q -R -W -v -F -N -h -p -A -u -P -i -I -k -c -x -V -M -D -d -L -o --topic --response-topic --message --file --null-message --stdin-file --qos --no-retained --retain-as-published --retain-handling --timeout --verbose --output-format --no-newline --pretty --latency --host --port --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --options-file --help --version"
+            opts="-t -e -m -f -n -s -q -R -W -v -F -N -h -p -A -u -P -i -I -k -c -x -V -M -D -d -L -o --topic --response-topic --message --file --null-message --stdin-file --qos --no-retained --retain-as-published --retain-handling --timeout --verbose --output-format --no-newline --pretty --latency --host --port --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --wait --connect-timeout --max-reconnects --no-reconnect --url --protocol --options-file --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -965,6 +1210,18 @@ _mqttx() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --connect-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-reconnects)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --url)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -993,7 +1250,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__sub)
-            opts="-t -q -T -U -R -C -W -E -v -F -N -w -h -p -A -u -P -i -I -k -c -x -V -M -D -d -L -o --topic --qos --filter-out --unsubscribe --no-retained --retain-as-published --retain-handling --no-local --retained-only --remove-retained --count --timeout --exit-after-subscribe --verbose --output-format --no-newline --pretty --random-filter --message-rate --watch --host --port --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --expect --in-order --reject-regex --idle --ready-file --ready-fd --expect-json --expect-regex --url --protocol --options-file --help --version"
+            opts="-t -q -T -U -R -C -W -E -v -F -N -w -h -p -A -u -P -i -I -k -c -x -V -M -D -d -L -o --topic --qos --filter-out --unsubscribe --no-retained --retain-as-published --retain-handling --no-local --retained-only --remove-retained --count --timeout --exit-after-subscribe --verbose --output-format --no-newline --pretty --random-filter --message-rate --watch --host --port --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --expect --in-order --reject-regex --idle --ready-file --ready-fd --wait --connect-timeout --max-reconnects --no-reconnect --expect-json --expect-regex --url --protocol --options-file --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1260,6 +1517,18 @@ _mqttx() {
                     return 0
                     ;;
                 --ready-fd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --connect-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-reconnects)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

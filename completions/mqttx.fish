@@ -28,6 +28,7 @@ complete -c mqttx -n "__fish_mqttx_needs_command" -s h -l help -d 'Print help'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "pub" -d 'Publish messages'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "sub" -d 'Subscribe and print messages'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "rr" -d 'Publish a request and wait for the response'
+complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "ping" -d 'Measure how long CONNECT and PINGREQ take'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "broker" -d 'Run a broker for MQTT 3.1, 3.1.1 and 5.0'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "bench" -d 'Load a broker: how fast is it, how late are messages, is any lost'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "passwd" -d 'Add, change and delete users in a password file'
@@ -72,6 +73,9 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l psk-identity -d 'Ide
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l will-topic -d 'Topic of the Will Message' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l will-payload -d 'Payload of the Will Message' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l will-qos -d 'QoS of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l wait -d 'Try for so long to reach a broker that is not up yet, such as 30s' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l connect-timeout -d 'Give up an attempt after so long, and so long after CONNECT [default: 30s]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l max-reconnects -d 'Give up after this many failed attempts in a row to come back' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s L -l url -d 'Broker and topic in one: mqtt://[user[:password]@]host[:port]/topic, also mqtts://, ws://, wss://' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l protocol -d 'How to speak: mqtt, mqtts, ws, wss; sets port and TLS as the scheme of -L does' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s o -l options-file -d 'Read options from this file first, one a line [default: ~/.config/mosquitto_pub, if it is there]' -r
@@ -89,6 +93,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l tls-skip-hostname -d
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l tls-use-os-certs -d 'Trust the certificates the operating system trusts'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l no-tls -d 'No TLS, whatever else was said (also on port 8883)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l will-retain -d 'Retain the Will Message'
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l no-reconnect -d 'End when the connection is lost'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l help -d 'Print this help (-h is the host)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l version -d 'Print the version'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s t -l topic -d 'Topic Filter to subscribe to; repeatable' -r
@@ -138,6 +143,9 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l reject-regex -d 'A p
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l idle -d 'End when no message came for so long, such as 2s or 500ms, counted from the SUBACK' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l ready-file -d 'Write the subscriptions to this file, as JSON, once the broker has acknowledged them' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l ready-fd -d 'The same, to a file descriptor this program was started with' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l wait -d 'Try for so long to reach a broker that is not up yet, such as 30s' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l connect-timeout -d 'Give up an attempt after so long, and so long after CONNECT [default: 30s]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l max-reconnects -d 'Give up after this many failed attempts in a row to come back' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l expect-json -d 'JSON that a payload must contain: its members, however deep, with these values' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l expect-regex -d 'A regular expression that a payload must match somewhere' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s L -l url -d 'Broker and topic in one: mqtt://[user[:password]@]host[:port]/topic, also mqtts://, ws://, wss://' -r
@@ -165,6 +173,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l tls-use-os-certs -d 
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l no-tls -d 'No TLS, whatever else was said (also on port 8883)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l will-retain -d 'Retain the Will Message'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l in-order -d 'What is expected must come in this order'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l no-reconnect -d 'End when the connection is lost'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l help -d 'Print this help (-h is the host)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l version -d 'Print the version'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s t -l topic -d 'Topic to publish the request to' -r
@@ -208,6 +217,9 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l psk-identity -d 'Iden
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l will-topic -d 'Topic of the Will Message' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l will-payload -d 'Payload of the Will Message' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l will-qos -d 'QoS of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l wait -d 'Try for so long to reach a broker that is not up yet, such as 30s' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l connect-timeout -d 'Give up an attempt after so long, and so long after CONNECT [default: 30s]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l max-reconnects -d 'Give up after this many failed attempts in a row to come back' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s L -l url -d 'Broker and topic in one: mqtt://[user[:password]@]host[:port]/topic, also mqtts://, ws://, wss://' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l protocol -d 'How to speak: mqtt, mqtts, ws, wss; sets port and TLS as the scheme of -L does' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s o -l options-file -d 'Read options from this file first, one a line [default: ~/.config/mosquitto_rr, if it is there]' -r
@@ -229,8 +241,62 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l tls-skip-hostname -d 
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l tls-use-os-certs -d 'Trust the certificates the operating system trusts'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l no-tls -d 'No TLS, whatever else was said (also on port 8883)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l will-retain -d 'Retain the Will Message'
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l no-reconnect -d 'End when the connection is lost'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l help -d 'Print this help (-h is the host)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l version -d 'Print the version'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s c -l count -d 'PINGREQs to send' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l interval -d 'Time between two of them' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l wait -d 'Try for so long to reach a broker that is not up yet, such as 30s' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l connect-timeout -d 'Give up an attempt after so long, and so long after CONNECT [default: 30s]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s h -l host -d 'Broker to connect to' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s p -l port -d 'Port of the broker [default: 1883, with TLS 8883]; 0 takes the host as path of a Unix socket' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l unix -d 'Connect through this Unix socket instead' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s A -l bind-address -d 'Local address to connect from' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l proxy -d 'Connect through a proxy: socks5h://[user[:password]@]host[:port], or http://…' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l ws-path -d 'Path to ask for over WebSockets [default: /mqtt]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l ws-header -d 'Header line for the WebSocket handshake, \'Name: value\'; repeatable' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l reconnect-period -d 'Milliseconds between attempts to connect again; 0 for none [default: pub 1 s, 2 s … 30 s, sub 1 s]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s u -l username -d 'User name' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s P -l pw -d 'Password; anybody on this machine can read it in the list of processes' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s i -l id -d 'Client Identifier [default: the broker chooses one]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s k -l keepalive -d 'Keep Alive in seconds' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s x -l session-expiry -d 'Seconds a version 5 Session outlives its connection; -1 for ever' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31 [default: 311; rr: 5]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l max-inflight -d 'QoS 1 and 2 messages in flight at most' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s D -l property -d 'Version 5 property: -D COMMAND NAME VALUE, for a user-property -D COMMAND user-property KEY VALUE' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l cafile -d 'Trust the certificates in this file' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l capath -d 'Trust the certificates in this directory' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l cert -d 'Certificate of this client; needs --key' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l key -d 'Private key of this client; needs --cert' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l keyform -d 'Kind of key: pem (or engine, which is refused)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l ciphers -d 'Cipher suites allowed, in OpenSSL\'s words' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l tls-version -d 'Version of TLS: tlsv1.2 or tlsv1.3' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l tls-alpn -d 'Application protocol to ask for (ALPN)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l tls-keylog -d 'Append the keys of the connection to this file, for a protocol analyser' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l tls-engine -d 'OpenSSL engine (refused: there is no OpenSSL inside)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l tls-engine-kpass-sha1 -d 'Password hash for the engine\'s key (refused: there is no OpenSSL inside)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l psk -d 'Key both sides know, in hexadecimal; needs --psk-identity (built in with --features psk)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l psk-identity -d 'Identity for --psk' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l will-topic -d 'Topic of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l will-payload -d 'Payload of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l will-qos -d 'QoS of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s L -l url -d 'Broker and topic in one: mqtt://[user[:password]@]host[:port]/topic, also mqtts://, ws://, wss://' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l protocol -d 'How to speak: mqtt, mqtts, ws, wss; sets port and TLS as the scheme of -L does' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s o -l options-file -d 'Read options from this file first, one a line' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l json -d 'Print the summary as JSON, and nothing else'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l ws -d 'Speak MQTT over WebSockets'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s d -l debug -d 'Tell every packet on standard output'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l quiet -d 'No messages about errors'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l insecure -d 'Do not check the broker\'s certificate: anybody can pose as the broker'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l tls-skip-hostname -d 'Check the broker\'s certificate, but not that it is made out to this host'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l tls-use-os-certs -d 'Trust the certificates the operating system trusts'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l no-tls -d 'No TLS, whatever else was said (also on port 8883)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l will-retain -d 'Retain the Will Message'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l help -d 'Print this help (-h is the host)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l version -d 'Print the version'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s p -l port -d 'TCP port to listen on; 0 lets the system choose' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l bind -d 'Address to listen on, repeatable [default: this machine only]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l listen -d 'Listen here instead, repeatable: mqtt://ADDRESS:PORT, mqtts://, ws://, wss:// or unix:PATH' -r

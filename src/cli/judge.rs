@@ -171,6 +171,8 @@ fn named_topic(clean: &mut Clean, value: &str, named: &str) -> Result<(), Verdic
     match clean.caller.program {
         Program::Publish | Program::Request => name(value, "publish")?,
         Program::Subscribe => filter(value, "subscription")?,
+        // What a URL says behind the broker is nothing to these.
+        Program::Ping => return Ok(()),
     }
     clean.put("topic", value);
     Ok(())
@@ -239,7 +241,13 @@ fn is_non_character(c: char) -> bool {
 
 /// `-L` stands for a host, a port, a topic and what the scheme brings along.
 pub(crate) fn url(clean: &mut Clean, value: &str) -> Result<(), Verdict> {
-    let url = address::split_url(value)?;
+    let topicless = clean.caller.program == Program::Ping;
+    let whole = if topicless {
+        format!("{value}/")
+    } else {
+        value.to_owned()
+    };
+    let url = address::split_url(&whole)?;
     named_topic(clean, url.topic, "-L topic")?;
     if let Some(user_name) = url.user_name {
         clean.put("username", user_name);

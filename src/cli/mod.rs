@@ -36,6 +36,7 @@ pub enum Program {
     Publish,
     Subscribe,
     Request,
+    Ping,
 }
 
 /// Whose words are spoken: ours, or those of the program we were linked as.
@@ -53,13 +54,16 @@ pub struct Caller {
 }
 
 impl Program {
-    pub const ALL: [Self; 3] = [Self::Publish, Self::Subscribe, Self::Request];
+    /// Those that stand in for a program of mosquitto's.
+    pub const LINKED: [Self; 3] = [Self::Publish, Self::Subscribe, Self::Request];
+    pub const ALL: [Self; 4] = [Self::Publish, Self::Subscribe, Self::Request, Self::Ping];
 
-    pub(crate) fn bit(self) -> u8 {
+    pub(crate) fn bit(self) -> u16 {
         match self {
             Self::Publish => words::P,
             Self::Subscribe => words::S,
             Self::Request => words::R,
+            Self::Ping => words::PING,
         }
     }
 
@@ -69,15 +73,18 @@ impl Program {
             Self::Publish => "pub",
             Self::Subscribe => "sub",
             Self::Request => "rr",
+            Self::Ping => "ping",
         }
     }
 
-    /// The name of the link that speaks mosquitto's words.
+    /// The name of the link that speaks mosquitto's words, and of its options file; empty where
+    /// there is none.
     pub fn link(self) -> &'static str {
         match self {
             Self::Publish => "mosquitto_pub",
             Self::Subscribe => "mosquitto_sub",
             Self::Request => "mosquitto_rr",
+            Self::Ping => "",
         }
     }
 }
@@ -97,6 +104,7 @@ pub enum Request {
     Publish(Box<args::publish::Publish>),
     Subscribe(Box<args::subscribe::Subscribe>),
     Request(Box<args::request::Request>),
+    Ping(Box<args::ping::Ping>),
     /// Text for stdout.
     Help(String),
     Version(String),
@@ -109,25 +117,36 @@ pub fn parse(caller: Caller, words: &[OsString], file: &[u8]) -> Result<Request,
         Lexed::Help => return Ok(Request::Help(usage::help(caller))),
         Lexed::Version => return Ok(Request::Version(usage::version(caller))),
     };
-    let (words, beyond) = words::beyond::split(words);
+    let (words, beyond) = words::beyond::split(caller, words);
     let request = match caller.program {
         Program::Publish => {
-            let publish = typed::<args::publish::Publish>(caller, words);
+            let mut publish = typed::<args::publish::Publish>(caller, words);
+            if !beyond.is_empty() {
+                publish.reach = typed(caller, beyond);
+            }
             relations::publish(caller, &publish)?;
             Request::Publish(Box::new(publish))
         }
         Program::Subscribe => {
             let mut subscribe = typed::<args::subscribe::Subscribe>(caller, words);
             if !beyond.is_empty() {
-                subscribe.expect = typed(caller, beyond);
+                subscribe.beyond = typed(caller, beyond);
             }
             relations::subscribe(&subscribe)?;
             Request::Subscribe(Box::new(subscribe))
         }
         Program::Request => {
-            let request = typed::<args::request::Request>(caller, words);
+            let mut request = typed::<args::request::Request>(caller, words);
+            if !beyond.is_empty() {
+                request.reach = typed(caller, beyond);
+            }
             relations::request(&request)?;
             Request::Request(Box::new(request))
+        }
+        Program::Ping => {
+            let ping = typed::<args::ping::Ping>(caller, words);
+            relations::ping(&ping)?;
+            Request::Ping(Box::new(ping))
         }
     };
     Ok(request)
@@ -147,9 +166,14 @@ fn typed<A: clap::Args>(caller: Caller, words: Vec<OsString>) -> A {
 pub fn tree(program: Program) -> clap::Command {
     let base = usage::base(program);
     let command = match program {
-        Program::Publish => args::publish::Publish::augment_args(base),
+        Program::Publish => {
+            args::reach::Reach::augment_args(args::publish::Publish::augment_args(base))
+        }
         Program::Subscribe => args::expect::augment(args::subscribe::Subscribe::augment_args(base)),
-        Program::Request => args::request::Request::augment_args(base),
+        Program::Request => {
+            args::reach::Reach::augment_args(args::request::Request::augment_args(base))
+        }
+        Program::Ping => args::ping::Ping::augment_args(base),
     };
     usage::dress(program, command)
 }
@@ -178,7 +202,7 @@ mod tests {
                     row.long
                 );
             }
-            for arg in command.get_opts() {
+            for arg in command.get_opts().filter(|arg| !arg.is_hide_set()) {
                 let long = arg.get_long().expect("every option has a long name");
                 assert!(
                     rows().any(|r| r.name() == long && r.programs & program.bit() != 0),

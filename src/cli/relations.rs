@@ -5,7 +5,9 @@
 use crate::cli::Caller;
 use crate::cli::Manner;
 use crate::cli::args::connection::Connection;
+use crate::cli::args::ping::Ping;
 use crate::cli::args::publish::Publish;
+use crate::cli::args::reach::Reach;
 use crate::cli::args::request::Request;
 use crate::cli::args::subscribe::Subscribe;
 use crate::cli::args::tls::Tls;
@@ -15,7 +17,18 @@ use crate::cli::property::{self, Fault, What};
 use crate::cli::words::Verdict;
 use crate::mqtt::Version;
 
+/// Whether to come back, said twice.
+fn reach(args: &Reach) -> Result<(), Error> {
+    match args.max_reconnects {
+        Some(1..) if args.no_reconnect => Err(usage(
+            "--no-reconnect and --max-reconnects cannot be used together.",
+        )),
+        _ => Ok(()),
+    }
+}
+
 pub(crate) fn publish(caller: Caller, args: &Publish) -> Result<(), Error> {
+    reach(&args.reach)?;
     shared(&args.connection, &args.tls, &args.will, Version::V311)?;
     let complete = args.source().is_some() && args.topic.is_some();
     if caller.manner == Manner::Mqttx && !complete {
@@ -30,7 +43,12 @@ pub fn incomplete_publish() -> Error {
         .hint("mqttx pub -t some/topic -m 'some payload'")
 }
 
+pub(crate) fn ping(args: &Ping) -> Result<(), Error> {
+    shared(&args.connection, &args.tls, &args.will, Version::V311)
+}
+
 pub(crate) fn subscribe(args: &Subscribe) -> Result<(), Error> {
+    reach(&args.beyond.reach)?;
     shared(&args.connection, &args.tls, &args.will, Version::V311)?;
     if args.topic.is_empty() && args.unsubscribe.is_empty() {
         return Err(usage(
@@ -38,13 +56,13 @@ pub(crate) fn subscribe(args: &Subscribe) -> Result<(), Error> {
         )
         .hint("mqttx sub -t 'some/topic/#'"));
     }
-    if args.expect.in_order && args.expect.expect.len() < 2 {
+    if args.beyond.expect.in_order && args.beyond.expect.expect.len() < 2 {
         return Err(usage("--in-order needs two expectations."));
     }
-    if args.exit_after_subscribe && !args.expect.expect.is_empty() {
+    if args.exit_after_subscribe && !args.beyond.expect.expect.is_empty() {
         return Err(usage("-E ends before anything expected can come."));
     }
-    if args.topic.is_empty() && args.expect.needs_all_granted() {
+    if args.topic.is_empty() && args.beyond.expect.needs_all_granted() {
         return Err(usage("What is awaited needs a topic to subscribe to (-t)."));
     }
     // [MQTT-3.8.3-4]
@@ -62,6 +80,7 @@ pub(crate) fn subscribe(args: &Subscribe) -> Result<(), Error> {
 }
 
 pub(crate) fn request(args: &Request) -> Result<(), Error> {
+    reach(&args.reach)?;
     shared(&args.connection, &args.tls, &args.will, Version::V5)?;
     let complete =
         args.topic.is_some() && args.message.source().is_some() && args.response_topic.is_some();

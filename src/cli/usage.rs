@@ -87,11 +87,7 @@ pub(crate) fn dress(program: Program, command: Command) -> Command {
                 .long("options-file")
                 .value_name("FILE")
                 .help_heading("Messages about the run")
-                .help(format!(
-                    "Read options from this file first, one a line \
-                     [default: ~/.config/{}, if it is there]",
-                    program.link()
-                )),
+                .help(options_file_help(program)),
         )
         .arg(
             Arg::new("help")
@@ -108,6 +104,30 @@ pub(crate) fn dress(program: Program, command: Command) -> Command {
                 .help("Print the version"),
         )
         .after_help(after(program))
+        .mut_args(|arg| dressed(program, arg))
+}
+
+/// An argument of a group that this program shares without knowing all of its words.
+fn dressed(program: Program, arg: Arg) -> Arg {
+    let Some(long) = arg.get_long() else {
+        return arg;
+    };
+    let row = rows().find(|row| row.name() == long && row.programs & program.bit() != 0);
+    match row {
+        None => arg.hide(true).short(None),
+        Some(row) => {
+            let short = row.short.chars().nth(1);
+            arg.short(short)
+        }
+    }
+}
+
+fn options_file_help(program: Program) -> String {
+    let told = "Read options from this file first, one a line";
+    match program.link() {
+        "" => told.to_owned(),
+        link => format!("{told} [default: ~/.config/{link}, if it is there]"),
+    }
 }
 
 const STYLES: Styles = Styles::styled()
@@ -121,6 +141,7 @@ fn synopsis(program: Program) -> &'static str {
         Program::Request => {
             "mqttx rr -t TOPIC -e RESPONSE-TOPIC {-m PAYLOAD | -f FILE | -n | -s} [OPTIONS]"
         }
+        Program::Ping => "mqttx ping [OPTIONS]",
     }
 }
 
@@ -129,6 +150,7 @@ pub fn about(program: Program) -> &'static str {
         Program::Publish => "Publish messages",
         Program::Subscribe => "Subscribe and print messages",
         Program::Request => "Publish a request and wait for the response",
+        Program::Ping => "Measure how long CONNECT and PINGREQ take",
     }
 }
 
@@ -183,6 +205,16 @@ fn examples(program: Program) -> &'static [(&'static str, &'static str)] {
             "mqttx rr -t service -e service/reply -m ping -W 5",
             "print the response",
         )],
+        Program::Ping => &[
+            (
+                "mqttx ping -h broker.local",
+                "four round trips, and how long each took",
+            ),
+            (
+                "mqttx ping --wait 30s -c 1 --quiet",
+                "go on when the broker is up, fail after half a minute",
+            ),
+        ],
     }
 }
 
@@ -193,6 +225,8 @@ pub fn of_link(program: Program) -> String {
         Program::Publish => "It publishes messages to one topic and exits.\n",
         Program::Subscribe => "It subscribes to topics and prints the messages it receives.\n",
         Program::Request => "It publishes a request and waits for the response.\n",
+        // There is no such link.
+        Program::Ping => "",
     });
     out.push_str(&their_version(program));
     let required = match program {
@@ -201,6 +235,7 @@ pub fn of_link(program: Program) -> String {
         Program::Request => {
             "{-t topic | -L URL} -e response-topic {-f file | -m message | -n | -s}"
         }
+        Program::Ping => "",
     };
     out.push_str(&format!(
         "\nUsage: {} {required} [options]\n",

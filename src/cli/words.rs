@@ -13,12 +13,15 @@ use crate::cli::judge;
 use crate::cli::lexer::Clean;
 
 /// The programs that take an option, as a set of bits.
-pub(crate) const P: u8 = 1;
-pub(crate) const S: u8 = 2;
-pub(crate) const R: u8 = 4;
-const PS_R: u8 = P | S | R;
-const SR: u8 = S | R;
-const PR: u8 = P | R;
+pub(crate) const P: u16 = 1;
+pub(crate) const S: u16 = 2;
+pub(crate) const R: u16 = 4;
+pub(crate) const PING: u16 = 8;
+/// Every program: what is said to a broker before anything else.
+const PS_R: u16 = P | S | R | PING;
+const PSR: u16 = P | S | R;
+const SR: u16 = S | R;
+const PR: u16 = P | R;
 
 /// One option.
 pub(crate) struct Row {
@@ -28,7 +31,7 @@ pub(crate) struct Row {
     pub(crate) long: &'static str,
     /// False when mosquitto's clients have no such long spelling.
     pub(crate) long_is_theirs: bool,
-    pub(crate) programs: u8,
+    pub(crate) programs: u16,
     /// What the sentence about a missing value calls the value: "no {noun} specified".
     pub(crate) noun: &'static str,
     /// The sentence names the option by its long spelling although it has a short one.
@@ -94,7 +97,7 @@ impl Verdict {
     }
 }
 
-const fn row(short: &'static str, long: &'static str, programs: u8, take: Take) -> Row {
+const fn row(short: &'static str, long: &'static str, programs: u16, take: Take) -> Row {
     Row {
         short,
         long,
@@ -107,11 +110,11 @@ const fn row(short: &'static str, long: &'static str, programs: u8, take: Take) 
     }
 }
 
-const fn flag(short: &'static str, long: &'static str, programs: u8) -> Row {
+const fn flag(short: &'static str, long: &'static str, programs: u16) -> Row {
     row(short, long, programs, Take::Flag)
 }
 
-const fn text(short: &'static str, long: &'static str, programs: u8, noun: &'static str) -> Row {
+const fn text(short: &'static str, long: &'static str, programs: u16, noun: &'static str) -> Row {
     row(short, long, programs, Take::Text).noun(noun)
 }
 
@@ -172,7 +175,7 @@ pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
 /// What mosquitto's clients know, in the order of the letters, and what belongs beside it.
 static ROWS: &[Row] = &[
     text("-A", "--bind-address", PS_R, "address").own(),
-    flag("-c", "--disable-clean-session", PS_R),
+    flag("-c", "--disable-clean-session", PSR),
     row(
         "-C",
         "--count",
@@ -225,7 +228,7 @@ static ROWS: &[Row] = &[
     row(
         "-M",
         "--max-inflight",
-        PS_R,
+        PSR,
         Take::Whole(1, i32::MAX as i64, judge::max_inflight),
     )
     .own(),
@@ -243,7 +246,7 @@ static ROWS: &[Row] = &[
     row("", "--proxy", PS_R, Take::Judge(judge::proxy)).noun("proxy url"),
     text("", "--psk", PS_R, "key"),
     text("", "--psk-identity", PS_R, "identity"),
-    row("-q", "--qos", PS_R, Take::Whole(0, 2, judge::qos)).noun("QoS"),
+    row("-q", "--qos", PSR, Take::Whole(0, 2, judge::qos)).noun("QoS"),
     flag("", "--quiet", PS_R),
     flag("-r", "--retain", P),
     row("-R", "--no-retained", SR, Take::Means(judge::no_retained)).own(),
@@ -267,7 +270,7 @@ static ROWS: &[Row] = &[
     .noun("option"),
     flag("", "--retained-only", S),
     row("-s", "--stdin-file", PR, Take::Flag).group(Group::Payload),
-    row("-t", "--topic", PS_R, Take::Judge(judge::topic)).noun("topic"),
+    row("-t", "--topic", PSR, Take::Judge(judge::topic)).noun("topic"),
     row("-T", "--filter-out", S, Take::Judge(judge::filter_out)).noun("topic filter"),
     text("", "--tls-alpn", PS_R, "protocol"),
     text("", "--tls-engine", PS_R, "engine_id"),

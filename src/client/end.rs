@@ -5,6 +5,7 @@ use std::io;
 
 use crate::mqtt::property::{PropertiesBuf, PropertyId};
 use crate::mqtt::{Reason, Version, Violation};
+use crate::net::tls::tls_error;
 
 /// The reason of an end. Commands turn it into a sentence and an exit status.
 #[derive(Debug)]
@@ -60,6 +61,15 @@ impl End {
                 }
             }
             Self::Disconnected { reason, .. } => !LASTING.contains(reason),
+        }
+    }
+
+    /// Whether this may be the sight of a broker that is just starting: a certificate that is not
+    /// trusted will not be a moment later.
+    pub(crate) fn may_be_early(&self) -> bool {
+        match self {
+            Self::Unreachable(error) => tls_error(error).is_none(),
+            _ => self.is_passing(),
         }
     }
 

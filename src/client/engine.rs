@@ -81,6 +81,8 @@ pub struct Engine {
     aliases_out: Vec<AliasOut>,
     client_id: Option<String>,
     is_ping_open: bool,
+    /// PINGREQs sent, over all connections.
+    pings: u64,
     /// Packets sent and not yet told to the handler; used only while `Options::trace` is set.
     sent: Vec<Box<[u8]>>,
 }
@@ -213,6 +215,7 @@ impl Engine {
             aliases_out: Vec::new(),
             client_id: None,
             is_ping_open: false,
+            pings: 0,
             sent: Vec::new(),
             options,
         }
@@ -331,6 +334,7 @@ impl Engine {
         let start = self.out.len();
         Packet::Pingreq.encode(self.options.version, &mut self.out);
         self.is_ping_open = true;
+        self.pings += 1;
         self.note_sent(start);
     }
 

@@ -41,6 +41,11 @@ pub trait Handler {
         let _ = (way, packet);
     }
 
+    /// There was no connection yet, and `Retry::wait` allows another attempt after `pause`.
+    fn waiting(&mut self, end: &End, pause: Duration) {
+        let _ = (end, pause);
+    }
+
     /// A connection ended, or could not be had, and another attempt follows after `pause`.
     fn retry(&mut self, end: &End, pause: Duration) {
         let _ = (end, pause);

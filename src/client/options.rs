@@ -58,6 +58,9 @@ pub struct Will {
 pub struct Retry {
     /// Also before the very first CONNACK, when the broker may just not be up yet.
     pub first: bool,
+    /// So long after the start, until there was a first connection: for a broker that is about to
+    /// start. Tried often, and told by [`Handler::waiting`](crate::client::Handler::waiting).
+    pub wait: Option<Duration>,
     /// After a connection that stood.
     pub again: bool,
     /// Attempts in a row; none: no end.
@@ -70,6 +73,7 @@ impl Retry {
     pub const fn never() -> Self {
         Self {
             first: false,
+            wait: None,
             again: false,
             attempts_max: None,
             backoff: Backoff::doubling(),
@@ -81,6 +85,7 @@ impl Retry {
     pub const fn once_connected() -> Self {
         Self {
             first: false,
+            wait: None,
             again: true,
             attempts_max: None,
             backoff: Backoff::doubling(),

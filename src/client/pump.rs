@@ -52,6 +52,7 @@ pub(crate) async fn run<H: Handler>(engine: &mut Engine, stream: Stream, handler
         stalled_since: None,
         opened: now,
         ping_sent: now,
+        pings: 0,
         draining_since: None,
         feed_at: None,
         timer: None,
@@ -72,7 +73,9 @@ struct Pump<'a, H> {
     is_flushed: bool,
     /// Since when the peer takes nothing although there is something.
     stalled_since: Option<Instant>,
+    /// When the last PINGREQ was seen to leave, and how many had left by then.
     ping_sent: Instant,
+    pings: u64,
     /// Since when only PUBRELs are awaited.
     draining_since: Option<Instant>,
     feed_at: Option<Instant>,
@@ -308,6 +311,10 @@ impl<H: Handler> Pump<'_, H> {
         let keep_alive = Duration::from_secs(u64::from(self.engine.keep_alive()));
         if !keep_alive.is_zero() && !self.engine.is_connecting() {
             if self.engine.is_ping_open() {
+                // The handler may have asked for one.
+                if self.pings != self.engine.pings() {
+                    (self.pings, self.ping_sent) = (self.engine.pings(), now);
+                }
                 let due = self.ping_sent + keep_alive;
                 if now >= due {
                     return Err(End::KeepAliveTimeout);
@@ -318,7 +325,6 @@ impl<H: Handler> Pump<'_, H> {
                 if now >= due {
                     self.engine.ping();
                     self.engine.tell_sent(self.handler);
-                    self.ping_sent = now;
                     return Ok(true);
                 }
                 earliest(due);

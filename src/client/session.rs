@@ -1,11 +1,18 @@
 //! A session over as many connections as it takes: connect, resume, try again, and one reason at
 //! the end.
 
+use std::time::{Duration, Instant};
+
+use crate::client::backoff::Backoff;
 use crate::client::end::End;
 use crate::client::engine::Engine;
 use crate::client::handler::Handler;
 use crate::client::options::Options;
 use crate::client::pump;
+
+/// Pauses while a broker is waited for that is about to start.
+const EAGER_FIRST: Duration = Duration::from_millis(50);
+const EAGER_MOST: Duration = Duration::from_secs(1);
 
 /// One client from its first attempt to its end.
 #[derive(Debug)]
@@ -28,6 +35,8 @@ impl Session {
         let retry = self.engine.options().retry.clone();
         let mut backoff = retry.backoff;
         let mut attempts = 0;
+        let begun = Instant::now();
+        let mut eager = Backoff::new(EAGER_FIRST, EAGER_MOST);
         loop {
             let before = self.engine.connections();
             let end = self.connect_once(handler).await;
@@ -41,6 +50,16 @@ impl Session {
                 } else {
                     end
                 };
+            }
+            let left = retry.wait.map(|wait| wait.saturating_sub(begun.elapsed()));
+            if self.engine.connections() == 0
+                && !self.engine.is_done()
+                && let Some(left) = left.filter(|left| !left.is_zero() && end.may_be_early())
+            {
+                let pause = eager.pause().min(left);
+                handler.waiting(&end, pause);
+                tokio::time::sleep(pause).await;
+                continue;
             }
             let may_retry = if self.engine.connections() > 0 {
                 retry.again

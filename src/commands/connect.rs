@@ -194,7 +194,7 @@ fn nameless(asked: &Asked<'_>, options: &Options) -> Result<(), Error> {
     }
     let told = match asked.caller.program {
         Program::Publish => "Invalid id.",
-        Program::Subscribe | Program::Request => "Invalid id and/or clean_session.",
+        _ => "Invalid id and/or clean_session.",
     };
     Err(Error::new(Kind::Failed, told))
 }

@@ -56,7 +56,7 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
 
 fn make_all(args: &Args, target: &Path) -> Result<String, String> {
     let mut told = String::new();
-    let clients = Program::ALL.into_iter().map(Program::link);
+    let clients = Program::LINKED.into_iter().map(Program::link);
     for name in clients.chain([passwd::LINK]) {
         let link = args
             .dir

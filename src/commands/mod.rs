@@ -16,8 +16,10 @@ mod lines;
 pub mod link;
 mod outcome;
 pub mod passwd;
+mod ping;
 mod printer;
 mod publish;
+mod reach;
 mod request;
 mod stdout;
 mod subscribe;
@@ -60,6 +62,12 @@ pub const COMMANDS: &[Command] = &[
         about: "Publish a request and wait for the response",
         run: |words| speak(ours(Program::Request), &words),
         tree: || cli::tree(Program::Request),
+    },
+    Command {
+        name: "ping",
+        about: "Measure how long CONNECT and PINGREQ take",
+        run: |words| speak(ours(Program::Ping), &words),
+        tree: || cli::tree(Program::Ping),
     },
     Command {
         name: "broker",
@@ -138,7 +146,7 @@ const fn ours(program: Program) -> Caller {
 /// The program a link's name stands for.
 fn linked(called: &OsStr) -> Option<Program> {
     let stem = Path::new(called).file_stem()?;
-    Program::ALL
+    Program::LINKED
         .into_iter()
         .find(|program| stem == program.link())
 }
@@ -197,6 +205,7 @@ fn obey(caller: Caller, words: &[OsString]) -> Result<ExitCode, Error> {
         cli::Request::Publish(args) => publish::run(caller, &args),
         cli::Request::Subscribe(args) => subscribe::run(caller, &args),
         cli::Request::Request(args) => request::run(caller, &args),
+        cli::Request::Ping(args) => ping::run(caller, &args),
     }
 }
 
@@ -221,6 +230,9 @@ fn options_text(caller: Caller, words: &[OsString]) -> Result<Vec<u8>, Error> {
 }
 
 fn default_options_file(program: Program) -> Option<PathBuf> {
+    if program.link().is_empty() {
+        return None;
+    }
     let folder = match std::env::var_os("XDG_CONFIG_HOME") {
         Some(folder) => PathBuf::from(folder),
         None => PathBuf::from(std::env::var_os("HOME")?).join(".config"),

@@ -26,6 +26,7 @@ use crate::commands::connect;
 use crate::commands::connect::Asked;
 use crate::commands::lines::{Lines, Next};
 use crate::commands::outcome;
+use crate::commands::reach;
 use crate::commands::stdout::Stdout;
 use crate::commands::terminal;
 use crate::commands::trace::Tracer;
@@ -64,6 +65,7 @@ pub(crate) fn run(caller: Caller, args: &Publish) -> Result<ExitCode, Error> {
         };
     }
     connect::period(&args.connection, &mut options.retry);
+    reach::apply(&args.reach, &mut options);
     let place = options.dial.address.to_string();
     let mut publisher = Publisher {
         caller,

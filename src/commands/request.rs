@@ -17,6 +17,7 @@ use crate::commands::drive::{Ask, Sources, Wishes, drive};
 use crate::commands::outcome;
 use crate::commands::printer::Printer;
 use crate::commands::publish::{read_file, read_stdin};
+use crate::commands::reach;
 use crate::commands::subscribe::subscribe_options;
 use crate::commands::trace::Tracer;
 use crate::mqtt::property::{PropertiesBuf, PropertyId, Value};
@@ -28,7 +29,7 @@ pub(crate) fn run(caller: Caller, args: &Request) -> Result<ExitCode, Error> {
     let silent = move |error: Error| if quiet { error.silent() } else { error };
     let payload = payload(args).map_err(silent)?;
     let properties = properties(args).map_err(silent)?;
-    let options = connect::options(&Asked {
+    let mut options = connect::options(&Asked {
         caller,
         connection: &args.connection,
         tls: &args.tls,
@@ -36,6 +37,7 @@ pub(crate) fn run(caller: Caller, args: &Request) -> Result<ExitCode, Error> {
         version: Version::V5,
         receive_max: (caller.manner == Manner::Mosquitto).then_some(1),
     })?;
+    reach::apply(&args.reach, &mut options);
     let place = options.dial.address.to_string();
     let version = options.version;
     let tracer = args

@@ -23,6 +23,7 @@ use crate::commands::drive::{Ask, Sources, Wishes, drive};
 use crate::commands::glance::{Chance, Rate, Screen};
 use crate::commands::outcome;
 use crate::commands::printer::Printer;
+use crate::commands::reach;
 use crate::commands::trace::Tracer;
 use crate::mqtt::property::PropertiesBuf;
 use crate::mqtt::publish::Publish;
@@ -50,6 +51,7 @@ pub(crate) fn run(caller: Caller, args: &Subscribe) -> Result<ExitCode, Error> {
         ..Retry::once_connected()
     };
     connect::period(&args.connection, &mut options.retry);
+    reach::apply(&args.beyond.reach, &mut options);
     let place = options.dial.address.to_string();
     let mut tracer = args
         .connection
@@ -63,7 +65,7 @@ pub(crate) fn run(caller: Caller, args: &Subscribe) -> Result<ExitCode, Error> {
     let address = &options.dial.address;
     let reachable =
         (address.transport == Transport::Tcp).then(|| (address.host.clone(), address.port));
-    let awaiting = Awaiting::new(&args.expect, reachable)?;
+    let awaiting = Awaiting::new(&args.beyond.expect, reachable)?;
     let mut subscriber = Subscriber::new(args, options.version, printer, wishes.clone(), awaiting);
     subscriber.watch_header(&args.connection.host);
     let mut session = Session::new(options).map_err(|told| Error::new(Kind::Failed, told))?;
@@ -193,7 +195,7 @@ impl<'a> Subscriber<'a> {
         }
         let filters = self.args.topic.iter().map(String::as_str);
         let granted = filters.zip(reasons.iter().map(|&code| Reason(code)));
-        if self.args.expect.needs_all_granted()
+        if self.args.beyond.expect.needs_all_granted()
             && let Some((filter, reason)) = granted.clone().find(|(_, reason)| reason.is_error())
         {
             let (name, code) = (reason.name().to_lowercase(), reason.value());
@@ -287,7 +289,7 @@ impl<'a> Subscriber<'a> {
             Happened::Silence => match self.missing() {
                 None => self.settle(client),
                 Some(missing) => {
-                    let idle = self.args.expect.idle.unwrap_or_default();
+                    let idle = self.args.beyond.expect.idle.unwrap_or_default();
                     let told = format!("timed out: {idle:?} of silence, {missing}");
                     self.fail(client, Error::new(Kind::Timeout, told));
                 }
@@ -301,7 +303,7 @@ impl<'a> Subscriber<'a> {
             }
             Happened::CommandEnded(_) => {
                 let waits_on = self.args.count.is_some()
-                    || self.args.expect.idle.is_some()
+                    || self.args.beyond.expect.idle.is_some()
                     || self.awaiting.expectations.wants_some();
                 if !waits_on {
                     self.is_flushing = true;

@@ -80,6 +80,7 @@ fn persistent(port: u16, version: Version, client_id: &str) -> Options {
             .push(PropertyId::SessionExpiryInterval, Value::Four(600));
     }
     options.retry = Retry {
+        wait: None,
         first: true,
         again: true,
         attempts_max: Some(1_000),

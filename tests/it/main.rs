@@ -11,6 +11,7 @@ mod broker_listeners;
 mod broker_sys;
 mod client_cuts;
 mod client_layer;
+mod client_patience;
 #[cfg(feature = "psk")]
 mod client_psk;
 mod client_repairs;
@@ -27,6 +28,8 @@ mod commands_expect;
 mod commands_live;
 #[cfg(unix)]
 mod commands_passwd;
+#[cfg(target_os = "linux")]
+mod commands_ping;
 #[cfg(unix)]
 mod commands_pub;
 #[cfg(unix)]

@@ -8,9 +8,20 @@ use clap::{Arg, Args, Command};
 use regex_lite::Regex;
 
 use crate::cli::args::bench::parse_time;
+use crate::cli::args::reach::Reach;
 use crate::cli::expect::{Expectation, Expectations};
 use crate::cli::lexer::Clean;
 use crate::cli::words::Verdict;
+
+/// What `sub` knows beyond mosquitto_sub.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Beyond {
+    #[command(flatten)]
+    pub expect: Expect,
+
+    #[command(flatten)]
+    pub reach: Reach,
+}
 
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "What is awaited")]
@@ -72,7 +83,7 @@ pub(crate) fn augment(command: Command) -> Command {
             .help_heading("What is awaited")
             .help(help)
     };
-    Expect::augment_args(command)
+    Beyond::augment_args(command)
         .arg(spoken(
             "expect-json",
             "JSON",
@@ -106,13 +117,6 @@ fn put(clean: &mut Clean, name: &str, kind: char, value: &str) -> Result<(), Ver
 
 pub(crate) fn reject(value: &str) -> Result<(), String> {
     pattern(value).map(|_| ())
-}
-
-pub(crate) fn time(value: &str) -> Result<(), String> {
-    match parse_time(value)? {
-        Duration::ZERO => Err("a time above 0 is wanted".to_owned()),
-        _ => Ok(()),
-    }
 }
 
 pub(crate) fn descriptor(value: &str) -> Result<(), String> {

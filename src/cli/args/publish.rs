@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::cli::args::connection::Connection;
 use crate::cli::args::message::{Message, Source};
+use crate::cli::args::reach::Reach;
 use crate::cli::args::tls::Tls;
 use crate::cli::args::will::Will;
 
@@ -48,6 +49,10 @@ pub struct Publish {
     /// Seconds to wait between repeated messages
     #[arg(long, value_name = "SECONDS", value_parser = parse_micros, help_heading = "Message")]
     pub repeat_delay: Option<Duration>,
+
+    /// Parsed apart, and only when one of its words is there.
+    #[arg(skip)]
+    pub reach: Reach,
 
     #[command(flatten)]
     pub connection: Connection,

@@ -5,6 +5,7 @@ use clap::Args;
 use crate::cli::args::connection::Connection;
 use crate::cli::args::message::Message;
 use crate::cli::args::output::Output;
+use crate::cli::args::reach::Reach;
 use crate::cli::args::subscribe::Retained;
 use crate::cli::args::tls::Tls;
 use crate::cli::args::will::Will;
@@ -50,6 +51,10 @@ pub struct Request {
     /// Print how long the response took
     #[arg(long, help_heading = "Output")]
     pub latency: bool,
+
+    /// Parsed apart, and only when one of its words is there.
+    #[arg(skip)]
+    pub reach: Reach,
 
     #[command(flatten)]
     pub connection: Connection,

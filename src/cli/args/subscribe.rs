@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::args::connection::Connection;
-use crate::cli::args::expect::Expect;
+use crate::cli::args::expect::Beyond;
 use crate::cli::args::output::Output;
 use crate::cli::args::tls::Tls;
 use crate::cli::args::will::Will;
@@ -76,7 +76,7 @@ pub struct Subscribe {
 
     /// Parsed apart, and only when one of its words is there.
     #[arg(skip)]
-    pub expect: Expect,
+    pub beyond: Beyond,
 
     #[command(flatten)]
     pub output: Output,

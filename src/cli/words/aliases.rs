@@ -11,7 +11,7 @@ use crate::cli::words::{P, PR, PS_R, R, S, SR, Verdict};
 /// One meaning, and the words for it.
 pub(crate) struct Alias {
     pub(crate) words: &'static [&'static str],
-    pub(crate) programs: u8,
+    pub(crate) programs: u16,
     pub(crate) means: Means,
 }
 
@@ -28,7 +28,7 @@ pub(crate) enum Means {
     Choice(&'static [(&'static str, &'static [&'static str])]),
 }
 
-const fn alias(words: &'static [&'static str], programs: u8, means: Means) -> Alias {
+const fn alias(words: &'static [&'static str], programs: u16, means: Means) -> Alias {
     Alias {
         words,
         programs,
@@ -36,20 +36,20 @@ const fn alias(words: &'static [&'static str], programs: u8, means: Means) -> Al
     }
 }
 
-const fn same(words: &'static [&'static str], programs: u8, option: &'static str) -> Alias {
+const fn same(words: &'static [&'static str], programs: u16, option: &'static str) -> Alias {
     alias(words, programs, Means::Option(option))
 }
 
 const fn property(
     words: &'static [&'static str],
-    programs: u8,
+    programs: u16,
     packet: &'static str,
     name: &'static str,
 ) -> Alias {
     alias(words, programs, Means::Property(packet, name))
 }
 
-const fn pairs(words: &'static [&'static str], programs: u8, packet: &'static str) -> Alias {
+const fn pairs(words: &'static [&'static str], programs: u16, packet: &'static str) -> Alias {
     alias(words, programs, Means::Pairs(packet))
 }
 

@@ -3,10 +3,12 @@
 //! Their clap arguments live in structs of their own (`args/expect.rs` …), and are built only when one
 //! of them stands on the line, so that `mqttx pub -t a -m b` starts as fast as without them.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
+use crate::cli::Caller;
 use crate::cli::args::expect;
-use crate::cli::words::{Row, S, Take, flag, row};
+use crate::cli::args::{ping, reach};
+use crate::cli::words::{P, PING, R, Row, S, Take, flag, row};
 
 pub(crate) static ROWS: &[Row] = &[
     judged("--expect", S, "text", Take::Judge(expect::text)),
@@ -19,18 +21,42 @@ pub(crate) static ROWS: &[Row] = &[
         "pattern",
         Take::Checked(expect::reject),
     ),
-    judged("--idle", S, "time", Take::Checked(expect::time)),
+    judged("--idle", S, "time", Take::Checked(reach::time)),
     judged("--ready-file", S, "file", Take::Bytes),
     judged("--ready-fd", S, "number", Take::Checked(expect::descriptor)),
+    judged("--wait", REACHING, "time", Take::Checked(reach::time)),
+    judged(
+        "--connect-timeout",
+        REACHING,
+        "time",
+        Take::Checked(reach::time),
+    ),
+    judged(
+        "--max-reconnects",
+        P | S | R,
+        "count",
+        Take::Checked(reach::count),
+    ),
+    flag("", "--no-reconnect", P | S | R).own(),
+    row("-c", "--count", PING, Take::Checked(ping::count))
+        .noun("count")
+        .own(),
+    judged("--interval", PING, "time", Take::Checked(reach::time)),
+    flag("", "--json", PING).own(),
 ];
 
-const fn judged(long: &'static str, programs: u8, noun: &'static str, take: Take) -> Row {
+/// Whoever goes to a broker.
+const REACHING: u16 = P | S | R | PING;
+
+const fn judged(long: &'static str, programs: u16, noun: &'static str, take: Take) -> Row {
     row("", long, programs, take).noun(noun).own()
 }
 
 /// Takes the words of these rows out of a line that was lexed already.
-pub(crate) fn split(words: Vec<OsString>) -> (Vec<OsString>, Vec<OsString>) {
-    if !words.iter().any(is_beyond) {
+pub(crate) fn split(caller: Caller, words: Vec<OsString>) -> (Vec<OsString>, Vec<OsString>) {
+    let program = caller.program.bit();
+    // The programs that are wholly ours have one tree.
+    if program & (P | S | R) == 0 || !words.iter().any(|word| is_beyond(word, program)) {
         return (words, Vec::new());
     }
     // What stands behind `--` is a command of its own.
@@ -38,7 +64,7 @@ pub(crate) fn split(words: Vec<OsString>) -> (Vec<OsString>, Vec<OsString>) {
     let end = end.unwrap_or(words.len());
     let (mut known, mut beyond) = (Vec::new(), Vec::new());
     for (at, word) in words.into_iter().enumerate() {
-        if at >= end || is_beyond(&word) {
+        if at >= end || is_beyond(&word, program) {
             beyond.push(word);
         } else {
             known.push(word);
@@ -47,9 +73,10 @@ pub(crate) fn split(words: Vec<OsString>) -> (Vec<OsString>, Vec<OsString>) {
     (known, beyond)
 }
 
-fn is_beyond(word: &OsString) -> bool {
+fn is_beyond(word: &OsStr, program: u16) -> bool {
     let bytes = word.as_encoded_bytes();
     let end = bytes.iter().position(|&byte| byte == b'=');
     let name = &bytes[..end.unwrap_or(bytes.len())];
-    name == b"--" || ROWS.iter().any(|row| row.long.as_bytes() == name)
+    let is_row = |row: &Row| row.long.as_bytes() == name && row.programs & program != 0;
+    name == b"--" || ROWS.iter().any(is_row)
 }

@@ -2,7 +2,7 @@
 //! under the name `mqttx`. Most of them are what MQTTX CLI's words stand for (`aliases.rs`).
 
 use crate::cli::judge;
-use crate::cli::words::{PS_R, Row, S, Take, Verdict, flag, row};
+use crate::cli::words::{PS_R, PSR, Row, S, Take, Verdict, flag, row};
 
 pub(crate) static ROWS: &[Row] = &[
     flag("", "--tls-skip-hostname", PS_R).own(),
@@ -13,7 +13,7 @@ pub(crate) static ROWS: &[Row] = &[
     row(
         "",
         "--reconnect-period",
-        PS_R,
+        PSR,
         Take::Whole(0, 86_400_000, reconnect_period),
     )
     .noun("time")

@@ -275,6 +275,10 @@ impl Engine {
         self.phase == Phase::Connecting
     }
 
+    pub(crate) fn pings(&self) -> u64 {
+        self.pings
+    }
+
     pub(crate) fn is_ping_open(&self) -> bool {
         self.is_ping_open
     }

@@ -1,0 +1,46 @@
+//! `mqttx ping`.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::args::bench::parse_time;
+use crate::cli::args::connection::Connection;
+use crate::cli::args::reach::First;
+use crate::cli::args::tls::Tls;
+use crate::cli::args::will::Will;
+
+#[derive(Args, Clone, Debug)]
+pub struct Ping {
+    /// PINGREQs to send
+    #[arg(long, value_name = "COUNT", default_value_t = 4, help_heading = "Ping")]
+    pub count: u32,
+
+    /// Time between two of them
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_time)]
+    #[arg(help_heading = "Ping")]
+    pub interval: Duration,
+
+    /// Print the summary as JSON, and nothing else
+    #[arg(long, help_heading = "Ping")]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub reach: First,
+
+    #[command(flatten)]
+    pub connection: Connection,
+
+    #[command(flatten)]
+    pub tls: Tls,
+
+    #[command(flatten)]
+    pub will: Will,
+}
+
+pub(crate) fn count(value: &str) -> Result<(), String> {
+    match value.parse::<u32>() {
+        Ok(1..=1_000_000_000) => Ok(()),
+        _ => Err(format!("'{value}' is no count from 1 on")),
+    }
+}

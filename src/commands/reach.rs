@@ -1,0 +1,28 @@
+//! `--wait`, `--connect-timeout`, `--max-reconnects` and `--no-reconnect`, laid over what a command
+//! does without them.
+
+use crate::cli::args::reach::{First, Reach};
+use crate::client::Options;
+
+pub(crate) fn apply(reach: &Reach, options: &mut Options) {
+    apply_first(&reach.first, options);
+    if let Some(most) = reach.max_reconnects {
+        // The connection that was lost counts as the first attempt.
+        options.retry.attempts_max = Some(most.saturating_add(1));
+        options.retry.again = true;
+    }
+    if reach.no_reconnect {
+        options.retry.again = false;
+    }
+}
+
+pub(crate) fn apply_first(first: &First, options: &mut Options) {
+    options.retry.wait = first.wait;
+    let limit = first.connect_timeout.or(first.wait);
+    if let Some(limit) = limit {
+        let is_told = first.connect_timeout.is_some();
+        let shorter = |usual| if is_told { limit } else { limit.min(usual) };
+        options.dial.timeout = shorter(options.dial.timeout);
+        options.connack_timeout = shorter(options.connack_timeout);
+    }
+}
