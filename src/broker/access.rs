@@ -23,8 +23,23 @@ pub struct Access {
     pub response_information: Option<Box<str>>,
     /// What Client Identifiers must begin with, one of these; nothing when there are none.
     pub client_id_prefixes: Vec<Box<str>>,
+    /// Topics below `$CONTROL` that somebody answers on; all others there are refused.
+    pub controls: Vec<Box<str>>,
+    /// The rules of listeners that have some of their own, by
+    /// [`realm`](crate::broker::listener::ListenerRules::realm) from one on.
+    pub realms: Vec<Self>,
     /// Who may do what with which topics; `None`: everybody everything.
     pub rules: Option<Arc<Rules>>,
+}
+
+impl Access {
+    /// The rules of a realm.
+    pub(crate) fn of(&self, realm: u16) -> &Self {
+        match realm.checked_sub(1) {
+            None => self,
+            Some(place) => self.realms.get(usize::from(place)).unwrap_or(self),
+        }
+    }
 }
 
 /// Who loses what with new rules.
@@ -52,6 +67,10 @@ pub enum Whom<'a> {
 pub struct Question {
     /// Who asks.
     pub connection: ConnectionId,
+    /// Its Client Identifier; empty where it is still to be assigned, and later in an exchange.
+    pub client_id: Box<str>,
+    /// Whose rules hold for it: see [`Access::realms`].
+    pub realm: u16,
     /// What is asked.
     pub asked: Asked,
 }

@@ -92,7 +92,7 @@ impl Broker {
             return Step::Move(owner.worker);
         }
         if let Some(asked) = self.question(slot, connect) {
-            self.ask(slot, asked, bytes.into());
+            self.ask(slot, asked, connect.client_id, bytes.into());
             return Step::Done;
         }
         self.accept(slot, connect, &[], None, now)

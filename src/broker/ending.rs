@@ -7,6 +7,7 @@ use std::time::Instant;
 use crate::broker::Broker;
 use crate::broker::What;
 use crate::broker::connection::{Cause, ConnectionId, Phase};
+use crate::broker::control;
 use crate::broker::publish::Incoming;
 use crate::broker::session::{NEVER, Session};
 use crate::broker::timers::Deadline;
@@ -288,8 +289,7 @@ impl Broker {
         let Some(will) = self.sessions[session as usize].will.take() else {
             return;
         };
-        if will.message.topic().starts_with("$SYS/") {
-            // Only the broker writes there.
+        if control::is_reserved(will.message.topic()) {
             self.stats.dropped_denied += 1;
             return;
         }

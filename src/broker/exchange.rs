@@ -47,7 +47,7 @@ impl Broker {
     }
 
     /// Puts a question about the CONNECT in `bytes`.
-    pub(crate) fn ask(&mut self, slot: u32, asked: Asked, bytes: Box<[u8]>) {
+    pub(crate) fn ask(&mut self, slot: u32, asked: Asked, client_id: &str, bytes: Box<[u8]>) {
         let connection = &mut self.connections[slot as usize];
         if let Asked::Exchange { method, .. } = &asked {
             connection.exchange = Some(Box::new(Exchange {
@@ -56,8 +56,17 @@ impl Broker {
             }));
         }
         connection.phase = Phase::Asking(bytes);
-        let connection = connection.id;
-        self.effects.questions.push(Question { connection, asked });
+        self.put_question(slot, client_id.into(), asked);
+    }
+
+    fn put_question(&mut self, slot: u32, client_id: Box<str>, asked: Asked) {
+        let connection = &self.connections[slot as usize];
+        self.effects.questions.push(Question {
+            connection: connection.id,
+            client_id,
+            realm: connection.listener.rules.realm,
+            asked,
+        });
     }
 
     /// The answer to a [`Question`]; one for a connection that is gone is ignored.
@@ -138,7 +147,7 @@ impl Broker {
                 if let Phase::Answering(bytes) = phase {
                     let method = auth.properties.text(PropertyId::AuthenticationMethod);
                     let asked = exchange(method.unwrap_or_default(), &auth.properties, false);
-                    self.ask(slot, asked, bytes);
+                    self.ask(slot, asked, "", bytes);
                 }
                 return Step::Done;
             }
@@ -189,8 +198,8 @@ impl Broker {
         }
         exchange.stage = Stage::Verdict;
         let asked = self::exchange(&exchange.method, &auth.properties, true);
-        let connection = self.connections[slot as usize].id;
-        self.effects.questions.push(Question { connection, asked });
+        let client_id = self.client_id(slot);
+        self.put_question(slot, (*client_id).into(), asked);
         Step::Done
     }
 

@@ -50,6 +50,9 @@ pub struct ListenerRules {
     pub empty_client_ids: bool,
     /// Network Connections at a time; one more is closed at once.
     pub connections_max: usize,
+    /// Who may come here and do what: the place, from one, among the broker's
+    /// [`realms`](crate::broker::access::Access::realms); zero is as for the broker.
+    pub realm: u16,
     /// Bytes of a packet; `None` is `packet_size_max`, which it cannot exceed.
     pub packet_size_max: Option<usize>,
 }
@@ -68,6 +71,7 @@ impl Default for ListenerRules {
             assigned_id_prefix: "auto-".into(),
             empty_client_ids: true,
             connections_max: usize::MAX,
+            realm: 0,
             packet_size_max: None,
         }
     }

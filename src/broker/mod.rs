@@ -17,6 +17,7 @@
 pub mod access;
 mod connect;
 mod connection;
+mod control;
 mod crossing;
 mod deliver;
 mod ending;
@@ -54,6 +55,7 @@ use slab::Slab;
 use crate::broker::access::{Access, Question};
 pub use crate::broker::connection::{Cause, ConnectionId, Traffic};
 use crate::broker::connection::{Connection, Phase};
+pub use crate::broker::control::Control;
 pub use crate::broker::crossing::Crossing;
 pub use crate::broker::event::{Event, What};
 pub use crate::broker::following::Parcel;
@@ -125,6 +127,8 @@ pub struct Effects {
     pub resumed: Vec<ConnectionId>,
     /// For somebody who can answer: [`Broker::answer`].
     pub questions: Vec<Question>,
+    /// Commands for those behind `$CONTROL`.
+    pub controls: Vec<Control>,
     /// New Subscriptions to the broker's own topics.
     pub sys_wanted: Vec<SysWanted>,
     /// For the log.
@@ -141,6 +145,7 @@ impl Effects {
         self.closing.is_empty()
             && self.resumed.is_empty()
             && self.questions.is_empty()
+            && self.controls.is_empty()
             && self.sys_wanted.is_empty()
             && self.events.is_empty()
     }

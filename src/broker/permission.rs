@@ -34,8 +34,9 @@ pub(crate) struct Permits {
 
 impl Broker {
     /// The rules that hold for a connection.
-    pub(crate) fn access(&self, _slot: u32) -> &Access {
-        &self.config.access
+    pub(crate) fn access(&self, slot: u32) -> &Access {
+        let realm = self.connections[slot as usize].listener.rules.realm;
+        self.config.access.of(realm)
     }
 
     /// Whether a Client Identifier begins as the operator wants; one that is still to be assigned
@@ -65,6 +66,7 @@ impl Broker {
     ) {
         let rules = self.access(slot).rules.clone();
         let state = &mut self.sessions[session as usize];
+        state.realm = self.connections[slot as usize].listener.rules.realm;
         if state.user_name.as_deref() != user_name {
             state.user_name = user_name.map(Arc::from);
         }
@@ -135,9 +137,9 @@ impl Broker {
             connection.permits = None;
         }
         self.router.forget_all();
-        let rules = self.config.access.rules.clone();
         let mut readers = Vec::new();
         for (_, state) in &mut self.sessions {
+            let rules = &self.config.access.of(state.realm).rules;
             let own = state
                 .rights
                 .as_ref()
@@ -163,7 +165,7 @@ impl Broker {
     /// A Session came from another worker, which may have had other rules.
     pub(crate) fn renew_rights(&mut self, session: u32) {
         let state = &mut self.sessions[session as usize];
-        let rules = self.config.access.rules.as_ref();
+        let rules = self.config.access.of(state.realm).rules.as_ref();
         let before = state.rights.take();
         state.rights = rules.map(|rules| match before {
             Some(before) if Arc::ptr_eq(before.rules(), rules) => before,
@@ -178,18 +180,20 @@ impl Broker {
     }
 
     fn drop_revoked(&mut self, revoked: &Revoked, now: Instant) {
-        let access = &self.config.access;
-        let nobody = revoked.nobody || !access.anonymous;
         let mut gone = Vec::new();
         for (_, state) in &self.sessions {
             let Some(slot) = state.connection else {
                 continue;
             };
+            let rules = &self.connections[slot as usize].listener.rules;
+            let anonymous = rules.anonymous;
+            let of_realm = self.config.access.of(state.realm).anonymous;
+            let anonymous = anonymous.unwrap_or(of_realm);
             // Who came by an Authentication Method or a certificate is not in any list of users.
             let by_method = self.connections[slot as usize].exchange.is_some();
             let lost = match &state.user_name {
                 Some(name) => revoked.users.iter().any(|user| **user == **name),
-                None => nobody && !by_method,
+                None => (revoked.nobody || !anonymous) && !by_method,
             };
             if lost {
                 gone.push(slot);

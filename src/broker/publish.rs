@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crate::broker::Broker;
 use crate::broker::Paused;
 use crate::broker::What;
+use crate::broker::control;
 use crate::broker::listener;
 use crate::broker::receive::{Frame, Step};
 use crate::broker::router::{Route, Target};
@@ -182,10 +183,9 @@ impl Broker {
         self.stats.publish_received += 1;
         self.stats.payload_received += publish.payload.len() as u64;
         self.connections[slot as usize].traffic.publish_received += 1;
-        if topic.starts_with("$SYS/") {
-            // Only the broker writes there.
-            self.stats.dropped_denied += 1;
-            self.settle(slot, session, publish, Reason::NOT_AUTHORIZED)?;
+        if topic.starts_with('$') && control::is_reserved(topic) {
+            let reason = self.take_reserved(slot, session, topic, publish);
+            self.settle(slot, session, publish, reason)?;
             return Ok(Step::Done);
         }
         let version = self.connections[slot as usize].version;

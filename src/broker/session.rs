@@ -23,6 +23,8 @@ pub(crate) struct Session {
     pub(crate) key: SessionKey,
     pub(crate) client_id: Arc<str>,
     pub(crate) user_name: Option<Arc<str>>,
+    /// Whose rules these are: see [`Access::realms`](crate::broker::access::Access::realms).
+    pub(crate) realm: u16,
     /// What its client may do; `None`: everything.
     pub(crate) rights: Option<Arc<Rights>>,
     pub(crate) version: Version,
@@ -109,6 +111,7 @@ impl Session {
             key,
             client_id,
             user_name: None,
+            realm: 0,
             rights: None,
             version,
             connection: None,

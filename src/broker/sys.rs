@@ -80,6 +80,11 @@ impl Broker {
     /// Publishes messages of the broker's own topics.
     pub fn publish_sys(&mut self, messages: &[Message], now: Instant) {
         self.keep_sys(messages);
+        self.publish_own(messages, now);
+    }
+
+    /// Publishes messages of the broker's own, such as answers to commands; none is retained.
+    pub fn publish_own(&mut self, messages: &[Message], now: Instant) {
         for message in messages {
             let overlap = self.config.profile.overlap;
             let worker = self.config.worker;

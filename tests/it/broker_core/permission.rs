@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mqttx::broker::access::rules::{Rules, SubscribeCheck};
 use mqttx::broker::access::{Access, Revoked, Whom};
 use mqttx::broker::limits::Limits;
+use mqttx::broker::listener::ListenerRules;
 use mqttx::broker::{Cause, What};
 use mqttx::daemon::auth::acl_file;
 use mqttx::mqtt::property::{PropertyId, Value};
@@ -320,4 +321,80 @@ fn rights_change_with_the_user_of_a_session() {
     let short = core.join(0, &short.with(PropertyId::SessionExpiryInterval, expiry));
     core.cut(short);
     core.advance_secs(2.0);
+}
+
+/// Below `$CONTROL` there are commands: for those who may give them, to those who answer.
+#[test]
+fn a_command_goes_to_whoever_answers_and_to_nobody_else() {
+    let file =
+        "user bob\ntopic readwrite $CONTROL/#\ntopic readwrite #\nuser amy\ntopic readwrite #";
+    let access = Access {
+        controls: vec!["$CONTROL/known/v1".into()],
+        ..access(rules(file))
+    };
+    let mut core = Core::with_access(1, Limits::default(), &access);
+    let bob = join(&mut core, 0, "bob");
+    let amy = join(&mut core, 0, "amy");
+    core.subscribe(bob, "$CONTROL/#", 0);
+    core.publish(amy, "$CONTROL/known/v1", "x", 1, 1);
+    assert_eq!(core.take(amy), ["PUBACK #1 0x87"]);
+    core.publish(bob, "$CONTROL/unknown/v1", "x", 1, 1);
+    core.publish(bob, "$CONTROL/known/v1/response", "forged", 1, 2);
+    core.publish(bob, "$CONTROL/known/v1", "x", 1, 3);
+    assert_eq!(
+        core.take(bob),
+        ["PUBACK #1 0x87", "PUBACK #2 0x87", "PUBACK #3"]
+    );
+    let effects = core.workers[0].effects();
+    let [control] = &std::mem::take(&mut effects.controls)[..] else {
+        panic!("one command");
+    };
+    assert_eq!(
+        (&*control.client_id, &*control.payload),
+        ("bob-id", &b"x"[..])
+    );
+    assert_eq!(control.user_name.as_deref(), Some("bob"));
+    let dying = Hello::new("dying")
+        .user("bob")
+        .will("$CONTROL/known/v1", "x", 0, false);
+    let dying = core.join(0, &dying);
+    core.cut(dying);
+    assert!(core.workers[0].effects().controls.is_empty());
+    assert_eq!(core.take(bob), [""; 0]);
+}
+
+/// A listener may have rules of its own.
+#[test]
+fn each_realm_has_its_own_rules() {
+    let own = access(rules("topic readwrite own/#"));
+    let access = Access {
+        realms: vec![own],
+        ..access(rules("topic readwrite all/#"))
+    };
+    let mut core = Core::with_access(1, Limits::default(), &access);
+    let mut links = Vec::new();
+    for (realm, id) in [(0, "a"), (1, "b"), (9, "c")] {
+        core.listen(ListenerRules {
+            realm,
+            ..ListenerRules::default()
+        });
+        links.push(core.join(0, &Hello::new(id)));
+    }
+    let check = |core: &mut Core| {
+        for (link, topic, fine) in [(0, "all/x", true), (0, "own/x", false), (1, "own/x", true)]
+            .into_iter()
+            .chain([(1, "all/x", false), (2, "all/x", true)])
+        {
+            core.publish(links[link], topic, "x", 1, 1);
+            let expected = if fine {
+                "PUBACK #1 0x10"
+            } else {
+                "PUBACK #1 0x87"
+            };
+            assert_eq!(core.take(links[link]), [expected], "{link} {topic}");
+        }
+    };
+    check(&mut core);
+    core.set_access(&access, &Revoked::default());
+    check(&mut core);
 }

@@ -1,0 +1,63 @@
+//! Topics that are not for everybody to publish to: `$SYS` is the broker's own, and what is
+//! published below `$CONTROL` is a command for somebody behind it, never a message for subscribers.
+//! Who answers, and what, is left to the daemon.
+
+use std::sync::Arc;
+
+use crate::broker::Broker;
+use crate::broker::connection::ConnectionId;
+use crate::mqtt::Reason;
+use crate::mqtt::publish::Publish;
+
+/// What is published below this goes to somebody who answers.
+const CONTROL: &str = "$CONTROL/";
+
+/// A command.
+#[derive(Clone, Debug)]
+pub struct Control {
+    /// Whose it is.
+    pub connection: ConnectionId,
+    /// Its Client Identifier.
+    pub client_id: Arc<str>,
+    /// Its user name, as authentication has it.
+    pub user_name: Option<Arc<str>>,
+    /// The whole topic.
+    pub topic: Box<str>,
+    /// What is asked.
+    pub payload: Box<[u8]>,
+}
+
+/// Whether only the broker and those behind it publish there.
+pub(crate) fn is_reserved(topic: &str) -> bool {
+    topic.starts_with("$SYS/") || topic.starts_with(CONTROL)
+}
+
+impl Broker {
+    /// Takes a PUBLISH to a reserved topic; the Reason Code is for its acknowledgement.
+    pub(crate) fn take_reserved(
+        &mut self,
+        slot: u32,
+        session: u32,
+        topic: &str,
+        publish: &Publish<'_>,
+    ) -> Reason {
+        let known = self.access(slot).controls.iter();
+        if !topic.starts_with(CONTROL) || !known.clone().any(|control| **control == *topic) {
+            self.stats.dropped_denied += 1;
+            return Reason::NOT_AUTHORIZED;
+        }
+        if publish.payload.len() > self.config.limits.control_size_max {
+            self.stats.dropped_denied += 1;
+            return Reason::QUOTA_EXCEEDED;
+        }
+        let state = &self.sessions[session as usize];
+        self.effects.controls.push(Control {
+            connection: self.connections[slot as usize].id,
+            client_id: Arc::clone(&state.client_id),
+            user_name: state.user_name.clone(),
+            topic: topic.into(),
+            payload: publish.payload.into(),
+        });
+        Reason::SUCCESS
+    }
+}
