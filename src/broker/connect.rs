@@ -252,6 +252,10 @@ impl Broker {
             self.end_connection(slot, Cause::Dropped(Reason::PACKET_TOO_LARGE, why), now);
             return Step::Stop;
         }
+        self.note_session(session);
+        if self.keeps(session) && !self.store_fails() {
+            self.bar(slot);
+        }
         self.stats.sessions_connected += 1;
         self.event(
             slot,
@@ -321,6 +325,11 @@ impl Broker {
                 self.end_session(key.slot, now);
             }
         }
+        let kept = self.session_expiry(connect) > 0;
+        if kept && self.store_fails() {
+            let why = "no Session can be stored at present";
+            return Err(self.refuse(slot, Reason::SERVER_UNAVAILABLE, why, now));
+        }
         if self.shared.directory().len() >= self.config.limits.sessions_max {
             return Err(self.refuse(slot, Reason::QUOTA_EXCEEDED, "sessions_max is reached", now));
         }
@@ -328,6 +337,7 @@ impl Broker {
         let entry = self.sessions.vacant_entry();
         let key = SessionKey {
             worker: self.config.worker,
+            kept,
             slot: entry.key() as u32,
             serial,
         };
@@ -384,14 +394,7 @@ impl Broker {
             .properties
             .two(PropertyId::ReceiveMaximum)
             .unwrap_or(u16::MAX);
-        let expiry = match (connect.version.is_v5(), connect.clean_start) {
-            (true, _) => connect
-                .properties
-                .four(PropertyId::SessionExpiryInterval)
-                .unwrap_or(0),
-            (false, true) => 0,
-            (false, false) => NEVER,
-        };
+        let expiry = self.session_expiry(connect);
         let mount = &self.connections[slot as usize].listener.rules.mount_point;
         let will = connect.will.as_ref().map(|will| {
             let publish = Publish {
@@ -419,14 +422,28 @@ impl Broker {
         let state = &mut self.sessions[session as usize];
         state.version = connect.version;
         state.connection = Some(slot);
+        state.lost = None;
         state.expires_at = None;
-        state.expiry = expiry.min(self.config.limits.session_expiry_max);
+        state.expiry = expiry;
         state
             .sender
             .set_quota(receive_max.min(self.config.limits.inflight_max));
         // [MQTT-3.1.3-9]: a will that waited for its delay is not sent any more.
         state.will = will;
         self.set_online(session, true);
+    }
+
+    /// The Session Expiry Interval in force, in seconds; before version 5 it is all or nothing.
+    fn session_expiry(&self, connect: &Connect<'_>) -> u32 {
+        let asked = match (connect.version.is_v5(), connect.clean_start) {
+            (true, _) => connect
+                .properties
+                .four(PropertyId::SessionExpiryInterval)
+                .unwrap_or(0),
+            (false, true) => 0,
+            (false, false) => NEVER,
+        };
+        asked.min(self.config.limits.session_expiry_max)
     }
 
     /// What v5 clients are told of the choices made here, each only where it departs from what

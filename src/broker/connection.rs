@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::broker::exchange::Exchange;
 use crate::broker::following::Audience;
+use crate::broker::gate::Gate;
 use crate::broker::listener::Listener;
 use crate::broker::outbox::Outbox;
 use crate::broker::permission::Permits;
@@ -68,6 +69,8 @@ pub(crate) struct Connection {
     pub(crate) proven: Option<Arc<str>>,
     pub(crate) version: Version,
     pub(crate) outbox: Outbox,
+    /// What goes into the outbox once a store has what it promises.
+    pub(crate) gate: Option<Box<Gate>>,
     /// In the list of connections with something to write.
     pub(crate) touched: bool,
     /// The outbox is above its limit: publishers to this connection are paused.
@@ -151,6 +154,7 @@ impl Connection {
             proven: None,
             version: Version::V311,
             outbox: Outbox::default(),
+            gate: None,
             touched: false,
             pressed: false,
             slow: false,

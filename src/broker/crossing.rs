@@ -29,6 +29,8 @@ pub(crate) enum Item {
         from: Option<SessionKey>,
         targets: Arc<[Target]>,
         share: Option<Arc<ShareGroup>>,
+        /// The number of its record; zero: there is none.
+        crossing: u64,
     },
     /// Consecutive QoS 0 PUBLISH packets of one publisher to one topic, as they came.
     Run {
@@ -71,7 +73,8 @@ impl Broker {
 
     /// A message to the Sessions of another worker.
     pub(crate) fn cross_message(&mut self, remote: &Remote, incoming: &Incoming<'_>) {
-        if let (Some(plain), Some(from)) = (&incoming.plain, incoming.from)
+        let crossing = self.note_crossed(&remote.targets, None, incoming);
+        if let (Some(plain), Some(from), 0) = (&incoming.plain, incoming.from, crossing)
             && plain.frame.len() <= COPIED_MAX
         {
             return self.cross_frame(remote, plain, from);
@@ -81,6 +84,7 @@ impl Broker {
             from: incoming.from,
             targets: Arc::clone(&remote.targets),
             share: None,
+            crossing,
         };
         self.cross(remote.worker, Crossing(item));
     }

@@ -7,9 +7,11 @@ use std::time::Instant;
 
 use crate::broker::Broker;
 use crate::broker::crossing::{Crossing, Item};
+use crate::broker::gate::gated;
 use crate::broker::listener;
 use crate::broker::outgoing::Outgoing;
 use crate::broker::publish::Incoming;
+use crate::broker::recorder::Entry;
 use crate::broker::router::{Route, Target};
 use crate::broker::session::{Kept, Queued};
 use crate::broker::shared::subscriptions::ShareGroup;
@@ -55,11 +57,13 @@ impl Broker {
             return;
         }
         let worker = target.session.worker;
+        let crossing = self.note_crossed(std::slice::from_ref(&target), Some(group), incoming);
         let item = Item::Message {
             message: incoming.message().clone(),
             from: incoming.from,
             targets: Arc::new([target]),
             share: Some(Arc::clone(group)),
+            crossing,
         };
         self.cross(worker, Crossing(item));
     }
@@ -72,11 +76,14 @@ impl Broker {
                 from,
                 targets,
                 share,
+                crossing,
             } => {
-                let incoming = Incoming::of_message(message, *from, now);
+                let own = self.own_copy(message);
+                let incoming = Incoming::of_message(own.as_ref().unwrap_or(message), *from, now);
                 for target in targets.iter() {
                     self.deliver_as(target, message.qos(), &incoming, share.as_ref());
                 }
+                self.note_arrived(*crossing);
             }
             Item::Run {
                 bytes,
@@ -159,7 +166,11 @@ impl Broker {
                 // Also a will, which no publisher's pause holds back.
                 self.enqueue(&delivery, incoming);
             }
-        } else if state.queue.is_empty() && state.has_quota() && !full {
+        } else if state.queue.is_empty()
+            && state.has_quota()
+            && !full
+            && connection.gated_bytes() < self.config.limits.outbox_bytes_max
+        {
             self.put(slot, &delivery, incoming);
         } else {
             self.enqueue(&delivery, incoming);
@@ -180,25 +191,29 @@ impl Broker {
             let Some(id) = self.start(delivery, || incoming.message().clone()) else {
                 return;
             };
+            let waits = self.waits(slot, delivery.session, delivery.qos);
             let first = 0x30 | delivery.qos.bits() << 1 | u8::from(delivery.retain);
             let shared = incoming
                 .shared
                 .as_ref()
                 .filter(|payload| payload.len() >= SHARE_FROM);
             let copied = plain.frame.len() - shared.map_or(0, |payload| payload.len());
-            let outbox = &mut self.connections[slot as usize].outbox;
-            outbox.encode(&mut self.spare, |out| {
-                let at = out.len();
-                out.extend_from_slice(&plain.frame[..copied]);
-                out[at] = first;
-                if let Some(id) = id {
-                    let id_at = at + plain.id_at;
-                    out[id_at..id_at + 2].copy_from_slice(&id.value().to_be_bytes());
+            let connection = &mut self.connections[slot as usize];
+            let recorder = self.recorder.as_mut().filter(|_| waits);
+            gated(recorder, connection, &mut self.spare, |outbox, spare| {
+                outbox.encode(spare, |out| {
+                    let at = out.len();
+                    out.extend_from_slice(&plain.frame[..copied]);
+                    out[at] = first;
+                    if let Some(id) = id {
+                        let id_at = at + plain.id_at;
+                        out[id_at..id_at + 2].copy_from_slice(&id.value().to_be_bytes());
+                    }
+                });
+                if let Some(payload) = shared {
+                    outbox.share(payload.clone());
                 }
             });
-            if let Some(payload) = shared {
-                outbox.share(payload.clone());
-            }
             self.count_sent(slot, incoming.payload.len());
             self.touch(slot);
             return;
@@ -226,8 +241,9 @@ impl Broker {
         let Some(id) = self.start(delivery, || incoming.message().clone()) else {
             return;
         };
+        let waits = self.waits(slot, delivery.session, delivery.qos);
         let shared = incoming.shared.as_ref();
-        self.put_outgoing(slot, &outgoing, id, incoming.payload, shared);
+        self.put_outgoing(slot, &outgoing, id, incoming.payload, shared, waits);
     }
 
     /// Takes a message of QoS 1 or 2 into flight; QoS 0 needs nothing. The outer `None`: there is
@@ -235,15 +251,38 @@ impl Broker {
     fn start(
         &mut self,
         delivery: &Delivery<'_>,
-        message: impl FnOnce() -> Message,
+        message: impl Fn() -> Message,
     ) -> Option<Option<PacketId>> {
         if delivery.qos == QoS::AtMostOnce {
             return Some(None);
         }
+        let mut order = 0;
+        let mut noted = None;
+        if self.keeps(delivery.session) {
+            let state = &mut self.sessions[delivery.session as usize];
+            if !state.sender.has_quota() {
+                return None;
+            }
+            order = state.next_order();
+            let entry = Entry {
+                message: message(),
+                order,
+                qos: delivery.qos,
+                retain: delivery.retain,
+                packet_id: state.sender.upcoming(),
+                subscription_ids: &delivery.target.subscription_ids,
+                share: delivery.share.map(|share| &**share),
+            };
+            noted = Some(self.note_waiting(delivery.session, entry));
+        }
         let state = &mut self.sessions[delivery.session as usize];
         let keep = state.persists() || delivery.share.is_some();
         let kept = Kept {
-            message: keep.then(message),
+            message: match noted {
+                None => keep.then(message),
+                noted => noted,
+            },
+            order,
             share: delivery.share.cloned(),
             retain: delivery.retain,
             subscription_ids: delivery.target.subscription_ids.clone(),
@@ -295,19 +334,23 @@ impl Broker {
         id: Option<PacketId>,
         payload: &[u8],
         shared: Option<&bytes::Bytes>,
+        waits: bool,
     ) {
-        let outbox = &mut self.connections[slot as usize].outbox;
+        let connection = &mut self.connections[slot as usize];
+        let recorder = self.recorder.as_mut().filter(|_| waits);
         let shared = shared.filter(|payload| payload.len() >= SHARE_FROM);
         let properties = self.scratch.properties();
-        outbox.encode(&mut self.spare, |out| {
-            outgoing.put_head(id, properties, out);
-            if shared.is_none() {
-                out.extend_from_slice(payload);
+        gated(recorder, connection, &mut self.spare, |outbox, spare| {
+            outbox.encode(spare, |out| {
+                outgoing.put_head(id, properties, out);
+                if shared.is_none() {
+                    out.extend_from_slice(payload);
+                }
+            });
+            if let Some(payload) = shared {
+                outbox.share(payload.clone());
             }
         });
-        if let Some(payload) = shared {
-            outbox.share(payload.clone());
-        }
         self.count_sent(slot, payload.len());
         self.touch(slot);
     }
@@ -337,8 +380,25 @@ impl Broker {
         state.held += 1;
         state.held_bytes += size;
         self.shared.hold(size);
+        let mut message = incoming.message().clone();
+        let mut order = 0;
+        if delivery.qos != QoS::AtMostOnce && self.keeps(delivery.session) {
+            order = self.sessions[delivery.session as usize].next_order();
+            let entry = Entry {
+                message,
+                order,
+                qos: delivery.qos,
+                retain: delivery.retain,
+                packet_id: None,
+                subscription_ids: &delivery.target.subscription_ids,
+                share: delivery.share.map(|share| &**share),
+            };
+            message = self.note_waiting(delivery.session, entry);
+        }
+        let state = &mut self.sessions[delivery.session as usize];
         state.queue.push_back(Queued {
-            message: incoming.message().clone(),
+            message,
+            order,
             qos: delivery.qos,
             retain: delivery.retain,
             subscription_ids: delivery.target.subscription_ids.clone(),

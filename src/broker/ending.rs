@@ -75,7 +75,10 @@ impl Broker {
                     };
                     state.will_timed = None;
                     match state.will.as_ref().and_then(|will| will.due) {
-                        Some(due) if due <= now => self.publish_will(key.slot, now),
+                        Some(due) if due <= now => {
+                            self.publish_will(key.slot, now);
+                            self.note_session(key.slot);
+                        }
                         Some(due) => self.timers.wake_by(&mut state.will_timed, due, deadline),
                         None => {}
                     }
@@ -173,6 +176,7 @@ impl Broker {
         self.connected -= 1;
         let state = &mut self.sessions[session as usize];
         state.connection = None;
+        state.lost = Some(now);
         if cause == Cause::Disconnected(Reason::NORMAL_DISCONNECTION) {
             // [MQTT-3.14.4-3]
             state.will = None;
@@ -201,9 +205,10 @@ impl Broker {
             let deadline = Deadline::Session(key);
             self.timers.wake_by(&mut state.expiry_timed, at, deadline);
         }
+        self.note_session(session);
     }
 
-    fn session_due(&mut self, slot: u32, serial: u32, now: Instant) {
+    fn session_due(&mut self, slot: u32, serial: u64, now: Instant) {
         let session = self.sessions.get_mut(slot as usize);
         let Some(state) = session.filter(|state| state.key.serial == serial) else {
             return;
@@ -227,6 +232,7 @@ impl Broker {
     pub(crate) fn end_session(&mut self, slot: u32, now: Instant) {
         self.publish_will(slot, now);
         let mut state = self.sessions.remove(slot as usize);
+        self.note_session_gone(&state);
         self.shared.directory().remove(&state.client_id, state.key);
         if state.rights.is_some() {
             self.shared.note_reader(state.key, None);

@@ -63,6 +63,7 @@ impl Broker {
         };
         let session = &self.sessions[session as usize];
         connection.outbox.is_empty()
+            && connection.gate.is_none()
             && !connection.touched
             && !connection.pressed
             && !connection.slow
@@ -93,7 +94,7 @@ impl Broker {
         let underway = SessionKey {
             worker,
             slot: UNDERWAY,
-            serial: session.key.serial,
+            ..session.key
         };
         let mut directory = self.shared.directory();
         directory.replace(&session.client_id, session.key, underway);
@@ -119,7 +120,7 @@ impl Broker {
         let before = SessionKey {
             worker: self.config.worker,
             slot: UNDERWAY,
-            serial: session.key.serial,
+            ..session.key
         };
         session.key = SessionKey {
             slot: entry.key() as u32,

@@ -107,6 +107,9 @@ limits! {
     session_bytes_max: usize = 268_435_456, 1_024, u64::MAX;
     /// Bytes that wait for all Sessions.
     queued_bytes_total_max: usize = 4_294_967_296, 1_024, u64::MAX;
+    /// Bytes of records a worker has handed to the store and that are not safe yet; above it
+    /// publishers of what has to be kept are paused.
+    unsaved_bytes_max: usize = 67_108_864, 65_536, u64::MAX;
     /// Bytes encoded for a connection and not yet taken by the system. Above it publishers to
     /// this connection are paused, and after the pause its QoS 0 messages are dropped.
     outbox_bytes_max: usize = 1_048_576, 4_096, 268_435_456;

@@ -24,6 +24,7 @@ mod ending;
 mod event;
 mod exchange;
 mod following;
+mod gate;
 pub mod limits;
 pub mod listener;
 mod outbox;
@@ -33,6 +34,9 @@ pub mod profile;
 mod publish;
 mod pull;
 mod receive;
+pub mod record;
+mod recorder;
+mod restore;
 mod router;
 mod run;
 mod session;
@@ -59,11 +63,14 @@ pub use crate::broker::control::Control;
 pub use crate::broker::crossing::Crossing;
 pub use crate::broker::event::{Event, What};
 pub use crate::broker::following::Parcel;
+pub use crate::broker::gate::Turn;
 use crate::broker::limits::Limits;
 use crate::broker::listener::{Listener, TooMany};
 pub use crate::broker::outbox::SLICES_MAX;
 use crate::broker::profile::Profile;
 pub use crate::broker::receive::ALIVE_WHILE_DUE;
+use crate::broker::recorder::Recorder;
+pub use crate::broker::restore::{Part, Restore};
 use crate::broker::router::Router;
 use crate::broker::session::Session;
 use crate::broker::shared::SessionKey;
@@ -183,6 +190,8 @@ pub struct Broker {
     /// Sessions here that have a Network Connection.
     connected: usize,
     stopping: bool,
+    /// Only where what survives a restart is kept.
+    recorder: Option<Box<Recorder>>,
 }
 
 struct Paused {
@@ -222,6 +231,7 @@ impl Broker {
             stats: Stats::default(),
             connected: 0,
             stopping: false,
+            recorder: None,
         }
     }
 
@@ -309,13 +319,14 @@ impl Broker {
     /// The bytes that wait for a connection, for one vectored write; how many slices were set.
     pub fn slices<'a>(&'a self, id: ConnectionId, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> usize {
         self.connection(id)
+            .filter(|connection| !connection.is_barred())
             .map_or(0, |connection| connection.outbox.slices(slices))
     }
 
     /// Whether bytes wait for a connection.
     pub fn has_output(&self, id: ConnectionId) -> bool {
         self.connection(id)
-            .is_some_and(|connection| !connection.outbox.is_empty())
+            .is_some_and(|connection| !connection.outbox.is_empty() && !connection.is_barred())
     }
 
     /// The system took `count` bytes of what [`slices`](Self::slices) showed.

@@ -91,6 +91,18 @@ impl Outbox {
         self.chunks.push_back(bytes);
     }
 
+    /// Appends all that waits in another outbox, of which nothing was written yet.
+    pub(crate) fn absorb(&mut self, spare: &mut Vec<Vec<u8>>, mut other: Self) {
+        for chunk in other.chunks.drain(..) {
+            self.share(chunk);
+        }
+        if !other.tail.is_empty() {
+            self.append(spare, &other.tail);
+        }
+        other.len = 0;
+        other.keep_tail(spare);
+    }
+
     /// The bytes waiting, for one vectored write; returns how many slices were set.
     pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> usize {
         let mut count = 0;
@@ -129,14 +141,19 @@ impl Outbox {
         }
         if self.len == 0 {
             self.written = 0;
-            let mut tail = std::mem::take(&mut self.tail);
-            if tail.capacity() > 0 && tail.capacity() <= TAIL_KEPT_MAX && spare.len() < SPARE_MAX {
-                tail.clear();
-                spare.push(tail);
-            }
+            self.keep_tail(spare);
             if self.chunks.capacity() > SLICES_MAX {
                 self.chunks = VecDeque::new();
             }
+        }
+    }
+
+    /// Gives the emptied tail to whoever needs one next.
+    fn keep_tail(&mut self, spare: &mut Vec<Vec<u8>>) {
+        let mut tail = std::mem::take(&mut self.tail);
+        if tail.capacity() > 0 && tail.capacity() <= TAIL_KEPT_MAX && spare.len() < SPARE_MAX {
+            tail.clear();
+            spare.push(tail);
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::broker::What;
 use crate::broker::control;
 use crate::broker::listener;
 use crate::broker::receive::{Frame, Step};
+use crate::broker::record::Record;
 use crate::broker::router::{Route, Target};
 use crate::broker::shared::SessionKey;
 use crate::broker::shared::retained::Kept;
@@ -180,6 +181,9 @@ impl Broker {
         if !self.let_pass(slot, &route, now) {
             return Ok(Step::Pause);
         }
+        if let Some(step) = self.hold_back(slot, session, publish, &route)? {
+            return Ok(step);
+        }
         self.stats.publish_received += 1;
         self.stats.payload_received += publish.payload.len() as u64;
         self.connections[slot as usize].traffic.publish_received += 1;
@@ -220,7 +224,7 @@ impl Broker {
     }
 
     /// The receiver's half of the handshake: PUBACK or PUBREC.
-    fn settle(
+    pub(crate) fn settle(
         &mut self,
         slot: u32,
         session: u32,
@@ -235,18 +239,21 @@ impl Broker {
             return Ok(());
         }
         let receiver = &mut self.sessions[session as usize].receiver;
-        if !reason.is_error()
-            && receiver.publish(id)
-            && receiver.len() > usize::from(self.config.limits.receive_max)
-        {
-            self.stats.receive_max_exceeded += 1;
-            if self.config.profile.receive_max_enforced {
-                // It is not delivered, so it must not count as received when it comes again.
-                receiver.release(id);
-                // [MQTT-3.3.4-7]
-                let what = "more QoS 2 messages unreleased than Receive Maximum";
-                return Err(Violation::new(Reason::RECEIVE_MAXIMUM_EXCEEDED, what));
+        if !reason.is_error() && receiver.publish(id) {
+            if receiver.len() > usize::from(self.config.limits.receive_max) {
+                self.stats.receive_max_exceeded += 1;
+                if self.config.profile.receive_max_enforced {
+                    // It is not delivered, so it must not count as received when it comes again.
+                    receiver.release(id);
+                    // [MQTT-3.3.4-7]
+                    let what = "more QoS 2 messages unreleased than Receive Maximum";
+                    return Err(Violation::new(Reason::RECEIVE_MAXIMUM_EXCEEDED, what));
+                }
             }
+            self.note(session, |session| Record::Received {
+                session,
+                packet_id: id,
+            });
         }
         self.acknowledge(slot, PacketType::Pubrec, id, reason);
         Ok(())
@@ -402,7 +409,9 @@ impl Broker {
             .from
             .and_then(|key| self.sessions.get(key.slot as usize))
             .map(|session| Arc::clone(&session.client_id));
-        if incoming.payload.is_empty() {
+        if self.recorder.is_some() {
+            self.retain_recorded(incoming, publisher);
+        } else if incoming.payload.is_empty() {
             self.shared.retained_mut().clear(incoming.topic);
         } else if self
             .shared

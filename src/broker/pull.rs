@@ -7,6 +7,7 @@ use crate::broker::Broker;
 use crate::broker::connection::Phase;
 use crate::broker::crossing::{Crossing, Item};
 use crate::broker::outgoing::Outgoing;
+use crate::broker::recorder::Entry;
 use crate::broker::router::Route;
 use crate::broker::session::{Kept, Queued, ReplayPart, Session, SubscriptionIds};
 use crate::broker::shared::SessionKey;
@@ -50,8 +51,9 @@ impl Broker {
             let (Some(slot), Some(next)) = (state.connection, state.queue.front()) else {
                 return;
             };
-            let room =
-                self.connections[slot as usize].outbox.len() < self.config.limits.outbox_bytes_max;
+            let connection = &self.connections[slot as usize];
+            let waiting = connection.outbox.len() + connection.gated_bytes();
+            let room = waiting < self.config.limits.outbox_bytes_max;
             if !room || (next.qos != QoS::AtMostOnce && !state.has_quota()) {
                 return;
             }
@@ -64,6 +66,7 @@ impl Broker {
             self.released(session, &queued.message);
             if queued.message.is_expired(now) {
                 self.stats.dropped_expired += 1;
+                self.note_done(session, queued.order, &queued.message);
                 continue;
             }
             self.send(slot, session, queued, now);
@@ -72,22 +75,49 @@ impl Broker {
 
     fn send(&mut self, slot: u32, session: u32, queued: Queued, now: Instant) {
         let Queued {
-            message,
+            mut message,
+            mut order,
             qos,
             retain,
             subscription_ids,
             share,
         } = queued;
-        let mut outgoing = self.outgoing(slot, &message, qos, retain, &subscription_ids, now);
+        let whole = message.clone();
+        let mut outgoing = self.outgoing(slot, &whole, qos, retain, &subscription_ids, now);
         if !self.fit(slot, &mut outgoing) {
+            self.note_done(session, order, &message);
             return;
         }
         let mut id = None;
         if qos != QoS::AtMostOnce {
+            if self.keeps(session) {
+                let state = &mut self.sessions[session as usize];
+                let entry = Entry {
+                    message,
+                    order: if order == 0 {
+                        state.next_order()
+                    } else {
+                        order
+                    },
+                    qos,
+                    retain,
+                    packet_id: state.sender.upcoming(),
+                    subscription_ids: &subscription_ids,
+                    share: share.as_deref(),
+                };
+                message = match order {
+                    0 => {
+                        order = entry.order;
+                        self.note_waiting(session, entry)
+                    }
+                    _ => self.note_sent(session, entry),
+                };
+            }
             let state = &mut self.sessions[session as usize];
             let keep = state.persists() || share.is_some();
             let kept = Kept {
                 message: keep.then(|| message.clone()),
+                order,
                 share,
                 retain,
                 subscription_ids: subscription_ids.clone(),
@@ -97,13 +127,9 @@ impl Broker {
                 self.held(session, &message);
             }
         }
-        self.put_outgoing(
-            slot,
-            &outgoing,
-            id,
-            message.payload(),
-            Some(&message.shared_payload()),
-        );
+        let waits = self.waits(slot, session, qos);
+        let shared = whole.shared_payload();
+        self.put_outgoing(slot, &outgoing, id, whole.payload(), Some(&shared), waits);
     }
 
     fn outgoing<'a>(
@@ -129,7 +155,8 @@ impl Broker {
         }
     }
 
-    fn held(&mut self, session: u32, message: &Message) {
+    /// A message is held for a Session.
+    pub(crate) fn held(&mut self, session: u32, message: &Message) {
         let size = message.size();
         let state = &mut self.sessions[session as usize];
         state.held += 1;
@@ -167,7 +194,7 @@ impl Broker {
             if state.sender.inflight() - state.again.len() >= state.sender.quota() {
                 return;
             }
-            let (message, retain) = (kept.message.clone(), kept.retain);
+            let (message, retain, order) = (kept.message.clone(), kept.retain, kept.order);
             let ids = kept.subscription_ids.clone();
             state.again.pop_front();
             let Some(message) = message else { continue };
@@ -175,7 +202,8 @@ impl Broker {
             outgoing.dup = true;
             if self.fit(slot, &mut outgoing) {
                 let shared = message.shared_payload();
-                self.put_outgoing(slot, &outgoing, Some(id), message.payload(), Some(&shared));
+                let payload = message.payload();
+                self.put_outgoing(slot, &outgoing, Some(id), payload, Some(&shared), false);
                 continue;
             }
             // [MQTT-3.1.2-25]: as if it had been sent and acknowledged, or it would hold its share
@@ -186,6 +214,7 @@ impl Broker {
                 _ => sender.puback(id).is_some(),
             };
             if ended {
+                self.note_done(session, order, &message);
                 self.released(session, &message);
             }
         }
@@ -232,6 +261,7 @@ impl Broker {
             let subscription_ids = part.subscription_ids.clone();
             let queued = Queued {
                 message,
+                order: 0,
                 qos,
                 retain: true,
                 subscription_ids,

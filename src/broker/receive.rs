@@ -8,7 +8,9 @@ use crate::broker::Broker;
 use crate::broker::Next;
 use crate::broker::Receipt;
 use crate::broker::connection::{Cause, ConnectionId, Phase};
+use crate::broker::gate::gated;
 use crate::broker::outbox::SHARE_FROM;
+use crate::broker::record::Record;
 use crate::mqtt::Packet;
 use crate::mqtt::PacketId;
 use crate::mqtt::PacketType;
@@ -340,6 +342,7 @@ impl Broker {
         let state = &mut self.sessions[session as usize];
         if let Some(kept) = state.sender.puback(id) {
             if let Some(message) = kept.message {
+                self.note_done(session, kept.order, &message);
                 self.released(session, &message);
             }
             if self.sessions[session as usize].has_waiting() {
@@ -352,13 +355,17 @@ impl Broker {
         let state = &mut self.sessions[session as usize];
         match state.sender.pubrec(ack.packet_id, ack.reason.is_error()) {
             Pubrec::Release(kept) => {
-                if let Some(message) = kept.and_then(|kept| kept.message) {
+                if let Some(kept) = kept
+                    && let Some(message) = kept.message
+                {
+                    self.note_released(session, kept.order, ack.packet_id, &message);
                     self.released(session, &message);
                 }
                 self.acknowledge(slot, PacketType::Pubrel, ack.packet_id, Reason::SUCCESS);
             }
             Pubrec::Ended(kept) => {
                 if let Some(message) = kept.message {
+                    self.note_done(session, kept.order, &message);
                     self.released(session, &message);
                 }
                 self.pull(session, now);
@@ -374,6 +381,10 @@ impl Broker {
     fn pubrel(&mut self, slot: u32, session: u32, id: PacketId) {
         let known = self.sessions[session as usize].receiver.release(id);
         let reason = if known {
+            self.note(session, |session| Record::Answered {
+                session,
+                packet_id: id,
+            });
             Reason::SUCCESS
         } else {
             Reason::PACKET_ID_NOT_FOUND
@@ -383,8 +394,14 @@ impl Broker {
 
     fn pubcomp(&mut self, session: u32, id: PacketId, now: Instant) {
         let state = &mut self.sessions[session as usize];
-        if state.sender.pubcomp(id) && state.has_waiting() {
-            self.pull(session, now);
+        if state.sender.pubcomp(id) {
+            self.note(session, |session| Record::Completed {
+                session,
+                packet_id: id,
+            });
+            if self.sessions[session as usize].has_waiting() {
+                self.pull(session, now);
+            }
         }
     }
 
@@ -398,14 +415,18 @@ impl Broker {
     ) {
         let connection = &mut self.connections[slot as usize];
         let v5 = connection.version.is_v5();
-        connection.answered += connection.outbox.encode(&mut self.spare, |out| {
-            if v5 && reason != Reason::SUCCESS {
-                ack::put_ack_reason(kind, id, reason, Properties::EMPTY, out);
-            } else {
-                ack::put_ack(kind, id, out);
-            }
+        let recorder = self.recorder.as_mut();
+        let added = gated(recorder, connection, &mut self.spare, |outbox, spare| {
+            outbox.encode(spare, |out| {
+                if v5 && reason != Reason::SUCCESS {
+                    ack::put_ack_reason(kind, id, reason, Properties::EMPTY, out);
+                } else {
+                    ack::put_ack(kind, id, out);
+                }
+            })
         });
         self.stats.answers_sent += 1;
+        connection.answered += added;
         self.touch(slot);
     }
 

@@ -32,6 +32,12 @@ pub(crate) struct Session {
     pub(crate) connection: Option<u32>,
     /// Session Expiry Interval in seconds; zero ends it with the connection.
     pub(crate) expiry: u32,
+    /// When it lost its Network Connection.
+    pub(crate) lost: Option<Instant>,
+    /// There is a record of it.
+    pub(crate) noted: bool,
+    /// The place of the last message that was recorded for it.
+    pub(crate) order: u32,
     /// Since the Network Connection was lost: the Session is over then.
     pub(crate) expires_at: Option<Instant>,
     /// Where entries for its expiry and its will lie in the timers.
@@ -64,6 +70,8 @@ pub(crate) struct Kept {
     /// For sending it again: only where the Session may outlive its connection, or another member
     /// of a Shared Subscription may need it.
     pub(crate) message: Option<Message>,
+    /// Its place among the recorded messages of the Session; zero: it is not recorded.
+    pub(crate) order: u32,
     pub(crate) share: Option<Arc<ShareGroup>>,
     pub(crate) retain: bool,
     pub(crate) subscription_ids: SubscriptionIds,
@@ -72,6 +80,8 @@ pub(crate) struct Kept {
 /// A message that waits for send quota, for room, or for the client to come back.
 pub(crate) struct Queued {
     pub(crate) message: Message,
+    /// As in [`Kept`].
+    pub(crate) order: u32,
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
     pub(crate) subscription_ids: SubscriptionIds,
@@ -116,6 +126,9 @@ impl Session {
             version,
             connection: None,
             expiry: 0,
+            lost: None,
+            noted: false,
+            order: 0,
             expires_at: None,
             expiry_timed: None,
             will_timed: None,
@@ -147,6 +160,7 @@ impl Session {
     /// Whether it can be handed to another worker: nobody names it, and nothing waits for it.
     pub(crate) fn is_movable(&self) -> bool {
         !self.persists()
+            && !self.noted
             && self.subscriptions.is_empty()
             && self.shares.is_empty()
             && self.waiting() == 0
@@ -154,6 +168,12 @@ impl Session {
             && self.replay.is_none()
             && self.expiry_timed.is_none()
             && self.will_timed.is_none()
+    }
+
+    /// The place of a message that is recorded now.
+    pub(crate) fn next_order(&mut self) -> u32 {
+        self.order = self.order.wrapping_add(1).max(1);
+        self.order
     }
 
     /// Messages that wait, in flight or queued.

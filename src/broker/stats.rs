@@ -67,6 +67,10 @@ counters! {
     dropped_denied;
     /// Messages not retained because `retained_max` or `retained_bytes_max` was reached.
     retained_refused;
+    /// Messages of QoS 1 and 2 refused because they cannot be stored at present.
+    refused_unsaved;
+    /// Messages that a store had an entry for and no body.
+    dropped_unreadable;
     /// Subscriptions refused because of a limit.
     subscriptions_refused;
     /// Times a publisher was paused for a slow subscriber.

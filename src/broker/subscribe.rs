@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use crate::broker::Broker;
 use crate::broker::What;
+use crate::broker::gate::gated;
 use crate::broker::listener;
+use crate::broker::record::Record;
 use crate::broker::session::{ReplayPart, Share};
 use crate::broker::shared::subscriptions::{Member, Subscription};
 use crate::mqtt::Reason;
@@ -51,6 +53,12 @@ impl Broker {
                 }
                 None => {
                     let new = self.enter(session, filter, subscription);
+                    self.note(session, |session| Record::Subscribed {
+                        session,
+                        filter: filter.into(),
+                        options: options.bits(),
+                        subscription_id,
+                    });
                     let found = self.retained_now(filter, subscription, new, now);
                     asked += found.as_ref().map_or(0, |part| part.messages.len());
                     replays.extend(found);
@@ -86,11 +94,7 @@ impl Broker {
             properties: Properties::EMPTY,
             reasons: &reasons,
         };
-        let connection = &mut self.connections[slot as usize];
-        let encode = |out: &mut Vec<u8>| suback.encode(version, out);
-        self.stats.answers_sent += 1;
-        connection.answered += connection.outbox.encode(&mut self.spare, encode);
-        self.touch(slot);
+        self.answer_later(slot, |out| suback.encode(version, out));
     }
 
     /// What stands before the topics of a connection.
@@ -112,7 +116,7 @@ impl Broker {
         {
             return Some(Reason::NOT_AUTHORIZED);
         }
-        if asked > limits.replay_messages_max {
+        if asked > limits.replay_messages_max || (self.store_fails() && self.keeps(session)) {
             return Some(Reason::QUOTA_EXCEEDED);
         }
         let held = state.subscriptions.len() + state.shares.len();
@@ -130,7 +134,7 @@ impl Broker {
     }
 
     /// Enters a Subscription for all workers; tells whether it is new.
-    fn enter(&mut self, session: u32, filter: &str, subscription: Subscription) -> bool {
+    pub(crate) fn enter(&mut self, session: u32, filter: &str, subscription: Subscription) -> bool {
         let state = &mut self.sessions[session as usize];
         if let Some((share, filter)) = topic::split_share(filter) {
             let member = Member {
@@ -226,6 +230,10 @@ impl Broker {
             let reason = if refused {
                 Reason::NOT_AUTHORIZED
             } else if mounted.is_some() && self.leave(session, filter) {
+                self.note(session, |session| Record::Unsubscribed {
+                    session,
+                    filter: filter.into(),
+                });
                 Reason::SUCCESS
             } else {
                 Reason::NO_SUBSCRIPTION_EXISTED
@@ -250,10 +258,18 @@ impl Broker {
             properties: Properties::EMPTY,
             reasons: &reasons,
         };
+        self.answer_later(slot, |out| unsuback.encode(version, out));
+    }
+
+    /// An answer that promises something.
+    fn answer_later(&mut self, slot: u32, encode: impl FnOnce(&mut Vec<u8>)) {
         let connection = &mut self.connections[slot as usize];
-        let encode = |out: &mut Vec<u8>| unsuback.encode(version, out);
         self.stats.answers_sent += 1;
-        connection.answered += connection.outbox.encode(&mut self.spare, encode);
+        let recorder = self.recorder.as_mut();
+        let added = gated(recorder, connection, &mut self.spare, |outbox, spare| {
+            outbox.encode(spare, encode)
+        });
+        connection.answered += added;
         self.touch(slot);
     }
 

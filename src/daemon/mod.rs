@@ -17,6 +17,7 @@ mod peer;
 mod reading;
 mod ready;
 mod socket;
+pub mod store;
 mod sys;
 mod worker;
 mod workers;

@@ -9,6 +9,7 @@
 //! ```
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use std::time::Instant;
 
@@ -31,6 +32,8 @@ struct Parts {
     qos: QoS,
     retain: bool,
     expires: Option<Instant>,
+    /// What whoever keeps it has entered; zero is nothing.
+    mark: AtomicU64,
 }
 
 impl Message {
@@ -59,11 +62,18 @@ impl Message {
             qos,
             retain,
             expires,
+            mark: AtomicU64::new(0),
         }))
     }
 
     /// The message of a PUBLISH, its bytes copied.
     pub fn new(publish: &Publish<'_>, now: Instant) -> Self {
+        Self::restored(publish, expiry(&publish.properties, now))
+    }
+
+    /// The same with an end of its own: a message that was kept has used up some of its Message
+    /// Expiry Interval.
+    pub fn restored(publish: &Publish<'_>, expires: Option<Instant>) -> Self {
         let (topic, properties) = (publish.topic.as_bytes(), publish.properties.raw());
         let mut frame = Vec::with_capacity(topic.len() + properties.len() + publish.payload.len());
         frame.extend_from_slice(topic);
@@ -78,7 +88,8 @@ impl Message {
             payload: properties.1,
             qos: publish.qos,
             retain: publish.retain,
-            expires: expiry(&publish.properties, now),
+            expires,
+            mark: AtomicU64::new(0),
         }))
     }
 
@@ -135,6 +146,46 @@ impl Message {
         let left = self.0.expires?.saturating_duration_since(now);
         // Rounded up: a message sent on at once keeps its interval.
         Some(left.as_secs() as u32 + u32::from(left.subsec_nanos() > 0))
+    }
+
+    /// What [`set_mark`](Self::set_mark) entered; zero is nothing.
+    pub fn mark(&self) -> u64 {
+        self.0.mark.load(Ordering::Acquire)
+    }
+
+    /// Marks a message that has no mark yet. False: it has one.
+    pub fn set_mark(&self, mark: u64) -> bool {
+        let set = self
+            .0
+            .mark
+            .compare_exchange(0, mark, Ordering::AcqRel, Ordering::Acquire);
+        set.is_ok()
+    }
+
+    /// Takes the mark away.
+    pub fn clear_mark(&self) {
+        self.0.mark.store(0, Ordering::Release);
+    }
+
+    /// The same message under another mark; the bytes are shared.
+    pub fn with_mark(&self, mark: u64) -> Self {
+        let parts = &self.0;
+        Self(Arc::new(Parts {
+            frame: parts.frame.clone(),
+            mark: AtomicU64::new(mark),
+            ..**parts
+        }))
+    }
+
+    /// The same message with another end and no mark; the bytes are shared.
+    pub fn with_expiry(&self, expires: Option<Instant>) -> Self {
+        let parts = &self.0;
+        Self(Arc::new(Parts {
+            frame: parts.frame.clone(),
+            mark: AtomicU64::new(0),
+            expires,
+            ..**parts
+        }))
     }
 
     /// Whether both are one message, not merely equal.

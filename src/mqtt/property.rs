@@ -68,6 +68,12 @@ impl<'a> Properties<'a> {
         Self { raw }
     }
 
+    /// Takes up properties of a message or a will that somebody has kept, and that may be damaged.
+    pub fn restored(raw: &'a [u8]) -> Result<Self, Violation> {
+        check(raw, Place::Publish).or_else(|_| check(raw, Place::Will))?;
+        Ok(Self { raw })
+    }
+
     /// The bytes, without their length prefix.
     #[inline]
     pub const fn raw(&self) -> &'a [u8] {

@@ -17,21 +17,26 @@ use std::sync::PoisonError;
 use std::sync::RwLock;
 use std::sync::RwLockReadGuard;
 use std::sync::RwLockWriteGuard;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use crate::broker::access::rules::Rights;
 use crate::broker::limits::Limits;
+use crate::broker::record::Record;
 use crate::broker::shared::directory::Directory;
 use crate::broker::shared::retained::Retained;
 use crate::broker::shared::subscriptions::Subscriptions;
+use crate::mqtt::message::Message;
 
 /// Names a Session in the whole broker: the worker that owns it, its place there, and a serial
 /// number, since places are used again.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub(crate) struct SessionKey {
     pub(crate) worker: u16,
+    /// Made to outlive its Network Connection.
+    pub(crate) kept: bool,
     pub(crate) slot: u32,
-    pub(crate) serial: u32,
+    pub(crate) serial: u64,
 }
 
 /// See the module; one for the whole broker.
@@ -40,7 +45,9 @@ pub struct Shared {
     retained: RwLock<Retained>,
     directory: Mutex<Directory>,
     generation: AtomicU64,
-    serial: AtomicU32,
+    serial: AtomicU64,
+    /// Numbers of stored messages.
+    body: AtomicU64,
     /// Network Connections of all workers, for `connections_max`.
     pub(crate) connections: AtomicUsize,
     /// Bytes queued in the Sessions of all workers, for `queued_bytes_total_max`.
@@ -60,7 +67,8 @@ impl Shared {
             )),
             directory: Mutex::new(Directory::default()),
             generation: AtomicU64::new(1),
-            serial: AtomicU32::new(0),
+            serial: AtomicU64::new(1),
+            body: AtomicU64::new(1),
             connections: AtomicUsize::new(0),
             queued_bytes: AtomicUsize::new(0),
             queued: AtomicUsize::new(0),
@@ -85,8 +93,40 @@ impl Shared {
         self.queued_bytes.fetch_sub(size, Ordering::Relaxed);
     }
 
-    pub(crate) fn next_serial(&self) -> u32 {
+    pub(crate) fn next_serial(&self) -> u64 {
         self.serial.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn next_body(&self) -> u64 {
+        self.body.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Numbers that are in a store already are not given again.
+    pub(crate) fn skip_numbers(&self, highest: u64) {
+        self.serial.fetch_max(highest + 1, Ordering::Relaxed);
+        self.body.fetch_max(highest + 1, Ordering::Relaxed);
+    }
+
+    /// Retains what a store has kept; what has expired meanwhile is cleared there.
+    pub(crate) fn restore_retained(
+        &self,
+        message: &Message,
+        publisher: Option<Arc<str>>,
+        now: Instant,
+    ) {
+        let mut retained = self.retained_mut();
+        if message.is_expired(now) {
+            let topic = message.topic().into();
+            retained.records.push(Record::Cleared(topic));
+        } else {
+            retained.keep(message, publisher);
+        }
+    }
+
+    /// What was retained and cleared since the last call, by all workers and in its order. Call
+    /// it where the order of turns is settled.
+    pub fn take_retained_records(&self) -> Vec<Record> {
+        std::mem::take(&mut self.retained_mut().records)
     }
 
     pub(crate) fn subscriptions(&self) -> RwLockReadGuard<'_, Subscriptions> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::broker::record::Record;
 use crate::broker::shared::trie::{self, NodeId, Trie};
 use crate::mqtt::message::Message;
 
@@ -12,6 +13,8 @@ pub(crate) struct Retained {
     bytes: usize,
     len_max: usize,
     bytes_max: usize,
+    /// What was changed, where somebody keeps records.
+    pub(crate) records: Vec<Record>,
 }
 
 /// A retained message, and who published it: No Local asks for that (§3.8.3.1).
@@ -44,6 +47,7 @@ impl Retained {
             bytes: 0,
             len_max,
             bytes_max,
+            records: Vec::new(),
         }
     }
 

@@ -445,8 +445,9 @@ mod tests {
         Subscription {
             session: SessionKey {
                 worker: 0,
+                kept: false,
                 slot,
-                serial: slot,
+                serial: u64::from(slot),
             },
             options: SubscribeOptions::with_qos(QoS::AtMostOnce),
             subscription_id: 0,

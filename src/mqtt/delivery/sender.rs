@@ -98,6 +98,11 @@ impl<T> Sender<T> {
         self.ring.is_empty()
     }
 
+    /// The identifier that the next message gets.
+    pub fn upcoming(&self) -> Option<PacketId> {
+        self.next_id()
+    }
+
     /// Takes a message into flight. `None` (and `item` is lost) when there is no quota: ask
     /// [`has_quota`](Self::has_quota) first.
     #[inline]
@@ -214,6 +219,36 @@ impl<T> Sender<T> {
                 _ => None,
             })
             .collect()
+    }
+
+    /// A sender as it was: what was in flight, in the order of the first sending, each with what
+    /// is awaited, `None` where only PUBCOMP is.
+    ///
+    /// An identifier that does not come behind the one before it is left out and its item
+    /// returned: no such order was ever kept.
+    pub fn restore(
+        &mut self,
+        inflight: impl IntoIterator<Item = (PacketId, Option<(QoS, T)>)>,
+    ) -> Vec<T> {
+        let mut left = Vec::new();
+        for (id, what) in inflight {
+            if self.ring.is_empty() {
+                self.first = id.value() - 1;
+            }
+            let behind = (usize::from(id.value()) - 1 + IDS - usize::from(self.first)) % IDS;
+            if behind < self.ring.len() {
+                left.extend(what.map(|(_, item)| item));
+                continue;
+            }
+            self.ring.resize_with(behind, || Slot::Done);
+            self.ring.push_back(match what {
+                Some((QoS::ExactlyOnce, item)) => Slot::Exactly(item),
+                Some((_, item)) => Slot::Once(item),
+                None => Slot::Released,
+            });
+            self.inflight += 1;
+        }
+        left
     }
 
     /// Identifiers claimed for SUBSCRIBE and UNSUBSCRIBE do not outlive a Network Connection.
@@ -357,5 +392,24 @@ mod tests {
             ]
         );
         assert_eq!(sender.drain(), vec!['a', 'd']);
+    }
+
+    #[test]
+    fn a_sender_that_is_restored_goes_on_where_it_was() {
+        let mut sender = Sender::new(9);
+        let once = |item| Some((QoS::AtLeastOnce, item));
+        let left = sender.restore([
+            (id(65_534), once('a')),
+            (id(1), None),
+            (id(65_535), once('x')),
+            (id(3), Some((QoS::ExactlyOnce, 'b'))),
+        ]);
+        assert_eq!(left, ['x'], "it does not come behind 1");
+        assert_eq!(sender.inflight(), 3);
+        assert_eq!(sender.start(QoS::AtLeastOnce, 'c'), Some(id(4)));
+        assert_eq!(sender.puback(id(65_534)), Some('a'));
+        assert!(sender.pubcomp(id(1)));
+        assert_eq!(sender.pubrec(id(3), false), Pubrec::Release(Some('b')));
+        assert_eq!(sender.puback(id(2)), None);
     }
 }

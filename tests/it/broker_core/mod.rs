@@ -3,6 +3,7 @@
 
 mod corners;
 mod deadlines;
+mod durable;
 mod listeners;
 mod permission;
 mod pressure;

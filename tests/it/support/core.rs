@@ -22,6 +22,7 @@ use mqttx::mqtt::frame::{Scan, scan};
 use mqttx::mqtt::limits::PACKET_SIZE_MAX;
 use mqttx::mqtt::{Packet, PacketType, Reason, Version};
 
+use crate::support::keeper::Keeper;
 use crate::support::packets::{self, Hello};
 
 /// A broker that is still busy after so many rounds goes round in circles.
@@ -38,6 +39,10 @@ pub(crate) struct Core {
     pub(crate) events: Vec<Event>,
     /// Whose rules the links follow that are opened from now on.
     pub(crate) listener: Arc<Listener>,
+    /// Keeps what survives a restart, where there is one.
+    pub(crate) keeper: Option<Keeper>,
+    limits: Limits,
+    access: Access,
     links: Vec<Link>,
     crossings: VecDeque<(usize, Carried)>,
 }
@@ -78,30 +83,43 @@ impl Core {
 
     /// The same with other rules about who may do what.
     pub(crate) fn with_access(workers: u16, limits: Limits, access: &Access) -> Self {
-        let shared = Arc::new(Shared::new(&limits));
         let now = Instant::now();
-        let worker = |worker| {
-            let config = Config {
-                worker,
-                workers,
-                limits: limits.clone(),
-                profile: Profile::STANDARD,
-                access: access.clone(),
-                seed: [1; 32],
-                sys: false,
-                trace: false,
-            };
-            Broker::new(config, Arc::clone(&shared), now)
-        };
         Self {
-            workers: (0..workers).map(worker).collect(),
+            workers: brokers(workers, &limits, access, now).1,
             now,
             crossings_held: false,
             events: Vec::new(),
             listener: Arc::default(),
+            keeper: None,
+            limits,
+            access: access.clone(),
             links: Vec::new(),
             crossings: VecDeque::new(),
         }
+    }
+
+    /// The same with a store.
+    pub(crate) fn kept(workers: u16, limits: Limits) -> Self {
+        let mut core = Self::new(workers, limits);
+        core.keeper = Some(Keeper::default());
+        core.restart(workers);
+        core
+    }
+
+    /// The process dies and comes back with so many workers: all connections are gone, and what
+    /// the store has not taken yet.
+    pub(crate) fn restart(&mut self, workers: u16) {
+        let (shared, mut brokers) = brokers(workers, &self.limits, &self.access, self.now);
+        self.crossings.clear();
+        for link in &mut self.links {
+            link.at = None;
+            link.sent.clear();
+        }
+        let keeper = self.keeper.as_mut().expect("a store");
+        keeper.restore(&shared, &mut brokers, self.now);
+        self.workers = brokers;
+        self.advance(Duration::ZERO);
+        self.settle();
     }
 
     /// A Network Connection, nothing said on it; `None` when it is refused.
@@ -318,7 +336,7 @@ impl Core {
     }
 
     /// Turns, until nothing is left to do.
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         for _ in 0..ROUNDS_MAX {
             let mut busy = self.take_in();
             busy |= self.carry_out();
@@ -329,7 +347,11 @@ impl Core {
                 self.hand_in(worker, carried);
                 busy = true;
             }
-            if !busy && !self.let_follow() {
+            busy = busy || self.let_follow();
+            if let (false, Some(keeper)) = (busy, &mut self.keeper) {
+                busy = keeper.turn(&mut self.workers);
+            }
+            if !busy {
                 return;
             }
         }
@@ -488,4 +510,28 @@ impl Core {
             .iter_mut()
             .find(|link| link.at == Some((worker, id)))
     }
+}
+
+fn brokers(
+    workers: u16,
+    limits: &Limits,
+    access: &Access,
+    now: Instant,
+) -> (Arc<Shared>, Vec<Broker>) {
+    let shared = Arc::new(Shared::new(limits));
+    let worker = |worker| {
+        let config = Config {
+            worker,
+            workers,
+            limits: limits.clone(),
+            profile: Profile::STANDARD,
+            access: access.clone(),
+            seed: [1; 32],
+            sys: false,
+            trace: false,
+        };
+        Broker::new(config, Arc::clone(&shared), now)
+    };
+    let brokers = (0..workers).map(worker).collect();
+    (shared, brokers)
 }

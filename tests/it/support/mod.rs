@@ -3,6 +3,7 @@
 pub(crate) mod broker_process;
 pub(crate) mod chance;
 pub(crate) mod core;
+pub(crate) mod keeper;
 pub(crate) mod packets;
 pub(crate) mod peers;
 pub(crate) mod probe;

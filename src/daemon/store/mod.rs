@@ -1,0 +1,22 @@
+//! Where what must survive a restart is kept.
+
+pub(crate) mod encoding;
+pub mod memory;
+pub mod rows;
+pub(crate) mod values;
+
+use std::io;
+
+use crate::broker::record::Record;
+
+/// A place that keeps records.
+pub trait Store: Send {
+    /// Hands all that is kept to `each`, a Session before what belongs to it.
+    fn load(&mut self, each: &mut dyn FnMut(Record)) -> io::Result<()>;
+
+    /// Keeps these records, all or none of them. The system has them when this returns.
+    fn append(&mut self, records: &[Record]) -> io::Result<()>;
+
+    /// Returns when all that was appended is on the disk.
+    fn sync(&mut self) -> io::Result<()>;
+}
