@@ -283,7 +283,12 @@ Examples:
   mqttx bench -q 1 --rate 20k --threshold 'e2e.p99<5ms' --threshold lost=0
   mqttx bench -q 0 --steps 10k..200k:8
   mqttx bench --json new.json --runs 5 && mqttx bench compare old.json new.json
-  mqttx bench --html run.html                 and with a report kept: mqttx bench report run.json -o run.html
+  mqttx bench -q 1 --steps 5k..80k:8 --html run.html
+
+Besides:
+  mqttx bench compare OLD.json NEW.json …     what differs, and whether it is more than chance
+  mqttx bench report RUN.json -o RUN.html     the page of a report that was kept
+  mqttx bench schema                          what --json looks like, as a JSON Schema
 
 Latency counts from the moment a message was due, so waiting for a stalled broker is part of it.
 Every message is checked: lost, duplicated, reordered, corrupt.

@@ -103,6 +103,11 @@ impl Bencher<'_> {
             && self.wanted.iter().all(|threshold| threshold.holds(row))
     }
 
+    fn cut(&self) -> Option<Trouble> {
+        let is_asked = self.setting.stop.is_asked();
+        is_asked.then(|| plain("stopped by a signal: what was measured until then is shown"))
+    }
+
     /// Runs a stage as often as it was asked for; false when there is no point in going on.
     fn row(&mut self, stage: Stage, runs: u32, report: &mut Report) -> bool {
         let mut outcomes = Vec::new();
@@ -116,7 +121,7 @@ impl Bencher<'_> {
             self.run = self.run.wrapping_add(1);
             match measured {
                 Ok(outcome) => {
-                    report.trouble = trouble(&outcome, &report.target);
+                    report.trouble = trouble(&outcome, &report.target).or_else(|| self.cut());
                     self.progress.end(&in_short(&outcome));
                     outcomes.push(outcome);
                 }

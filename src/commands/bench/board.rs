@@ -51,6 +51,8 @@ pub(super) struct Board {
     start: AtomicU64,
     from: AtomicU64,
     to: AtomicU64,
+    /// Of the stretches the run is shown in over time; stays when the end moves.
+    width: AtomicU64,
     /// Clients that are connected and, if they subscribe, subscribed.
     pub(super) ready: AtomicU32,
     /// Publishers that have nothing more to send.
@@ -117,6 +119,7 @@ impl Board {
             start: AtomicU64::new(u64::MAX),
             from: AtomicU64::new(u64::MAX),
             to: AtomicU64::new(u64::MAX),
+            width: AtomicU64::new(u64::MAX),
             ready: AtomicU32::new(0),
             done: AtomicU32::new(0),
             sent: AtomicU64::new(0),
@@ -142,6 +145,12 @@ impl Board {
         self.start.store(times.start, Ordering::Release);
         self.from.store(times.from, Ordering::Release);
         self.to.store(times.to, Ordering::Release);
+        self.width.store(times.width, Ordering::Release);
+    }
+
+    /// The load ends here, before its time.
+    pub(super) fn cut(&self, to: u64) {
+        self.to.store(to, Ordering::Release);
     }
 
     #[inline]
@@ -150,6 +159,7 @@ impl Board {
             start: self.start.load(Ordering::Relaxed),
             from: self.from.load(Ordering::Relaxed),
             to: self.to.load(Ordering::Relaxed),
+            width: self.width.load(Ordering::Relaxed),
         }
     }
 
@@ -213,31 +223,37 @@ pub(super) struct Times {
     pub(super) start: u64,
     pub(super) from: u64,
     pub(super) to: u64,
+    /// Of the stretches a run is shown in over time.
+    pub(super) width: u64,
 }
 
 impl Times {
+    pub(super) fn new(start: u64, warmup: u64, duration: u64) -> Self {
+        let second = 1_000_000_000;
+        let whole = warmup + duration;
+        Self {
+            start,
+            from: start + warmup,
+            to: start + whole,
+            // A short run still shows some course.
+            width: match whole {
+                0..10_000_000_000 => second / 10,
+                _ => second.max(whole / POINTS_MAX),
+            },
+        }
+    }
+
     /// Counted, and not warm-up or rest.
     #[inline]
     pub(super) fn is_inside(self, time: u64) -> bool {
         (self.from..self.to).contains(&time)
     }
 
-    /// Width of the stretches a run is shown in over time.
-    pub(super) fn point_width(self) -> u64 {
-        let second = 1_000_000_000;
-        let whole = self.to.saturating_sub(self.start);
-        // A short run still shows some course.
-        match whole {
-            0..10_000_000_000 => second / 10,
-            _ => second.max(whole / POINTS_MAX),
-        }
-    }
-
     /// The stretch in which `time` lies; none before the load.
     #[inline]
-    pub(super) fn point(self, time: u64, width: u64) -> Option<usize> {
+    pub(super) fn point(self, time: u64) -> Option<usize> {
         time.checked_sub(self.start)
-            .map(|since| (since / width) as usize)
+            .map(|since| (since / self.width) as usize)
     }
 }
 
@@ -251,23 +267,20 @@ mod tests {
             start: 100,
             from: 200,
             to: 300,
+            width: 10,
         };
         assert!(!times.is_inside(199));
         assert!(times.is_inside(200));
         assert!(times.is_inside(299));
         assert!(!times.is_inside(300));
-        assert_eq!(times.point(99, 10), None);
-        assert_eq!(times.point(125, 10), Some(2));
+        assert_eq!(times.point(99), None);
+        assert_eq!(times.point(125), Some(2));
     }
 
     #[test]
     fn a_long_run_has_no_more_points_than_a_page_shows() {
         let day = 86_400_000_000_000;
-        let times = Times {
-            start: 0,
-            from: 0,
-            to: day,
-        };
-        assert!(day / times.point_width() <= POINTS_MAX);
+        assert!(day / Times::new(0, 0, day).width <= POINTS_MAX);
+        assert_eq!(Times::new(0, 1, 2).width, 100_000_000);
     }
 }

@@ -17,7 +17,21 @@ struct Figure {
     shown: fn(f64) -> String,
 }
 
-const FIGURES: [Figure; 4] = [
+const FIGURES: [Figure; 6] = [
+    Figure {
+        name: "connects",
+        mode: "connects",
+        more_is_better: true,
+        of: |run| run["connects_per_s"].as_f64(),
+        shown: |rate| crate::commands::bench::text::rate(Some(rate)),
+    },
+    Figure {
+        name: "connect p99",
+        mode: "connects",
+        more_is_better: false,
+        of: |run| run["connect_us"]["p99"].as_f64(),
+        shown: in_ms,
+    },
     Figure {
         name: "rate",
         mode: "closed",
@@ -129,7 +143,9 @@ pub(super) fn render(reports: &[(String, Value)], is_markdown: bool) -> String {
                     |now| judge(before, now, figure.more_is_better),
                 );
                 table.push(vec![
-                    stage["qos"].to_string(),
+                    stage["qos"]
+                        .as_u64()
+                        .map_or_else(|| "–".to_owned(), |qos| qos.to_string()),
                     figure.name.to_owned(),
                     (figure.shown)(before.middle),
                     now.map_or_else(|| "–".to_owned(), |now| (figure.shown)(now.middle)),
@@ -156,6 +172,7 @@ fn same<'a>(report: &'a Value, stage: &Value) -> Option<&'a Value> {
             "pubs",
             "subs",
             "topics",
+            "clients",
             "payload_bytes",
         ]
         .iter()

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::cli::args::bench::Kind;
 use crate::commands::bench::board::Failures;
 use crate::commands::bench::load::Outcome;
 use crate::commands::bench::plan::{Load, Stage};
@@ -11,6 +12,9 @@ use crate::commands::bench::stats::{Latency, Tally};
 use crate::mqtt::Version;
 
 pub(super) const SCHEMA: &str = "mqttx-bench/1";
+
+/// What a report looks like, for whoever reads one: `mqttx bench schema`.
+pub(super) const JSON_SCHEMA: &str = include_str!("report.schema.json");
 
 /// Percentiles by name, as they are called everywhere.
 pub(super) const PERCENTILES: [(&str, f64); 7] = [
@@ -47,7 +51,7 @@ pub(super) fn render(report: &Report) -> Value {
         "target": {
             "host": target.host,
             "port": target.port,
-            "transport": "tcp",
+            "transport": target.transport,
             "version": match target.version {
                 Version::V31 => "3.1",
                 Version::V311 => "3.1.1",
@@ -67,11 +71,16 @@ pub(super) fn render(report: &Report) -> Value {
         "faults": report.faults(),
         "doubts": report.doubts(),
         "trouble": report.trouble.as_ref().map(|trouble| &trouble.sentence),
+        "partial": report.trouble.is_some(),
         "ok": report.exit_status() == 0,
     })
 }
 
+/// A row of messages, or a row of connections: told apart by `stage.mode`.
 fn row(row: &Row) -> Value {
+    if row.stage.shape.is_connects() {
+        return connects(row);
+    }
     let rates = row.rates();
     json!({
         "name": row_name(&row.stage),
@@ -85,14 +94,58 @@ fn row(row: &Row) -> Value {
         "service_us": latency(&row.all.service),
         "ack_us": latency(&row.all.ack),
         "lag_us": latency(&row.all.lag),
-        "connect_us": drawn(&row.all.connect),
+        "connect_us": latency(&row.all.connect),
         "cpu": { "tool_cores": row.tool_cores(), "target_cores": row.target_cores() },
         "target_rss_bytes": row.target_rss(),
-        "connects_per_s": row.connect_rate(),
-        "bytes_a_client": {
-            "tool": row.bytes_a_client().0, "target": row.bytes_a_client().1,
-        },
         "runs": row.runs.iter().map(|outcome| run(row, outcome)).collect::<Vec<_>>(),
+    })
+}
+
+/// Of connections that stay, or come and go: nothing here is about messages.
+fn connects(row: &Row) -> Value {
+    let stage = &row.stage;
+    let shape = &stage.shape;
+    let counted = |tally: &Tally| {
+        json!({
+            "connects": tally.connects,
+            "connect_errors": tally.connect_errors,
+            "disconnects": tally.disconnects,
+        })
+    };
+    let run = |outcome: &Outcome| {
+        json!({
+            "seconds": outcome.seconds,
+            "counts": counted(&outcome.tally),
+            "connects_per_s": outcome.connect_rate(),
+            "connect_us": latency(&outcome.tally.connect),
+            "cpu": {
+                "tool_cores": outcome.health.tool_cores,
+                "target_cores": outcome.health.target_cores,
+            },
+            "failures": failures(&outcome.failures),
+        })
+    };
+    // Of clients that have gone no memory is left to share out.
+    let (tool, target) = match shape.kind {
+        Kind::Conn => row.bytes_a_client(),
+        _ => (None, None),
+    };
+    json!({
+        "name": row_name(stage),
+        "stage": {
+            "mode": "connects",
+            "kind": format!("{:?}", shape.kind).to_lowercase(),
+            "clients": shape.pubs + shape.subs,
+            "warmup_s": stage.warmup.as_secs_f64(),
+            "duration_s": stage.duration.as_secs_f64(),
+        },
+        "connects_per_s": row.connect_rate(),
+        "counts": counted(&row.all),
+        "connect_us": drawn(&row.all.connect),
+        "bytes_a_client": { "tool": tool, "target": target },
+        "cpu": { "tool_cores": row.tool_cores(), "target_cores": row.target_cores() },
+        "target_rss_bytes": row.target_rss(),
+        "runs": row.runs.iter().map(run).collect::<Vec<_>>(),
     })
 }
 
@@ -253,6 +306,13 @@ fn drawn(measured: &Latency) -> Value {
 fn metrics(report: &Report) -> Value {
     let mut metrics = Map::new();
     for row in &report.rows {
+        if row.stage.shape.is_connects() {
+            let p99 = row.all.connect.percentile(0.99);
+            metrics.insert("connects_per_s".to_owned(), row.connect_rate().into());
+            let ms = p99.map(|value| value as f64 / 1e6);
+            metrics.insert("connect.p99_ms".to_owned(), ms.into());
+            continue;
+        }
         let qos = row.stage.qos.bits();
         if row.stage.is_open() {
             for (name, share) in PERCENTILES {

@@ -25,6 +25,7 @@ use crate::commands::bench::health::{Health, Look, resident};
 use crate::commands::bench::pace::Clock;
 use crate::commands::bench::plan::{Shape, Stage};
 use crate::commands::bench::stats::Tally;
+use crate::commands::bench::stop::Stop;
 
 /// For everybody to be connected and subscribed.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
@@ -52,6 +53,7 @@ pub(super) struct Setting {
     /// Beginning of every topic and client identifier of this bench.
     pub(super) prefix: String,
     pub(super) nonce: u32,
+    pub(super) stop: Stop,
 }
 
 /// What came of one run.
@@ -70,6 +72,16 @@ pub(super) struct Outcome {
     /// Where the measurement begins, in points, and how wide a point is.
     pub(super) warmup_points: usize,
     pub(super) point_seconds: f64,
+}
+
+impl Outcome {
+    /// Connections that came to stand a second: while all connected, or in the measurement.
+    pub(super) fn connect_rate(&self) -> Option<f64> {
+        match self.tally.inside.connects {
+            0 => Some(self.tally.connects as f64 / self.connect_seconds?),
+            inside => Some(inside as f64 / self.seconds?),
+        }
+    }
 }
 
 /// How a run is going, for whoever shows it.
@@ -159,7 +171,8 @@ impl Conductor<'_> {
         let mut course = Course::default();
         if self.connect(&mut course) {
             course.deaf = self.listen();
-            if course.deaf.is_none() && !self.board.has_failed() {
+            let is_cut = self.setting.stop.is_asked();
+            if course.deaf.is_none() && !is_cut && !self.board.has_failed() {
                 self.load(&mut course);
                 self.drain();
             }
@@ -173,14 +186,25 @@ impl Conductor<'_> {
         let _ = self.bell.send(());
     }
 
-    /// Waits until `is_so`, or somebody has failed, or patience ends; true in the first case.
-    fn wait(&mut self, patience: Duration, mut is_so: impl FnMut(&Board) -> bool) -> bool {
+    /// Waits until `is_so`, or somebody has failed, or patience ends, or we are asked to stop; true
+    /// in the first case.
+    fn wait(&mut self, patience: Duration, is_so: impl FnMut(&Board) -> bool) -> bool {
+        let stop = self.setting.stop.clone();
+        self.wait_or(patience, is_so, || stop.is_asked())
+    }
+
+    fn wait_or(
+        &mut self,
+        patience: Duration,
+        mut is_so: impl FnMut(&Board) -> bool,
+        is_over: impl Fn() -> bool,
+    ) -> bool {
         let since = Instant::now();
         loop {
             if is_so(self.board) {
                 return true;
             }
-            if self.board.has_failed() || since.elapsed() >= patience {
+            if self.board.has_failed() || since.elapsed() >= patience || is_over() {
                 return false;
             }
             self.tick();
@@ -215,7 +239,7 @@ impl Conductor<'_> {
         let all = shape.pubs + shape.subs;
         let is_ready = |board: &Board| board.ready.load(Ordering::Acquire) >= all;
         let is_there = self.wait(CONNECT_PATIENCE, is_ready);
-        if !is_there && !self.board.has_failed() {
+        if !is_there && !self.board.has_failed() && !self.setting.stop.is_asked() {
             let ready = self.board.ready.load(Ordering::Acquire);
             let what = format!("{ready} of {all} clients were connected and subscribed in time");
             self.board.fail("all", What::Unsendable(what));
@@ -242,19 +266,20 @@ impl Conductor<'_> {
         self.enter(Phase::Sentinel);
         let came = |board: &Board| board.received.load(Ordering::Acquire);
         let have_all = self.wait(SENTINEL_PATIENCE, |board| came(board) >= due);
-        (!have_all && !self.board.has_failed()).then(|| (due - came(self.board).min(due), due))
+        let is_cut = self.setting.stop.is_asked();
+        (!have_all && !is_cut && !self.board.has_failed())
+            .then(|| (due - came(self.board).min(due), due))
     }
 
     fn load(&mut self, course: &mut Course) {
         let stage = &self.board.stage;
         let nanoseconds = |time: Duration| time.as_nanos() as u64;
         let start = self.board.clock.now() + nanoseconds(LEAD);
-        let from = start + nanoseconds(stage.warmup);
-        let times = Times {
+        let times = Times::new(
             start,
-            from,
-            to: from + nanoseconds(stage.duration),
-        };
+            nanoseconds(stage.warmup),
+            nanoseconds(stage.duration),
+        );
         self.board.set_times(times);
         self.enter(Phase::Load);
         let forever = Duration::MAX;
@@ -262,12 +287,17 @@ impl Conductor<'_> {
             return;
         }
         let before = Look::take(self.setting.target);
+        let mut to = times.to;
         if !self.wait(forever, |board| board.clock.now() >= times.to) {
-            return;
+            if self.board.has_failed() {
+                return;
+            }
+            to = self.board.clock.now();
+            self.board.cut(to);
         }
         let after = Look::take(self.setting.target);
         course.health = before.until(&after, self.setting.target);
-        course.seconds = Some((times.to - times.from) as f64 / 1e9);
+        course.seconds = Some((to - times.from) as f64 / 1e9);
     }
 
     /// Until everything that was sent is acknowledged and delivered, or nothing moves any more.
@@ -281,21 +311,27 @@ impl Conductor<'_> {
         let has_acks = self.board.stage.qos > crate::mqtt::QoS::AtMostOnce;
         let mut moved = (Instant::now(), 0);
         let patience = self.board.stage.drain;
-        self.wait(patience, |board| {
-            let sent = board.sent.load(Ordering::Acquire);
-            let acked = board.acked.load(Ordering::Acquire);
-            let received = board.received.load(Ordering::Acquire);
-            let is_done =
-                board.done.load(Ordering::Acquire) >= pubs && (!has_acks || acked >= sent);
-            if is_done && received >= board.expected.load(Ordering::Acquire) {
-                return true;
-            }
-            let sum = sent + acked + received;
-            if sum != moved.1 {
-                moved = (Instant::now(), sum);
-            }
-            is_done && moved.0.elapsed() >= QUIET
-        });
+        let stop = self.setting.stop.clone();
+        // Also of a run that was cut: what was sent is counted to its end.
+        self.wait_or(
+            patience,
+            |board| {
+                let sent = board.sent.load(Ordering::Acquire);
+                let acked = board.acked.load(Ordering::Acquire);
+                let received = board.received.load(Ordering::Acquire);
+                let is_done =
+                    board.done.load(Ordering::Acquire) >= pubs && (!has_acks || acked >= sent);
+                if is_done && received >= board.expected.load(Ordering::Acquire) {
+                    return true;
+                }
+                let sum = sent + acked + received;
+                if sum != moved.1 {
+                    moved = (Instant::now(), sum);
+                }
+                is_done && moved.0.elapsed() >= QUIET
+            },
+            || stop.is_urgent(),
+        );
     }
 }
 
@@ -327,7 +363,6 @@ fn finish(board: &Board, crew: Vec<JoinHandle<Gathered>>, course: Course) -> Out
             .expect("the threads that could panic have ended well"),
     );
     let times = board.times();
-    let width = times.point_width();
     Outcome {
         tally,
         seconds: course.seconds.filter(|_| failures.count == 0),
@@ -336,8 +371,8 @@ fn finish(board: &Board, crew: Vec<JoinHandle<Gathered>>, course: Course) -> Out
         health: course.health,
         connect_seconds: course.connect_seconds,
         memory: course.memory,
-        warmup_points: (times.from.saturating_sub(times.start) / width) as usize,
-        point_seconds: width as f64 / 1e9,
+        warmup_points: (times.from.saturating_sub(times.start) / times.width) as usize,
+        point_seconds: times.width as f64 / 1e9,
     }
 }
 

@@ -33,6 +33,7 @@ mod report;
 mod requester;
 mod show;
 mod stats;
+mod stop;
 mod subscriber;
 mod text;
 mod threshold;
@@ -58,9 +59,12 @@ use crate::commands::bench::pace::Clock;
 use crate::commands::bench::plan::Plan;
 use crate::commands::bench::progress::Progress;
 use crate::commands::bench::report::{Report, Target, Trouble};
+use crate::commands::bench::stop::Stop;
 use crate::commands::bench::threshold::Threshold;
 use crate::commands::bench::trouble::{CALLER, plain, tell};
 use crate::commands::{connect, terminal};
+use crate::net::Dial;
+use crate::net::address::Transport;
 
 /// One line for the list of commands.
 pub const ABOUT: &str = "Load a broker: how fast is it, how late are messages, is any lost";
@@ -90,6 +94,7 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
     match words.first().and_then(|word| word.to_str()) {
         Some("compare") => return compare_files(&words),
         Some("report") => return redraw(&words),
+        Some("schema") => return terminal::print_out(json::JSON_SCHEMA),
         _ => {}
     }
     let whole = std::iter::once("bench".into()).chain(words.clone());
@@ -209,6 +214,7 @@ fn bench(args: &Bench, words: &[OsString]) -> Result<(Report, Option<Value>), Tr
     let options = options(args)?;
     let address = &options.dial.address;
     let (host, port) = (address.host.clone(), address.port);
+    let transport = transport(&options.dial);
     let nonce = nonce();
     let listener = if is_here(&host) {
         health::listener(port)
@@ -224,6 +230,7 @@ fn bench(args: &Bench, words: &[OsString]) -> Result<(Report, Option<Value>), Tr
         target: listener.as_ref().map(|(pid, _)| *pid),
         prefix: args.load.topic.clone().unwrap_or_else(usual),
         nonce,
+        stop: Stop::on_signals(),
     };
     let mut command = vec!["mqttx".to_owned(), "bench".to_owned()];
     command.extend(words.iter().map(|word| word.to_string_lossy().into_owned()));
@@ -231,6 +238,7 @@ fn bench(args: &Bench, words: &[OsString]) -> Result<(Report, Option<Value>), Tr
         host,
         port,
         version: args.target.protocol_version,
+        transport,
         process: listener.map(|(_, name)| name),
     };
     let mut report = bencher::blank(&plan, machine, target, without_secrets(command));
@@ -248,6 +256,21 @@ fn bench(args: &Bench, words: &[OsString]) -> Result<(Report, Option<Value>), Tr
         .flat_map(|threshold| threshold.judge(rows, baseline.as_ref()))
         .collect();
     Ok((report, baseline))
+}
+
+/// By the name of its URL scheme, but for what MQTT's own schemes say less clearly.
+fn transport(dial: &Dial) -> &'static str {
+    match (
+        dial.address.transport,
+        dial.websocket.is_some(),
+        dial.tls.is_some(),
+    ) {
+        (Transport::Unix, ..) => "unix",
+        (Transport::Tcp, true, true) => "wss",
+        (Transport::Tcp, true, false) => "ws",
+        (Transport::Tcp, false, true) => "tls",
+        (Transport::Tcp, false, false) => "tcp",
+    }
 }
 
 fn conditions<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Vec<Threshold>, Trouble> {

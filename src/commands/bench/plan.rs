@@ -63,6 +63,11 @@ impl Shape {
         }
     }
 
+    /// Nothing but connections: no message is sent.
+    pub(super) fn is_connects(&self) -> bool {
+        matches!(self.kind, Kind::Conn | Kind::Churn)
+    }
+
     /// The place of a publisher among those a subscriber hears; none when it should not.
     #[inline]
     pub(super) fn place(&self, publisher: u32, wanted: Option<u32>) -> Option<usize> {
@@ -178,7 +183,7 @@ impl Plan {
         };
         let mut qos: Vec<QoS> = Vec::new();
         // Idle connections and those that come and go have no QoS to speak of.
-        let has_qos = !matches!(args.load.kind, Kind::Conn | Kind::Churn);
+        let has_qos = !shape.is_connects();
         let all = args.load.qos.iter();
         for digit in all.take(if has_qos { usize::MAX } else { 1 }) {
             let level = QoS::from_bits(*digit).ok_or("--qos: 0, 1 and 2 are all there are")?;

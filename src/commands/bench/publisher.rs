@@ -271,7 +271,7 @@ impl Publisher {
         if times.is_inside(now) {
             tally.inside.sent += count;
         }
-        if let Some(at) = times.point(now, times.point_width()) {
+        if let Some(at) = times.point(now) {
             tally.point(at).sent += count;
         }
     }

@@ -42,6 +42,8 @@ pub(super) struct Target {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) version: Version,
+    /// tcp, tls, ws, wss or unix.
+    pub(super) transport: &'static str,
     /// The name of its process, when it runs here.
     pub(super) process: Option<String>,
 }
@@ -117,10 +119,7 @@ impl Row {
 
     /// Connections that came to stand a second: while all connected, or in the measurement.
     pub(super) fn connect_rate(&self) -> Option<f64> {
-        self.median_of(|run| match run.tally.inside.connects {
-            0 => Some(run.tally.connects as f64 / run.connect_seconds?),
-            inside => Some(inside as f64 / run.seconds?),
-        })
+        self.median_of(Outcome::connect_rate)
     }
 
     /// Bytes a client, of this process and of the broker's, as they connected in the first run:

@@ -107,7 +107,7 @@ impl Subscriber {
             now,
             times,
             is_inside: times.is_inside(now),
-            point: times.point(now, times.point_width()),
+            point: times.point(now),
             received: 0,
         }
     }

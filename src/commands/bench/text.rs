@@ -12,7 +12,7 @@ pub(super) fn render(report: &Report) -> String {
     let (rates, latencies): (Vec<&Row>, Vec<&Row>) =
         report.rows.iter().partition(|row| !row.stage.is_open());
     if let Some(row) = rates.first()
-        && matches!(row.stage.shape.kind, Kind::Conn | Kind::Churn)
+        && row.stage.shape.is_connects()
     {
         out.push_str(&connections(row));
     } else if let Some(row) = rates.first() {

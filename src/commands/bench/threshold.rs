@@ -212,7 +212,9 @@ pub(super) fn same_row<'a>(report: &'a Value, stage: &Stage) -> Option<&'a Value
     let kind = format!("{:?}", stage.shape.kind).to_lowercase();
     report["results"].as_array()?.iter().find(|result| {
         let there = &result["stage"];
-        there["qos"] == stage.qos.bits() && there["mode"] == mode && there["kind"] == kind.as_str()
+        let is_alike =
+            stage.shape.is_connects() || there["qos"] == stage.qos.bits() && there["mode"] == mode;
+        is_alike && there["kind"] == kind.as_str()
     })
 }
 
@@ -283,6 +285,7 @@ impl Metric {
     fn of(self, row: &Row) -> Option<f64> {
         let all = &row.all;
         match self {
+            Self::Rate if row.stage.shape.is_connects() => row.connect_rate(),
             Self::Rate => {
                 let rates = row.rates();
                 rates.received.or(rates.sent)
@@ -314,7 +317,8 @@ impl Metric {
         match self {
             Self::Rate => row["rate"]["received"]
                 .as_f64()
-                .or_else(|| row["rate"]["sent"].as_f64()),
+                .or_else(|| row["rate"]["sent"].as_f64())
+                .or_else(|| row["connects_per_s"].as_f64()),
             Self::Lost => counts["lost"].as_f64(),
             Self::Duplicates => counts["duplicates"].as_f64(),
             Self::Reordered => counts["reordered"].as_f64(),

@@ -212,7 +212,7 @@ pub(super) fn counts(report: &Value) -> Option<String> {
         "disconnects",
     ];
     let rows: Vec<Vec<String>> = results(report)
-        .filter(|result| result["counts"].is_object())
+        .filter(|result| result["counts"]["sent"].is_u64())
         .map(|result| {
             let may_lose = hue(result) == 0;
             let counted = |field: &str| {
