@@ -468,7 +468,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__ping)
-            opts="-c -h -p -A -u -P -i -I -k -x -V -D -d -L -o --count --interval --json --wait --connect-timeout --host --port --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --options-file --help --version"
+            opts="-c -h -p -A -u -P -i -I -k -x -V -D -d -L -o --count --interval --json --wait --connect-timeout --host --port --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --profile --save-profile --print-config --options-file --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -551,6 +551,14 @@ _mqttx() {
                     return 0
                     ;;
                 -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --password-env)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -682,6 +690,14 @@ _mqttx() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --save-profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --options-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -698,7 +714,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__pub)
-            opts="-t -m -f -n -s -l -q -r -h -p -A -u -P -i -I -k -c -x -V -M -D -d -L -o --topic --message --file --null-message --stdin-file --stdin-line --qos --retain --repeat --repeat-delay --host --port --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --wait --connect-timeout --max-reconnects --no-reconnect --url --protocol --options-file --help --version"
+            opts="-t -m -f -n -s -l -q -r -h -p -A -u -P -i -I -k -c -x -V -M -D -d -L -o --topic --message --file --null-message --stdin-file --stdin-line --qos --retain --repeat --repeat-delay --host --port --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --wait --connect-timeout --max-reconnects --no-reconnect --url --protocol --profile --save-profile --print-config --options-file --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -801,6 +817,14 @@ _mqttx() {
                     return 0
                     ;;
                 -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --password-env)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -948,6 +972,14 @@ _mqttx() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --save-profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --options-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -964,7 +996,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__rr)
-            opts="-t -e -m -f -n -s -q -R -W -v -F -N -h -p -A -u -P -i -I -k -c -x -V -M -D -d -L -o --topic --response-topic --message --file --null-message --stdin-file --qos --no-retained --retain-as-published --retain-handling --timeout --verbose --output-format --no-newline --pretty --latency --host --port --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --wait --connect-timeout --max-reconnects --no-reconnect --url --protocol --options-file --help --version"
+            opts="-t -e -m -f -n -s -q -R -W -v -F -N -h -p -A -u -P -i -I -k -c -x -V -M -D -d -L -o --topic --response-topic --message --file --null-message --stdin-file --qos --no-retained --retain-as-published --retain-handling --timeout --verbose --output-format --no-newline --pretty --latency --host --port --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --wait --connect-timeout --max-reconnects --no-reconnect --url --protocol --profile --save-profile --print-config --options-file --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1090,6 +1122,14 @@ _mqttx() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --password-env)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --id)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1234,6 +1274,14 @@ _mqttx() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --save-profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --options-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1250,7 +1298,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__sub)
-            opts="-t -q -T -U -R -C -W -E -v -F -N -w -h -p -A -u -P -i -I -k -c -x -V -M -D -d -L -o --topic --qos --filter-out --unsubscribe --no-retained --retain-as-published --retain-handling --no-local --retained-only --remove-retained --count --timeout --exit-after-subscribe --verbose --output-format --no-newline --pretty --random-filter --message-rate --watch --host --port --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --expect --in-order --reject-regex --idle --ready-file --ready-fd --wait --connect-timeout --max-reconnects --no-reconnect --expect-json --expect-regex --url --protocol --options-file --help --version"
+            opts="-t -q -T -U -R -C -W -E -v -F -N -w -h -p -A -u -P -i -I -k -c -x -V -M -D -d -L -o --topic --qos --filter-out --unsubscribe --no-retained --retain-as-published --retain-handling --no-local --retained-only --remove-retained --count --timeout --exit-after-subscribe --verbose --output-format --no-newline --pretty --random-filter --message-rate --watch --host --port --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --expect --in-order --reject-regex --idle --ready-file --ready-fd --wait --connect-timeout --max-reconnects --no-reconnect --expect-json --expect-regex --url --protocol --profile --save-profile --print-config --options-file --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1377,6 +1425,14 @@ _mqttx() {
                     return 0
                     ;;
                 -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --password-env)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1549,6 +1605,14 @@ _mqttx() {
                     return 0
                     ;;
                 --protocol)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --save-profile)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -49,7 +49,9 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l ws-path -d 'Path to 
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l ws-header -d 'Header line for the WebSocket handshake, \'Name: value\'; repeatable' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l reconnect-period -d 'Milliseconds between attempts to connect again; 0 for none [default: pub 1 s, 2 s … 30 s, sub 1 s]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s u -l username -d 'User name' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s P -l pw -d 'Password; anybody on this machine can read it in the list of processes' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s P -l pw -d 'Password; anybody on this machine can read it there: better --password-file, or -P alone at the end' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l password-file -d 'Take the password from this file, but for its last newline; - is standard input' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l password-env -d 'Take the password from this variable of the environment' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s i -l id -d 'Client Identifier [default: the broker chooses one]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s k -l keepalive -d 'Keep Alive in seconds' -r
@@ -78,6 +80,8 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l connect-timeout -d '
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l max-reconnects -d 'Give up after this many failed attempts in a row to come back' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s L -l url -d 'Broker and topic in one: mqtt://[user[:password]@]host[:port]/topic, also mqtts://, ws://, wss://' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l protocol -d 'How to speak: mqtt, mqtts, ws, wss; sets port and TLS as the scheme of -L does' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l profile -d 'Take options from this profile in ~/.config/mqttx/profiles.toml' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l save-profile -d 'Write the options of this line to a profile, passwords left out, and end' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s o -l options-file -d 'Read options from this file first, one a line [default: ~/.config/mosquitto_pub, if it is there]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s n -l null-message -d 'Empty payload'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s s -l stdin-file -d 'Take all of standard input as payload'
@@ -85,6 +89,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s l -l stdin-line -d '
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s r -l retain -d 'Let the broker retain the message'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l ws -d 'Speak MQTT over WebSockets'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l ask-password -d 'Ask for the password on the terminal; -P as the last word does so too'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s c -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s d -l debug -d 'Tell every packet on standard output'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l quiet -d 'No messages about errors'
@@ -94,6 +99,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l tls-use-os-certs -d 
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l no-tls -d 'No TLS, whatever else was said (also on port 8883)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l will-retain -d 'Retain the Will Message'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l no-reconnect -d 'End when the connection is lost'
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l print-config -d 'Print what counts after all (line, environment, profile, file), and end'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l help -d 'Print this help (-h is the host)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l version -d 'Print the version'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s t -l topic -d 'Topic Filter to subscribe to; repeatable' -r
@@ -114,7 +120,9 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l ws-path -d 'Path to 
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l ws-header -d 'Header line for the WebSocket handshake, \'Name: value\'; repeatable' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l reconnect-period -d 'Milliseconds between attempts to connect again; 0 for none [default: pub 1 s, 2 s … 30 s, sub 1 s]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s u -l username -d 'User name' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s P -l pw -d 'Password; anybody on this machine can read it in the list of processes' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s P -l pw -d 'Password; anybody on this machine can read it there: better --password-file, or -P alone at the end' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l password-file -d 'Take the password from this file, but for its last newline; - is standard input' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l password-env -d 'Take the password from this variable of the environment' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s i -l id -d 'Client Identifier [default: the broker chooses one]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s k -l keepalive -d 'Keep Alive in seconds' -r
@@ -150,6 +158,8 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l expect-json -d 'JSON
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l expect-regex -d 'A regular expression that a payload must match somewhere' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s L -l url -d 'Broker and topic in one: mqtt://[user[:password]@]host[:port]/topic, also mqtts://, ws://, wss://' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l protocol -d 'How to speak: mqtt, mqtts, ws, wss; sets port and TLS as the scheme of -L does' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l profile -d 'Take options from this profile in ~/.config/mqttx/profiles.toml' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l save-profile -d 'Write the options of this line to a profile, passwords left out, and end' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s o -l options-file -d 'Read options from this file first, one a line [default: ~/.config/mosquitto_sub, if it is there]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s R -l no-retained -d 'Leave out retained messages'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l retain-as-published -d 'Keep the RETAIN flag as the publisher set it (version 5)'
@@ -164,6 +174,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l message-rate -d 'Pri
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s w -l watch -d 'Give each topic a line of the screen and keep it up to date'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l ws -d 'Speak MQTT over WebSockets'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l ask-password -d 'Ask for the password on the terminal; -P as the last word does so too'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s c -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s d -l debug -d 'Tell every packet on standard output'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l quiet -d 'No messages about errors'
@@ -174,6 +185,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l no-tls -d 'No TLS, w
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l will-retain -d 'Retain the Will Message'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l in-order -d 'What is expected must come in this order'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l no-reconnect -d 'End when the connection is lost'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l print-config -d 'Print what counts after all (line, environment, profile, file), and end'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l help -d 'Print this help (-h is the host)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l version -d 'Print the version'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s t -l topic -d 'Topic to publish the request to' -r
@@ -193,7 +205,9 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l ws-path -d 'Path to a
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l ws-header -d 'Header line for the WebSocket handshake, \'Name: value\'; repeatable' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l reconnect-period -d 'Milliseconds between attempts to connect again; 0 for none [default: pub 1 s, 2 s … 30 s, sub 1 s]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s u -l username -d 'User name' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s P -l pw -d 'Password; anybody on this machine can read it in the list of processes' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s P -l pw -d 'Password; anybody on this machine can read it there: better --password-file, or -P alone at the end' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l password-file -d 'Take the password from this file, but for its last newline; - is standard input' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l password-env -d 'Take the password from this variable of the environment' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s i -l id -d 'Client Identifier [default: the broker chooses one]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s k -l keepalive -d 'Keep Alive in seconds' -r
@@ -222,6 +236,8 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l connect-timeout -d 'G
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l max-reconnects -d 'Give up after this many failed attempts in a row to come back' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s L -l url -d 'Broker and topic in one: mqtt://[user[:password]@]host[:port]/topic, also mqtts://, ws://, wss://' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l protocol -d 'How to speak: mqtt, mqtts, ws, wss; sets port and TLS as the scheme of -L does' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l profile -d 'Take options from this profile in ~/.config/mqttx/profiles.toml' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l save-profile -d 'Write the options of this line to a profile, passwords left out, and end' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s o -l options-file -d 'Read options from this file first, one a line [default: ~/.config/mosquitto_rr, if it is there]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s n -l null-message -d 'Empty payload'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s s -l stdin-file -d 'Take all of standard input as payload'
@@ -233,6 +249,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l pretty -d 'Indent the
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l latency -d 'Print how long the response took'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l ws -d 'Speak MQTT over WebSockets'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l ask-password -d 'Ask for the password on the terminal; -P as the last word does so too'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s c -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s d -l debug -d 'Tell every packet on standard output'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l quiet -d 'No messages about errors'
@@ -242,6 +259,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l tls-use-os-certs -d '
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l no-tls -d 'No TLS, whatever else was said (also on port 8883)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l will-retain -d 'Retain the Will Message'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l no-reconnect -d 'End when the connection is lost'
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l print-config -d 'Print what counts after all (line, environment, profile, file), and end'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l help -d 'Print this help (-h is the host)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l version -d 'Print the version'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s c -l count -d 'PINGREQs to send' -r
@@ -257,7 +275,9 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l ws-path -d 'Path to
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l ws-header -d 'Header line for the WebSocket handshake, \'Name: value\'; repeatable' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l reconnect-period -d 'Milliseconds between attempts to connect again; 0 for none [default: pub 1 s, 2 s … 30 s, sub 1 s]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s u -l username -d 'User name' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s P -l pw -d 'Password; anybody on this machine can read it in the list of processes' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s P -l pw -d 'Password; anybody on this machine can read it there: better --password-file, or -P alone at the end' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l password-file -d 'Take the password from this file, but for its last newline; - is standard input' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l password-env -d 'Take the password from this variable of the environment' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s i -l id -d 'Client Identifier [default: the broker chooses one]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s k -l keepalive -d 'Keep Alive in seconds' -r
@@ -283,10 +303,13 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l will-payload -d 'Pa
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l will-qos -d 'QoS of the Will Message' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s L -l url -d 'Broker and topic in one: mqtt://[user[:password]@]host[:port]/topic, also mqtts://, ws://, wss://' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l protocol -d 'How to speak: mqtt, mqtts, ws, wss; sets port and TLS as the scheme of -L does' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l profile -d 'Take options from this profile in ~/.config/mqttx/profiles.toml' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l save-profile -d 'Write the options of this line to a profile, passwords left out, and end' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s o -l options-file -d 'Read options from this file first, one a line' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l json -d 'Print the summary as JSON, and nothing else'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l ws -d 'Speak MQTT over WebSockets'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l ask-password -d 'Ask for the password on the terminal; -P as the last word does so too'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s d -l debug -d 'Tell every packet on standard output'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l quiet -d 'No messages about errors'
@@ -295,6 +318,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l tls-skip-hostname -
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l tls-use-os-certs -d 'Trust the certificates the operating system trusts'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l no-tls -d 'No TLS, whatever else was said (also on port 8883)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l will-retain -d 'Retain the Will Message'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l print-config -d 'Print what counts after all (line, environment, profile, file), and end'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l help -d 'Print this help (-h is the host)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l version -d 'Print the version'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s p -l port -d 'TCP port to listen on; 0 lets the system choose' -r

@@ -145,6 +145,12 @@ impl Error {
         self
     }
 
+    /// Says where it comes from, when that is not the command line.
+    pub(crate) fn labelled(mut self, label: &str) -> Self {
+        let told = self.short.take().unwrap_or_else(|| self.message.clone());
+        self.in_short(format!("{label}: {told}"))
+    }
+
     /// Leaves only the exit status: `--quiet`, or all has been told already.
     pub fn silent(mut self) -> Self {
         self.is_silent = true;

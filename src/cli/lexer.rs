@@ -12,6 +12,8 @@ use crate::cli::Caller;
 use crate::cli::Manner;
 use crate::cli::Program;
 use crate::cli::error::Error;
+use crate::cli::layers;
+use crate::cli::layers::{Saved, Sources};
 use crate::cli::number;
 use crate::cli::property;
 use crate::cli::words::aliases;
@@ -24,18 +26,41 @@ pub(crate) enum Lexed {
     Words(Vec<OsString>),
     Help,
     Version,
+    /// `--print-config`: the text.
+    Config(String),
+    /// `--save-profile`.
+    Save(Saved),
 }
 
 /// The clean words so far, and what must be remembered between options.
 pub(crate) struct Clean {
     pub(crate) caller: Caller,
-    words: Vec<OsString>,
+    pub(crate) words: Vec<OsString>,
+    /// Words that were put before all others.
+    puts_first: usize,
+    pub(crate) profile: Option<String>,
+    pub(crate) save: Option<String>,
+    pub(crate) is_config_asked: bool,
     payload_taken: bool,
     id: bool,
     id_prefix: bool,
 }
 
 impl Clean {
+    pub(crate) fn new(caller: Caller) -> Self {
+        Self {
+            caller,
+            words: Vec::with_capacity(16),
+            puts_first: 0,
+            profile: None,
+            save: None,
+            is_config_asked: false,
+            payload_taken: false,
+            id: false,
+            id_prefix: false,
+        }
+    }
+
     pub(crate) fn put(&mut self, name: &str, value: impl AsRef<OsStr>) {
         let value = value.as_ref();
         let mut word = OsString::with_capacity(3 + name.len() + value.len());
@@ -49,6 +74,7 @@ impl Clean {
     /// Before all others, so that any other word of that name wins.
     pub(crate) fn put_first(&mut self, name: &str, value: impl std::fmt::Display) {
         self.words.insert(0, format!("--{name}={value}").into());
+        self.puts_first += 1;
     }
 
     pub(crate) fn flag(&mut self, name: &str) {
@@ -57,10 +83,11 @@ impl Clean {
 }
 
 /// The file `-o` names, found wherever it stands, since it is read before all other options.
-pub fn options_file(words: &[OsString]) -> Result<Option<&OsStr>, Error> {
+pub fn options_file(caller: Caller, words: &[OsString]) -> Result<Option<&OsStr>, Error> {
+    let ours = caller.manner == Manner::Mqttx;
     let mut found = None;
     for (at, word) in words.iter().enumerate() {
-        if word != "-o" {
+        if word != "-o" && !(ours && word == "--options-file") {
             continue;
         }
         if found.is_some() {
@@ -78,24 +105,24 @@ pub fn options_file(words: &[OsString]) -> Result<Option<&OsStr>, Error> {
     Ok(found)
 }
 
-/// Reads the options file first, then the command line over it.
-pub(crate) fn lex(caller: Caller, words: &[OsString], file: &[u8]) -> Result<Lexed, Error> {
-    let mut clean = Clean {
-        caller,
-        words: Vec::with_capacity(words.len() + 4),
-        payload_taken: false,
-        id: false,
-        id_prefix: false,
-    };
-    for line in file.split(|&byte| byte == b'\n') {
+/// Reads the options file first, then the command line over it; between them, under our own name,
+/// profile and environment.
+pub(crate) fn lex(caller: Caller, words: &[OsString], sources: &Sources) -> Result<Lexed, Error> {
+    let mut clean = Clean::new(caller);
+    for line in sources.file.split(|&byte| byte == b'\n') {
         let pair = file_line(line);
         if let Some(early) = walk(&mut clean, &pair)? {
             return Ok(early);
         }
     }
+    let of_file = clean.words.len() - clean.puts_first;
     match walk(&mut clean, words)? {
         Some(early) => Ok(early),
-        None => Ok(Lexed::Words(clean.words)),
+        None if caller.manner == Manner::Mosquitto => Ok(Lexed::Words(clean.words)),
+        None => {
+            let mark = clean.puts_first + of_file;
+            layers::merge(clean, mark, sources)
+        }
     }
 }
 
@@ -138,7 +165,7 @@ fn os_string(bytes: &[u8]) -> OsString {
     String::from_utf8_lossy(bytes).into_owned().into()
 }
 
-fn walk(clean: &mut Clean, words: &[OsString]) -> Result<Option<Lexed>, Error> {
+pub(crate) fn walk(clean: &mut Clean, words: &[OsString]) -> Result<Option<Lexed>, Error> {
     let mut at = 0;
     while let Some(word) = words.get(at) {
         if word == "--" && is_command_due(clean.caller) {
@@ -164,6 +191,10 @@ fn walk(clean: &mut Clean, words: &[OsString]) -> Result<Option<Lexed>, Error> {
             _ => {
                 let value = match &joined {
                     Some(value) => value.as_os_str(),
+                    None if at + 1 == words.len() && may_be_asked(clean.caller, row) => {
+                        clean.flag("ask-password");
+                        return Ok(None);
+                    }
                     None => {
                         at += 1;
                         words.get(at).ok_or_else(|| missing(clean.caller, row))?
@@ -196,6 +227,11 @@ fn alias(clean: &mut Clean, words: &[OsString], at: usize) -> Result<Option<usiz
     }
     walk(clean, &spelled)?;
     Ok(Some(1 + taken))
+}
+
+/// `-P` at the end of the line: the password is asked for on the terminal.
+fn may_be_asked(caller: Caller, row: &Row) -> bool {
+    caller.manner == Manner::Mqttx && row.long == "--pw"
 }
 
 /// Whether `-- COMMAND …` may end the line.
@@ -394,201 +430,4 @@ fn property_words(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const OURS: Caller = Caller {
-        program: Program::Publish,
-        manner: Manner::Mqttx,
-    };
-    const THEIRS: Caller = Caller {
-        program: Program::Publish,
-        manner: Manner::Mosquitto,
-    };
-
-    fn words(line: &str) -> Vec<OsString> {
-        line.split_whitespace().map(OsString::from).collect()
-    }
-
-    fn clean(caller: Caller, line: &str, file: &str) -> String {
-        match lex(caller, &words(line), file.as_bytes()).unwrap() {
-            Lexed::Words(words) => {
-                let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
-                words.join(" ").replace('\0', ",")
-            }
-            other => format!("{other:?}"),
-        }
-    }
-
-    fn sentence(caller: Caller, line: &str) -> String {
-        lex(caller, &words(line), b"").unwrap_err().message
-    }
-
-    #[test]
-    fn words_become_clean_words() {
-        for (line, expected) in [
-            ("-t a -m -x -q 1", "--topic=a --message=-x --qos=1"),
-            (
-                "-L mqtt://u:p@h:99/t",
-                "--topic=t --username=u --pw=p --host=h --port=99",
-            ),
-            (
-                "-L wss://h/t",
-                "--topic=t --host=h --port=8883 --tls-use-os-certs --ws",
-            ),
-            (
-                "-D will user-property -k -v -d",
-                "--property=will,user-property,-k,-v --protocol-version=mqttv5 --debug",
-            ),
-            (
-                "-x -1",
-                "--session-expiry=4294967295 --protocol-version=mqttv5",
-            ),
-            ("-o file -n", "--null-message"),
-            ("-m x --help", "Help"),
-            ("--version -z", "Version"),
-        ] {
-            assert_eq!(clean(THEIRS, line, ""), expected, "{line}");
-            assert_eq!(clean(OURS, line, ""), expected, "{line}");
-        }
-    }
-
-    #[test]
-    fn our_own_manners() {
-        assert_eq!(
-            clean(OURS, "--qos=2 --url=mqtt://h/t --null-message", ""),
-            "--qos=2 --topic=t --host=h --port=1883 --null-message"
-        );
-        assert_eq!(
-            clean(OURS, "--property=publish content-type x=y", ""),
-            "--property=publish,content-type,x=y --protocol-version=mqttv5"
-        );
-        assert_eq!(sentence(OURS, "--retain=1"), "--retain takes no value.");
-    }
-
-    #[test]
-    fn words_of_mqttx_cli() {
-        let sub = Caller {
-            program: Program::Subscribe,
-            ..OURS
-        };
-        for (caller, line, expected) in [
-            (
-                OURS,
-                "--hostname h -up a:1 b:2 -m x",
-                "--host=h --property=publish,user-property,a,1 \
-              --protocol-version=mqttv5 --property=publish,user-property,b,2 --protocol-version=mqttv5 \
-              --message=x",
-            ),
-            (
-                OURS,
-                "-Cup k:v:w -se 9",
-                "--property=connect,user-property,k,v:w \
-              --protocol-version=mqttv5 --session-expiry=9 --protocol-version=mqttv5",
-            ),
-            (
-                OURS,
-                "-Wt w -Wm -x -Wr -Wd 3",
-                "--will-topic=w --will-payload=-x --will-retain \
-              --property=will,will-delay-interval,3 --protocol-version=mqttv5",
-            ),
-            (
-                OURS,
-                "-p 99 --protocol wss",
-                "--port=8883 --port=99 --tls-use-os-certs --ws",
-            ),
-            (
-                OURS,
-                "-lm --no-clean -pf",
-                "--stdin-line --disable-clean-session \
-              --property=publish,payload-format-indicator,1 --protocol-version=mqttv5",
-            ),
-            (
-                sub,
-                "-rh 2 -nl",
-                "--retain-handling=never --protocol-version=mqttv5 --no-local \
-              --protocol-version=mqttv5",
-            ),
-        ] {
-            let expected: Vec<&str> = expected.split_whitespace().collect();
-            assert_eq!(clean(caller, line, ""), expected.join(" "), "{line}");
-        }
-    }
-
-    #[test]
-    fn mistakes_with_words_of_mqttx_cli() {
-        for (line, told) in [
-            ("--hostname", "-h argument given but no host specified."),
-            ("-up", "-up argument given but no value specified."),
-            ("-up ab", "-up takes 'key: value', not 'ab'."),
-            (
-                "-ta 70000",
-                "Property value (70000) out of range for property topic-alias.",
-            ),
-            (
-                "--protocol http",
-                "--protocol is mqtt, mqtts, ws or wss, not 'http'.",
-            ),
-            ("-lm -m x", "Only one type of message can be sent at once."),
-            (
-                "--ws-path mqtt",
-                "--ws-path: a path starts with / and has no blanks: 'mqtt'",
-            ),
-        ] {
-            assert_eq!(sentence(OURS, line), told, "{line}");
-        }
-        assert_eq!(sentence(THEIRS, "-up a:b"), "Unknown option '-up'.");
-        assert_eq!(
-            sentence(THEIRS, "--hostname h"),
-            "Unknown option '--hostname'."
-        );
-    }
-
-    #[test]
-    fn numbers_are_read_leniently_only_for_mosquitto() {
-        assert_eq!(clean(THEIRS, "-q 1x -k 30s", ""), "--qos=1 --keepalive=30");
-        assert_eq!(
-            sentence(OURS, "-q 1x"),
-            "-q needs a whole number, not '1x'."
-        );
-    }
-
-    #[test]
-    fn the_leftmost_mistake_is_told() {
-        assert_eq!(sentence(THEIRS, "-q 3 -z"), "Invalid QoS given: 3");
-        assert_eq!(sentence(THEIRS, "-z -q 3"), "Unknown option '-z'.");
-        assert_eq!(
-            sentence(THEIRS, "-m a -m"),
-            "Only one type of message can be sent at once."
-        );
-        assert_eq!(
-            sentence(THEIRS, "-i a -I"),
-            "-i and -I argument cannot be used together."
-        );
-        assert_eq!(
-            sentence(THEIRS, "-D connect user-property k"),
-            "--property argument given but not enough arguments specified."
-        );
-        assert_eq!(
-            sentence(THEIRS, "--bind-address x"),
-            "Unknown option '--bind-address'."
-        );
-    }
-
-    #[test]
-    fn a_file_holds_an_option_a_line() {
-        let file = "# no\n-t a b\r\n\n   -q  1\n-r \n-d";
-        assert_eq!(
-            clean(THEIRS, "-q 2", file),
-            "--topic=a b --qos=1 --retain --debug --qos=2"
-        );
-    }
-
-    #[test]
-    fn what_was_meant() {
-        let hint = |line: &str| lex(OURS, &words(line), b"").unwrap_err().hint;
-        assert_eq!(hint("--retian").as_deref(), Some("--retain"));
-        assert_eq!(hint("--wholly-unknown"), None);
-        assert_eq!(hint("--v5").as_deref(), Some("-V 5"));
-    }
-}
+mod tests;

@@ -14,6 +14,7 @@ pub mod error;
 pub mod expect;
 pub mod format;
 pub(crate) mod judge;
+pub mod layers;
 pub(crate) mod lexer;
 pub(crate) mod number;
 pub mod property;
@@ -26,6 +27,7 @@ use std::ffi::OsString;
 use clap::Args as _;
 
 use crate::cli::error::Error;
+use crate::cli::layers::{Saved, Sources};
 use crate::cli::lexer::Lexed;
 
 pub use lexer::options_file;
@@ -108,11 +110,15 @@ pub enum Request {
     /// Text for stdout.
     Help(String),
     Version(String),
+    Config(String),
+    Save(Saved),
 }
 
-/// Reads the words after the program's name; `file` is the text of its options file, or empty.
-pub fn parse(caller: Caller, words: &[OsString], file: &[u8]) -> Result<Request, Error> {
-    let words = match lexer::lex(caller, words, file)? {
+/// Reads the words after the program's name, and what was found besides them.
+pub fn parse(caller: Caller, words: &[OsString], sources: &Sources) -> Result<Request, Error> {
+    let words = match lexer::lex(caller, words, sources)? {
+        Lexed::Config(text) => return Ok(Request::Config(text)),
+        Lexed::Save(saved) => return Ok(Request::Save(saved)),
         Lexed::Words(words) => words,
         Lexed::Help => return Ok(Request::Help(usage::help(caller))),
         Lexed::Version => return Ok(Request::Version(usage::version(caller))),
@@ -195,6 +201,15 @@ mod tests {
                     .unwrap_or_else(|| panic!("clap lacks {} of {program:?}", row.long));
                 let short = arg.get_short().map(|c| format!("-{c}")).unwrap_or_default();
                 assert_eq!(short, row.short, "{} of {program:?}", row.long);
+                let repeats = matches!(arg.get_action(), clap::ArgAction::Append);
+                let caller = Caller {
+                    program,
+                    manner: Manner::Mqttx,
+                };
+                let known = layers::repeats(caller, row.name());
+                // The three kinds of expectation are one to clap.
+                let is_known = repeats == known || row.long.starts_with("--expect-");
+                assert!(is_known, "{} of {program:?} repeats", row.long);
                 assert_eq!(
                     arg.get_action().takes_values(),
                     row.takes_value(),

@@ -5,6 +5,7 @@
 use crate::cli::Caller;
 use crate::cli::Manner;
 use crate::cli::args::connection::Connection;
+use crate::cli::args::message::Source;
 use crate::cli::args::ping::Ping;
 use crate::cli::args::publish::Publish;
 use crate::cli::args::reach::Reach;
@@ -30,6 +31,8 @@ fn reach(args: &Reach) -> Result<(), Error> {
 pub(crate) fn publish(caller: Caller, args: &Publish) -> Result<(), Error> {
     reach(&args.reach)?;
     shared(&args.connection, &args.tls, &args.will, Version::V311)?;
+    let is_input = matches!(args.source(), Some(Source::Lines | Source::Stdin));
+    input_twice(&args.connection, is_input)?;
     let complete = args.source().is_some() && args.topic.is_some();
     if caller.manner == Manner::Mqttx && !complete {
         return Err(incomplete_publish());
@@ -82,6 +85,8 @@ pub(crate) fn subscribe(args: &Subscribe) -> Result<(), Error> {
 pub(crate) fn request(args: &Request) -> Result<(), Error> {
     reach(&args.reach)?;
     shared(&args.connection, &args.tls, &args.will, Version::V5)?;
+    let is_input = args.message.source() == Some(Source::Stdin);
+    input_twice(&args.connection, is_input)?;
     let complete =
         args.topic.is_some() && args.message.source().is_some() && args.response_topic.is_some();
     if !complete {
@@ -93,12 +98,37 @@ pub(crate) fn request(args: &Request) -> Result<(), Error> {
     Ok(())
 }
 
+/// Standard input can be read once.
+fn input_twice(connection: &Connection, is_message: bool) -> Result<(), Error> {
+    let is_password = connection
+        .password_file
+        .as_ref()
+        .is_some_and(|path| path.as_os_str() == "-");
+    match is_password && is_message {
+        true => Err(usage(
+            "Standard input is either the password or the message, not both.",
+        )),
+        false => Ok(()),
+    }
+}
+
 fn shared(connection: &Connection, tls: &Tls, will: &Will, version: Version) -> Result<(), Error> {
     if let Some(sentence) = will.conflict().or_else(|| tls.conflict()) {
         return Err(usage(sentence));
     }
     if !connection.ws && (connection.ws_path.is_some() || !connection.ws_header.is_empty()) {
         return Err(usage("--ws-path and --ws-header say nothing without --ws.").hint("--ws"));
+    }
+    let passwords = [
+        connection.pw.is_some(),
+        connection.password_file.is_some(),
+        connection.password_env.is_some(),
+        connection.ask_password,
+    ];
+    if passwords.into_iter().filter(|is_given| *is_given).count() > 1 {
+        return Err(usage(
+            "The password comes from one place: -P, --password-file, --password-env or --ask-password.",
+        ));
     }
     let named = connection.id.is_some() && connection.id_prefix.is_none();
     let kept = connection.disable_clean_session;

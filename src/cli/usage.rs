@@ -82,11 +82,32 @@ pub(crate) fn dress(program: Program, command: Command) -> Command {
                 .help("How to speak: mqtt, mqtts, ws, wss; sets port and TLS as the scheme of -L does"),
         )
         .arg(
+            Arg::new("profile")
+                .long("profile")
+                .value_name("NAME")
+                .help_heading("Saved options")
+                .help("Take options from this profile in ~/.config/mqttx/profiles.toml"),
+        )
+        .arg(
+            Arg::new("save-profile")
+                .long("save-profile")
+                .value_name("NAME")
+                .help_heading("Saved options")
+                .help("Write the options of this line to a profile, passwords left out, and end"),
+        )
+        .arg(
+            Arg::new("print-config")
+                .long("print-config")
+                .action(ArgAction::SetTrue)
+                .help_heading("Saved options")
+                .help("Print what counts after all (line, environment, profile, file), and end"),
+        )
+        .arg(
             Arg::new("options-file")
                 .short('o')
                 .long("options-file")
                 .value_name("FILE")
-                .help_heading("Messages about the run")
+                .help_heading("Saved options")
                 .help(options_file_help(program)),
         )
         .arg(

@@ -171,5 +171,5 @@ pub use crate::client::backoff::Backoff;
 pub use crate::client::end::End;
 pub use crate::client::engine::{Engine, Message, Prepared, Refused};
 pub use crate::client::handler::{Acked, Event, Feed, Handler, Way};
-pub use crate::client::options::{Options, Retry, Will};
+pub use crate::client::options::{Options, Retry, Secret, Will};
 pub use crate::client::session::Session;

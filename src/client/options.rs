@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use crate::client::backoff::Backoff;
 use crate::mqtt::limits;
 use crate::mqtt::property::{PropertiesBuf, PropertyId};
@@ -23,8 +25,7 @@ pub struct Options {
     /// In seconds, as it goes over the wire; 0 turns it off. A broker's Server Keep Alive wins.
     pub keep_alive: u16,
     pub user_name: Option<String>,
-    /// Binary Data, not text.
-    pub password: Option<Vec<u8>>,
+    pub password: Option<Secret>,
     pub will: Option<Will>,
     /// Of CONNECT, in this order: session expiry, receive maximum and the others live here only.
     pub properties: PropertiesBuf,
@@ -41,6 +42,30 @@ pub struct Options {
     pub write_timeout: Duration,
     /// Tells the handler about every packet (`Handler::packet`): for `-d`.
     pub trace: bool,
+}
+
+/// A password, which is Binary Data and not text: never shown, and wiped when it is dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<Vec<u8>>);
+
+impl From<Vec<u8>> for Secret {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+}
+
+impl std::ops::Deref for Secret {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
 }
 
 /// What is published in the client's name when it is gone.

@@ -18,6 +18,7 @@ use crate::cli::{Caller, Manner, Program};
 use crate::client;
 use crate::client::{Backoff, Options, Retry};
 use crate::commands::encryption;
+use crate::commands::secret;
 use crate::mqtt::property::{PropertyId, Value};
 use crate::mqtt::{QoS, Version};
 use crate::net::Dial;
@@ -50,10 +51,7 @@ pub(crate) fn options(asked: &Asked<'_>) -> Result<Options, Error> {
     nameless(asked, &options)?;
     options.keep_alive = connection.keepalive;
     options.user_name.clone_from(&connection.username);
-    options.password = connection
-        .pw
-        .as_ref()
-        .map(|pw| pw.as_encoded_bytes().to_vec());
+    options.password = secret::password(connection)?;
     options.inflight_max = u16::try_from(connection.max_inflight).unwrap_or(u16::MAX);
     options.will = will(asked)?;
     options.trace = connection.debug;

@@ -1,11 +1,13 @@
 //! From the TLS options to a configuration, or to the sentence that says why there is none.
 
+use std::path::Path;
+
 use zeroize::Zeroizing;
 
 use crate::cli::args::tls::Tls as Args;
 use crate::cli::error::{Error, Kind};
 use crate::cli::{Caller, Manner};
-use crate::commands::outcome;
+use crate::commands::{outcome, secret};
 use crate::net::tls::{PskKey, Tls, TlsFault, TlsOptions, TlsVersion};
 
 /// What OpenSSL's users may ask for and rustls has no counterpart to.
@@ -54,9 +56,24 @@ pub(crate) fn tls(caller: Caller, args: &Args, port: u16) -> Result<Option<Tls>,
         server_name: None,
         psk: psk(caller, args)?,
     };
-    Tls::new(&options)
-        .map(Some)
-        .map_err(|fault| explain(&fault))
+    let made = match Tls::new(&options) {
+        Err(TlsFault::EncryptedKey(path)) => {
+            let prompt = format!("Password for {}: ", path.display());
+            let password = secret::ask(&prompt).map_err(|_| locked(&path))?;
+            Tls::with_key_password(&options, &password)
+        }
+        made => made,
+    };
+    made.map(Some).map_err(|fault| explain(&fault))
+}
+
+/// A key with a password, and nobody to ask for it.
+fn locked(path: &Path) -> Error {
+    let shown = path.display();
+    failed(format!(
+        "Problem setting TLS options: {shown}: this key is locked with a password."
+    ))
+    .hint("from a terminal it is asked for; openssl pkey -in KEY -out NEW unlocks it for scripts")
 }
 
 /// The key of --psk, and what cannot stand beside it.

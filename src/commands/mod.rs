@@ -21,17 +21,19 @@ mod printer;
 mod publish;
 mod reach;
 mod request;
+mod secret;
+mod sources;
 mod stdout;
 mod subscribe;
 mod terminal;
 mod trace;
 
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::cli;
-use crate::cli::error::{Error, Kind};
+use crate::cli::error::Error;
 use crate::cli::{Caller, Manner, Program};
 
 /// A word after `mqttx`, and what it leads to.
@@ -191,8 +193,10 @@ fn speak(caller: Caller, words: &[OsString]) -> ExitCode {
 }
 
 fn obey(caller: Caller, words: &[OsString]) -> Result<ExitCode, Error> {
-    let file = options_text(caller, words)?;
-    match cli::parse(caller, words, &file)? {
+    let sources = sources::gather(caller, words)?;
+    match cli::parse(caller, words, &sources)? {
+        cli::Request::Config(text) => Ok(terminal::print_out(&text)),
+        cli::Request::Save(saved) => Ok(terminal::print_out(&sources::save(&saved)?)),
         cli::Request::Help(text) | cli::Request::Version(text) => {
             let printed = terminal::print_out(&text);
             // The clients of mosquitto have always failed on these two.
@@ -207,35 +211,4 @@ fn obey(caller: Caller, words: &[OsString]) -> Result<ExitCode, Error> {
         cli::Request::Request(args) => request::run(caller, &args),
         cli::Request::Ping(args) => ping::run(caller, &args),
     }
-}
-
-/// The text of the options file: the one `-o` names, else the one in the user's configuration.
-fn options_text(caller: Caller, words: &[OsString]) -> Result<Vec<u8>, Error> {
-    let (path, asked_for) = match cli::options_file(words)? {
-        Some(path) => (Some(PathBuf::from(path)), true),
-        None => (default_options_file(caller.program), false),
-    };
-    let Some(path) = path else {
-        return Ok(Vec::new());
-    };
-    match std::fs::read(&path) {
-        Ok(text) => Ok(text),
-        // mosquitto's clients say nothing when even the file of -o is missing.
-        Err(_) if !asked_for || caller.manner == Manner::Mosquitto => Ok(Vec::new()),
-        Err(error) => Err(Error::new(
-            Kind::Failed,
-            format!("Cannot read options from {}: {error}", path.display()),
-        )),
-    }
-}
-
-fn default_options_file(program: Program) -> Option<PathBuf> {
-    if program.link().is_empty() {
-        return None;
-    }
-    let folder = match std::env::var_os("XDG_CONFIG_HOME") {
-        Some(folder) => PathBuf::from(folder),
-        None => PathBuf::from(std::env::var_os("HOME")?).join(".config"),
-    };
-    Some(folder.join(program.link()))
 }

@@ -481,10 +481,10 @@ fn options_that_no_connect_can_carry_are_refused_before_anything_is_sent() {
     let spoils: [Spoil; 5] = [
         |options| options.client_id = "x".repeat(65_536),
         |options| options.user_name = Some("a\0b".to_owned()),
-        |options| options.password = Some(b"p".to_vec()),
+        |options| options.password = Some(b"p".to_vec().into()),
         |options| {
             options.user_name = Some("u".to_owned());
-            options.password = Some(vec![0; 65_536]);
+            options.password = Some(vec![0; 65_536].into());
         },
         |options| {
             let topic = "a/#".to_owned();

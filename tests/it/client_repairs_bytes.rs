@@ -407,7 +407,7 @@ fn connect_says_what_was_asked_in_every_version() {
             Version::V311,
             |options| {
                 options.user_name = Some("u".into());
-                options.password = Some(vec![0, 0xff]);
+                options.password = Some(vec![0, 0xff].into());
             },
             b"\x10\x19\0\x04MQTT\x04\xc2\0\x3c\0\x06tester\0\x01u\0\x02\0\xff",
         ),
@@ -420,7 +420,7 @@ fn connect_says_what_was_asked_in_every_version() {
             Version::V311,
             |options| {
                 options.user_name = Some("u".into());
-                options.password = Some(b"p".to_vec());
+                options.password = Some(b"p".to_vec().into());
             },
             b"\x10\x18\0\x04MQTT\x04\xc2\0\x3c\0\x06tester\0\x01u\0\x01p",
         ),

@@ -36,6 +36,8 @@ mod commands_pub;
 #[cfg(unix)]
 mod commands_rr;
 #[cfg(unix)]
+mod commands_settings;
+#[cfg(unix)]
 mod commands_sub;
 #[cfg(unix)]
 mod compare_argv;

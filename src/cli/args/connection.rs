@@ -65,9 +65,21 @@ pub struct Connection {
     #[arg(short, long, value_name = "NAME")]
     pub username: Option<String>,
 
-    /// Password; anybody on this machine can read it in the list of processes
+    /// Password; anybody on this machine can read it there: better --password-file, or -P alone at the end
     #[arg(short = 'P', long, value_name = "PASSWORD")]
     pub pw: Option<OsString>,
+
+    /// Take the password from this file, but for its last newline; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+
+    /// Take the password from this variable of the environment
+    #[arg(long, value_name = "VARIABLE")]
+    pub password_env: Option<String>,
+
+    /// Ask for the password on the terminal; -P as the last word does so too
+    #[arg(long)]
+    pub ask_password: bool,
 
     /// Client Identifier [default: the broker chooses one]
     #[arg(short, long, value_name = "ID")]

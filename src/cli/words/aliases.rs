@@ -69,6 +69,8 @@ pub(crate) static ALIASES: &[Alias] = &[
         PS_R,
         "--session-expiry",
     ),
+    same(&["-so", "--save-options"], PS_R, "--save-profile"),
+    same(&["-lo", "--load-options"], PS_R, "--profile"),
     same(&["-Wt"], PS_R, "--will-topic"),
     same(&["-Wm", "--will-message"], PS_R, "--will-payload"),
     same(&["-Wq"], PS_R, "--will-qos"),

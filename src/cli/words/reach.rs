@@ -2,9 +2,30 @@
 //! under the name `mqttx`. Most of them are what MQTTX CLI's words stand for (`aliases.rs`).
 
 use crate::cli::judge;
+use crate::cli::lexer::Clean;
 use crate::cli::words::{PS_R, PSR, Row, S, Take, Verdict, flag, row};
 
 pub(crate) static ROWS: &[Row] = &[
+    flag("", "--ask-password", PS_R).own(),
+    row("", "--password-file", PS_R, Take::Bytes)
+        .noun("file")
+        .own(),
+    row("", "--password-env", PS_R, Take::Checked(variable))
+        .noun("variable")
+        .own(),
+    row(
+        "",
+        "--print-config",
+        PS_R,
+        Take::Means(|clean| clean.is_config_asked = true),
+    )
+    .own(),
+    row("", "--profile", PS_R, Take::Judge(profile))
+        .noun("name")
+        .own(),
+    row("", "--save-profile", PS_R, Take::Judge(save_profile))
+        .noun("name")
+        .own(),
     flag("", "--tls-skip-hostname", PS_R).own(),
     row("", "--no-local", S, Take::Means(judge::no_local)).own(),
     row("", "--protocol", PS_R, Take::Judge(judge::protocol))
@@ -25,6 +46,30 @@ pub(crate) static ROWS: &[Row] = &[
         .noun("header")
         .own(),
 ];
+
+fn variable(text: &str) -> Result<(), String> {
+    match text.is_empty() || text.contains('=') {
+        true => Err(format!("no variable can have the name '{text}'")),
+        false => Ok(()),
+    }
+}
+
+fn profile(clean: &mut Clean, name: &str) -> Result<(), Verdict> {
+    clean.profile = Some(named(name)?);
+    Ok(())
+}
+
+fn save_profile(clean: &mut Clean, name: &str) -> Result<(), Verdict> {
+    clean.save = Some(named(name)?);
+    Ok(())
+}
+
+fn named(name: &str) -> Result<String, Verdict> {
+    match name.is_empty() || name.contains(char::is_control) {
+        true => Err(Verdict::spaced("A profile needs a name.")),
+        false => Ok(name.to_owned()),
+    }
+}
 
 fn reconnect_period(given: i64) -> Verdict {
     Verdict::tight(format!(
