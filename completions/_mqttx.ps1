@@ -30,7 +30,7 @@ Register-ArgumentCompleter -Native -CommandName 'mqttx' -ScriptBlock {
             [CompletionResult]::new('broker', 'broker', [CompletionResultType]::ParameterValue, 'Run a broker for MQTT 3.1, 3.1.1 and 5.0')
             [CompletionResult]::new('bench', 'bench', [CompletionResultType]::ParameterValue, 'Load a broker: how fast is it, how late are messages, is any lost')
             [CompletionResult]::new('passwd', 'passwd', [CompletionResultType]::ParameterValue, 'Add, change and delete users in a password file')
-            [CompletionResult]::new('link', 'link', [CompletionResultType]::ParameterValue, 'Make links named mosquitto_pub, mosquitto_sub, mosquitto_rr, mosquitto_passwd')
+            [CompletionResult]::new('link', 'link', [CompletionResultType]::ParameterValue, 'Make links named mosquitto, mosquitto_pub, mosquitto_sub, mosquitto_rr, mosquitto_passwd')
             [CompletionResult]::new('generate', 'generate', [CompletionResultType]::ParameterValue, 'Print shell completions or man pages')
             break
         }
@@ -429,8 +429,10 @@ Register-ArgumentCompleter -Native -CommandName 'mqttx' -ScriptBlock {
             break
         }
         'mqttx;broker' {
-            [CompletionResult]::new('-p', '-p', [CompletionResultType]::ParameterName, 'TCP port to listen on; 0 lets the system choose')
-            [CompletionResult]::new('--port', '--port', [CompletionResultType]::ParameterName, 'TCP port to listen on; 0 lets the system choose')
+            [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'Start from this mosquitto.conf, and do as mosquitto does')
+            [CompletionResult]::new('--config-file', '--config-file', [CompletionResultType]::ParameterName, 'Start from this mosquitto.conf, and do as mosquitto does')
+            [CompletionResult]::new('-p', '-p', [CompletionResultType]::ParameterName, 'TCP port to listen on, repeatable; 0 lets the system choose [default: 1883]')
+            [CompletionResult]::new('--port', '--port', [CompletionResultType]::ParameterName, 'TCP port to listen on, repeatable; 0 lets the system choose [default: 1883]')
             [CompletionResult]::new('--bind', '--bind', [CompletionResultType]::ParameterName, 'Address to listen on, repeatable [default: this machine only]')
             [CompletionResult]::new('--listen', '--listen', [CompletionResultType]::ParameterName, 'Listen here instead, repeatable: mqtt://ADDRESS:PORT, mqtts://, ws://, wss:// or unix:PATH')
             [CompletionResult]::new('--cert', '--cert', [CompletionResultType]::ParameterName, 'Certificate for mqtts and wss, in PEM, with those that lead to its root')
@@ -447,6 +449,10 @@ Register-ArgumentCompleter -Native -CommandName 'mqttx' -ScriptBlock {
             [CompletionResult]::new('--require-certificate', '--require-certificate', [CompletionResultType]::ParameterName, 'Turn clients without a certificate away')
             [CompletionResult]::new('--allow-anonymous', '--allow-anonymous', [CompletionResultType]::ParameterName, 'Let clients in without a user name, also from other machines')
             [CompletionResult]::new('--limits', '--limits', [CompletionResultType]::ParameterName, 'List the limits with their defaults, and end')
+            [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'Go to the background')
+            [CompletionResult]::new('--daemon', '--daemon', [CompletionResultType]::ParameterName, 'Go to the background')
+            [CompletionResult]::new('--test-config', '--test-config', [CompletionResultType]::ParameterName, 'Say whether the configuration file is in order, and end')
+            [CompletionResult]::new('--print-config', '--print-config', [CompletionResultType]::ParameterName, 'Print the configuration file as it is understood, without secrets, and end')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Log each subscription and message')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Log each subscription and message')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Log nothing but errors')

@@ -312,12 +312,20 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__broker)
-            opts="-p -v -q -h --port --bind --listen --cert --key --cafile --require-certificate --origin --allow-anonymous --password-file --acl-file --refuse-subscribe --workers --limit --limits --sys-interval --ready-file --verbose --quiet --help"
+            opts="-c -p -d -v -q -h --config-file --port --bind --listen --cert --key --cafile --require-certificate --origin --allow-anonymous --password-file --acl-file --refuse-subscribe --workers --limit --limits --sys-interval --ready-file --daemon --test-config --print-config --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --config-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --port)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -27,7 +27,7 @@ set edit:completion:arg-completer[mqttx] = {|@words|
             cand broker 'Run a broker for MQTT 3.1, 3.1.1 and 5.0'
             cand bench 'Load a broker: how fast is it, how late are messages, is any lost'
             cand passwd 'Add, change and delete users in a password file'
-            cand link 'Make links named mosquitto_pub, mosquitto_sub, mosquitto_rr, mosquitto_passwd'
+            cand link 'Make links named mosquitto, mosquitto_pub, mosquitto_sub, mosquitto_rr, mosquitto_passwd'
             cand generate 'Print shell completions or man pages'
         }
         &'mqttx;pub'= {
@@ -421,8 +421,10 @@ set edit:completion:arg-completer[mqttx] = {|@words|
             cand --version 'Print the version'
         }
         &'mqttx;broker'= {
-            cand -p 'TCP port to listen on; 0 lets the system choose'
-            cand --port 'TCP port to listen on; 0 lets the system choose'
+            cand -c 'Start from this mosquitto.conf, and do as mosquitto does'
+            cand --config-file 'Start from this mosquitto.conf, and do as mosquitto does'
+            cand -p 'TCP port to listen on, repeatable; 0 lets the system choose [default: 1883]'
+            cand --port 'TCP port to listen on, repeatable; 0 lets the system choose [default: 1883]'
             cand --bind 'Address to listen on, repeatable [default: this machine only]'
             cand --listen 'Listen here instead, repeatable: mqtt://ADDRESS:PORT, mqtts://, ws://, wss:// or unix:PATH'
             cand --cert 'Certificate for mqtts and wss, in PEM, with those that lead to its root'
@@ -439,6 +441,10 @@ set edit:completion:arg-completer[mqttx] = {|@words|
             cand --require-certificate 'Turn clients without a certificate away'
             cand --allow-anonymous 'Let clients in without a user name, also from other machines'
             cand --limits 'List the limits with their defaults, and end'
+            cand -d 'Go to the background'
+            cand --daemon 'Go to the background'
+            cand --test-config 'Say whether the configuration file is in order, and end'
+            cand --print-config 'Print the configuration file as it is understood, without secrets, and end'
             cand -v 'Log each subscription and message'
             cand --verbose 'Log each subscription and message'
             cand -q 'Log nothing but errors'

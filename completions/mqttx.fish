@@ -32,7 +32,7 @@ complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "ping" -d 'Measure how l
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "broker" -d 'Run a broker for MQTT 3.1, 3.1.1 and 5.0'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "bench" -d 'Load a broker: how fast is it, how late are messages, is any lost'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "passwd" -d 'Add, change and delete users in a password file'
-complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "link" -d 'Make links named mosquitto_pub, mosquitto_sub, mosquitto_rr, mosquitto_passwd'
+complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "link" -d 'Make links named mosquitto, mosquitto_pub, mosquitto_sub, mosquitto_rr, mosquitto_passwd'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "generate" -d 'Print shell completions or man pages'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s t -l topic -d 'Topic to publish to' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s m -l message -d 'Payload' -r
@@ -321,7 +321,8 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l will-retain -d 'Ret
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l print-config -d 'Print what counts after all (line, environment, profile, file), and end'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l help -d 'Print this help (-h is the host)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l version -d 'Print the version'
-complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s p -l port -d 'TCP port to listen on; 0 lets the system choose' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s c -l config-file -d 'Start from this mosquitto.conf, and do as mosquitto does' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s p -l port -d 'TCP port to listen on, repeatable; 0 lets the system choose [default: 1883]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l bind -d 'Address to listen on, repeatable [default: this machine only]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l listen -d 'Listen here instead, repeatable: mqtt://ADDRESS:PORT, mqtts://, ws://, wss:// or unix:PATH' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l cert -d 'Certificate for mqtts and wss, in PEM, with those that lead to its root' -r -F
@@ -340,6 +341,9 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l ready-file -d 'Wr
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l require-certificate -d 'Turn clients without a certificate away'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l allow-anonymous -d 'Let clients in without a user name, also from other machines'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l limits -d 'List the limits with their defaults, and end'
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s d -l daemon -d 'Go to the background'
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l test-config -d 'Say whether the configuration file is in order, and end'
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l print-config -d 'Print the configuration file as it is understood, without secrets, and end'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s v -l verbose -d 'Log each subscription and message'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s q -l quiet -d 'Log nothing but errors'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -429,6 +429,22 @@ impl Broker {
         plain.chain(shared).collect()
     }
 
+    /// The Topic Filters of all Sessions, each with its Client Identifier.
+    pub fn all_filters(&self) -> Vec<(String, String)> {
+        let ids = self.sessions.iter().map(|(_, session)| &session.client_id);
+        ids.flat_map(|id| {
+            let filters = self.filters_of(id).into_iter();
+            filters.map(|filter| (filter, id.to_string()))
+        })
+        .collect()
+    }
+
+    /// Other numbers and choices from now on. Connections keep what they were told in CONNACK.
+    pub fn set_limits(&mut self, limits: Limits, profile: Profile) {
+        self.config.limits = limits;
+        self.config.profile = profile;
+    }
+
     fn connection(&self, id: ConnectionId) -> Option<&Connection> {
         self.connections
             .get(id.slot as usize)

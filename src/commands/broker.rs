@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -20,11 +19,13 @@ use crate::broker::access::rules::{Rules, SubscribeCheck};
 use crate::broker::limits::{Limits, ROWS};
 use crate::broker::profile::Profile;
 use crate::cli::args::broker::{BrokerArgs, EXAMPLES, RefuseSubscribe};
+use crate::commands::mosquitto;
 use crate::daemon;
 use crate::daemon::Ended;
 use crate::daemon::auth::acl_file;
 use crate::daemon::auth::password_file::PasswordFile;
 use crate::daemon::conf::{Conf, Endpoint, Place};
+use crate::daemon::process::go_to_background;
 use crate::net::tls::server::ServerTls;
 
 /// One line for the list of commands.
@@ -64,8 +65,14 @@ fn start(args: &BrokerArgs) -> anyhow::Result<ExitCode> {
     if args.limits {
         return list_limits();
     }
+    if let Some(file) = &args.config_file {
+        return mosquitto::start_from(file, args);
+    }
     let conf = conf(args)?;
-    match daemon::run(&conf) {
+    if args.daemon {
+        go_to_background().context("cannot go to the background")?;
+    }
+    match daemon::run(&conf, None) {
         Ok(Ended::Signal) => Ok(ExitCode::SUCCESS),
         Ok(Ended::Command(status)) => Ok(status_of(status)),
         Err(error) => Err(anyhow!(sentence(&error))),
@@ -96,14 +103,7 @@ fn conf(args: &BrokerArgs) -> anyhow::Result<Conf> {
         Ok::<_, anyhow::Error>(Arc::new(rules))
     });
     let mut limits = Limits::default();
-    for setting in &args.limit {
-        let (name, value) = setting
-            .split_once('=')
-            .with_context(|| format!("--limit {setting}: NAME=VALUE is wanted"))?;
-        limits
-            .set(name, value)
-            .map_err(|what| anyhow!("--limit {setting}: {what}"))?;
-    }
+    set_limits(&mut limits, &args.limit)?;
     Ok(Conf {
         listeners,
         anonymous: args.allow_anonymous || password_file.is_none(),
@@ -117,20 +117,30 @@ fn conf(args: &BrokerArgs) -> anyhow::Result<Conf> {
         sys_interval: Duration::from_secs(u64::from(args.sys_interval)),
         ready_file: args.ready_file.clone(),
         command: (!args.command.is_empty()).then(|| args.command.clone()),
+        opening: None,
     })
+}
+
+/// `--limit NAME=VALUE`, each of them.
+pub(crate) fn set_limits(limits: &mut Limits, settings: &[String]) -> anyhow::Result<()> {
+    for setting in settings {
+        let (name, value) = setting
+            .split_once('=')
+            .with_context(|| format!("--limit {setting}: NAME=VALUE is wanted"))?;
+        limits
+            .set(name, value)
+            .map_err(|what| anyhow!("--limit {setting}: {what}"))?;
+    }
+    Ok(())
 }
 
 fn listeners(args: &BrokerArgs) -> anyhow::Result<Vec<Endpoint>> {
     if args.listen.is_empty() {
-        let tcp = |&ip: &IpAddr| Place::Tcp(SocketAddr::new(ip, args.port));
-        let plain = |place| Endpoint {
-            same_port: true,
-            ..Endpoint::plain(place)
+        let ports = match args.port[..] {
+            [] => &[1883],
+            _ => &args.port[..],
         };
-        return Ok(match args.bind.is_empty() {
-            true => Endpoint::local(args.port),
-            false => args.bind.iter().map(tcp).map(plain).collect(),
-        });
+        return Ok(ports.iter().flat_map(|&port| at_port(args, port)).collect());
     }
     let origins: Arc<[String]> = args.origin.clone().into();
     let mut tls = None;
@@ -150,6 +160,19 @@ fn listeners(args: &BrokerArgs) -> anyhow::Result<Vec<Endpoint>> {
         endpoints.push(endpoint);
     }
     Ok(endpoints)
+}
+
+/// A port, on every address that is asked for.
+fn at_port(args: &BrokerArgs, port: u16) -> Vec<Endpoint> {
+    if args.bind.is_empty() {
+        return Endpoint::local(port);
+    }
+    let addresses = args.bind.iter().enumerate();
+    let endpoints = addresses.map(|(number, &ip)| Endpoint {
+        same_port: number > 0,
+        ..Endpoint::plain(Place::Tcp(SocketAddr::new(ip, port)))
+    });
+    endpoints.collect()
 }
 
 /// A URL of `--listen`: its scheme and where it is.
@@ -225,7 +248,7 @@ fn list_limits() -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn sentence(error: &daemon::Error) -> String {
+pub(crate) fn sentence(error: &daemon::Error) -> String {
     match error {
         daemon::Error::Listen(address, error) => match error.kind() {
             std::io::ErrorKind::AddrInUse => {

@@ -12,11 +12,12 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use crate::cli::Program;
+use crate::commands::mosquitto;
 use crate::commands::passwd;
 use crate::commands::terminal;
 
 pub const ABOUT: &str =
-    "Make links named mosquitto_pub, mosquitto_sub, mosquitto_rr, mosquitto_passwd";
+    "Make links named mosquitto, mosquitto_pub, mosquitto_sub, mosquitto_rr, mosquitto_passwd";
 
 #[derive(Parser, Debug)]
 #[command(name = "link", bin_name = "mqttx link", about = ABOUT, after_help = EXAMPLES)]
@@ -57,7 +58,7 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
 fn make_all(args: &Args, target: &Path) -> Result<String, String> {
     let mut told = String::new();
     let clients = Program::LINKED.into_iter().map(Program::link);
-    for name in clients.chain([passwd::LINK]) {
+    for name in clients.chain([passwd::LINK, mosquitto::LINK]) {
         let link = args
             .dir
             .join(name)

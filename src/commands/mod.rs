@@ -1,8 +1,9 @@
 //! The hands: each command reads its Args, drives the rooms below and ends with an exit status.
 //!
-//! [`main`] is the whole program. Called through a link named `mosquitto_pub`, `mosquitto_sub`,
-//! `mosquitto_rr` or `mosquitto_passwd` it is that program; otherwise the first word picks a row of
-//! [`COMMANDS`], and only that row's clap tree is built. A new command is a file here and a row there.
+//! [`main`] is the whole program. Called through a link named `mosquitto`, `mosquitto_pub`,
+//! `mosquitto_sub`, `mosquitto_rr` or `mosquitto_passwd` it is that program; otherwise the first
+//! word picks a row of [`COMMANDS`], and only that row's clap tree is built. A new command is a file
+//! here and a row there.
 
 mod awaiting;
 pub mod bench;
@@ -14,6 +15,7 @@ pub mod generate;
 mod glance;
 mod lines;
 pub mod link;
+pub mod mosquitto;
 mod outcome;
 pub mod passwd;
 mod ping;
@@ -119,6 +121,9 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
     if Path::new(&called).file_stem() == Some(OsStr::new(passwd::LINK)) {
         return passwd::speak(Manner::Mosquitto, &rest);
+    }
+    if Path::new(&called).file_stem() == Some(OsStr::new(mosquitto::LINK)) {
+        return mosquitto::speak(&rest);
     }
     let Some(first) = rest.first() else {
         terminal::print_err(&overview());

@@ -13,9 +13,15 @@ mod listener;
 mod log;
 mod mail;
 mod observer;
+pub mod opening;
 mod peer;
+pub mod process;
 mod reading;
 mod ready;
+mod reload;
+mod run;
+mod service;
+mod signals;
 mod socket;
 pub mod store;
 mod sys;
@@ -38,6 +44,7 @@ use crate::daemon::conf::{Conf, Place};
 use crate::daemon::log::Log;
 use crate::daemon::mail::{Mail, Mailbox};
 use crate::daemon::observer::{Notes, Observer};
+pub use crate::daemon::run::run;
 use crate::daemon::worker::{Seat, Worker};
 use crate::daemon::workers::Workers;
 
@@ -49,6 +56,7 @@ pub struct Daemon {
     notes: Notes,
     log: Log,
     listening: Vec<Listening>,
+    goodbye: String,
 }
 
 /// Where clients can connect.
@@ -83,6 +91,18 @@ pub enum Error {
 impl Daemon {
     /// Starts listening and serving. Returns once clients can connect.
     pub fn start(conf: &Conf) -> Result<Self, Error> {
+        let log = Log::start(conf.verbose, conf.quiet)
+            .map_err(|error| Error::System("starting the log", error))?;
+        opening::begin(&log, conf);
+        let started = Self::start_with(conf, log.clone());
+        if started.is_err() {
+            // Its thread ends with the process, and what it has is to be read before.
+            log.flush();
+        }
+        started
+    }
+
+    fn start_with(conf: &Conf, log: Log) -> Result<Self, Error> {
         let system = |doing| move |error| Error::System(doing, error);
         raise_descriptor_limit();
         let listeners = listener::bind_all(&conf.listeners)?;
@@ -94,18 +114,11 @@ impl Daemon {
             })
             .collect();
         let workers = conf.workers_or_default();
-        let log = Log::start(conf.verbose, conf.quiet).map_err(system("starting the log"))?;
-        log.banner(conf, &listening, workers);
-        let shared = Arc::new(Shared::new(&conf.limits));
-        let mut polls = Vec::new();
-        let mut mailboxes = Vec::new();
-        for _ in 0..workers {
-            let poll = mio::Poll::new().map_err(system("opening a poll"))?;
-            mailboxes.push(Arc::new(
-                Mailbox::new(&poll).map_err(system("opening a poll"))?,
-            ));
-            polls.push(poll);
+        if !opening::running(&log, conf) {
+            log.banner(conf, &listening, workers);
         }
+        let shared = Arc::new(Shared::new(&conf.limits));
+        let (polls, mailboxes) = open_polls(workers).map_err(system("opening a poll"))?;
         let authenticator = match &conf.password_file {
             Some(file) => Some(
                 Authenticator::start(file.clone(), mailboxes.clone())
@@ -146,6 +159,10 @@ impl Daemon {
             notes,
             log,
             listening,
+            goodbye: match conf.opening {
+                Some(_) => opening::goodbye(),
+                None => "stopped".to_owned(),
+            },
         })
     }
 
@@ -178,83 +195,22 @@ impl Daemon {
         {
             std::panic::resume_unwind(panic);
         }
-        self.log.line("stopped");
+        self.log.line(&self.goodbye);
         self.log.flush();
         result
     }
 }
 
-/// Runs a broker until a signal, or until the command of `conf` ends.
-pub fn run(conf: &Conf) -> Result<Ended, Error> {
-    let daemon = Daemon::start(conf)?;
-    if let Some(path) = &conf.ready_file {
-        ready::write(path, daemon.listening())
-            .map_err(|error| Error::System("writing the ready file", error))?;
+/// A poll and a mailbox for each worker.
+fn open_polls(workers: usize) -> io::Result<(Vec<mio::Poll>, Vec<Arc<Mailbox>>)> {
+    let mut polls = Vec::new();
+    let mut mailboxes = Vec::new();
+    for _ in 0..workers {
+        let poll = mio::Poll::new()?;
+        mailboxes.push(Arc::new(Mailbox::new(&poll)?));
+        polls.push(poll);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::System("starting a runtime", error))?;
-    let ended = runtime.block_on(async {
-        let stop = stop_signal().map_err(|error| Error::System("catching signals", error))?;
-        match &conf.command {
-            None => {
-                stop.await;
-                Ok(Ended::Signal)
-            }
-            Some(command) => run_command(command, daemon.listening(), stop).await,
-        }
-    });
-    daemon.stop()?;
-    ended
-}
-
-async fn run_command(
-    command: &[std::ffi::OsString],
-    listening: &[Listening],
-    stop: impl Future<Output = ()>,
-) -> Result<Ended, Error> {
-    let [program, arguments @ ..] = command else {
-        return Ok(Ended::Signal);
-    };
-    let mut child = tokio::process::Command::new(program);
-    child.args(arguments).kill_on_drop(true);
-    let tcp = listening
-        .iter()
-        .find_map(|listening| match listening.place {
-            Place::Tcp(address) => Some(address),
-            Place::Unix(_) => None,
-        });
-    if let Some(address) = tcp {
-        child.env("MQTTX_HOST", address.ip().to_string());
-        child.env("MQTTX_PORT", address.port().to_string());
-    }
-    let failed = |error| Error::Command(program.to_string_lossy().into_owned(), error);
-    let mut child = child.spawn().map_err(failed)?;
-    tokio::select! {
-        status = child.wait() => Ok(Ended::Command(status.map_err(failed)?)),
-        () = stop => Ok(Ended::Signal),
-    }
-}
-
-#[cfg(unix)]
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
-}
-
-#[cfg(not(unix))]
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    Ok(async {
-        let _ = tokio::signal::ctrl_c().await;
-    })
+    Ok((polls, mailboxes))
 }
 
 fn config(conf: &Conf, number: usize, workers: usize) -> Config {
@@ -263,17 +219,21 @@ fn config(conf: &Conf, number: usize, workers: usize) -> Config {
         workers: workers as u16,
         limits: conf.limits.clone(),
         profile: conf.profile,
-        access: Access {
-            anonymous: conf.anonymous,
-            passwords: conf.password_file.is_some(),
-            methods: Vec::new(),
-            response_information: None,
-            rules: conf.rules.clone(),
-            ..Access::default()
-        },
+        access: access(conf),
         seed: chance(),
         sys: !conf.sys_interval.is_zero(),
         trace: conf.verbose,
+    }
+}
+
+fn access(conf: &Conf) -> Access {
+    Access {
+        anonymous: conf.anonymous,
+        passwords: conf.password_file.is_some(),
+        methods: Vec::new(),
+        response_information: None,
+        rules: conf.rules.clone(),
+        ..Access::default()
     }
 }
 

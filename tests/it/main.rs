@@ -27,6 +27,8 @@ mod commands_bench_schema;
 mod commands_expect;
 #[cfg(unix)]
 mod commands_live;
+#[cfg(target_os = "linux")]
+mod commands_mosquitto;
 #[cfg(unix)]
 mod commands_passwd;
 #[cfg(target_os = "linux")]

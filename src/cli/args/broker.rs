@@ -7,9 +7,13 @@ use std::path::PathBuf;
 /// What `mqttx broker` takes.
 #[derive(clap::Args, Debug)]
 pub struct BrokerArgs {
-    /// TCP port to listen on; 0 lets the system choose
-    #[arg(short, long, default_value_t = 1883, value_name = "PORT")]
-    pub port: u16,
+    /// Start from this mosquitto.conf, and do as mosquitto does
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["bind", "listen", "cert", "key",
+        "cafile", "require_certificate", "origin", "allow_anonymous", "password_file"])]
+    pub config_file: Option<PathBuf>,
+    /// TCP port to listen on, repeatable; 0 lets the system choose [default: 1883]
+    #[arg(short, long, value_name = "PORT")]
+    pub port: Vec<u16>,
     /// Address to listen on, repeatable [default: this machine only]
     #[arg(long, value_name = "ADDRESS")]
     pub bind: Vec<IpAddr>,
@@ -63,6 +67,15 @@ pub struct BrokerArgs {
     /// Write the addresses as JSON once clients can connect
     #[arg(long, value_name = "FILE")]
     pub ready_file: Option<PathBuf>,
+    /// Go to the background
+    #[arg(short, long)]
+    pub daemon: bool,
+    /// Say whether the configuration file is in order, and end
+    #[arg(long, requires = "config_file")]
+    pub test_config: bool,
+    /// Print the configuration file as it is understood, without secrets, and end
+    #[arg(long, requires = "config_file")]
+    pub print_config: bool,
     /// Log each subscription and message
     #[arg(short, long)]
     pub verbose: bool,
@@ -96,7 +109,11 @@ Examples:
   mqttx broker --bind 0.0.0.0 --password-file users
   mqttx broker --listen mqtt://127.0.0.1:1883 --listen ws://127.0.0.1:8080
   mqttx broker --listen mqtts://0.0.0.0:8883 --cert c.pem --key k.pem --password-file users
+  mqttx broker -c /etc/mosquitto/mosquitto.conf
   mqttx broker --port 0 -- sh -c 'mqttx pub -h $MQTTX_HOST -p $MQTTX_PORT -t temp -m 21'
 
 Exit status:
-  0 stopped by SIGINT or SIGTERM · 1 cannot start · 2 wrong words · with -- that of COMMAND";
+  0 stopped by SIGINT or SIGTERM · 1 cannot start · 2 wrong words · 3 the configuration file is
+  wrong · with -- that of COMMAND
+
+The directives of the file: mqttx.conf(5).";

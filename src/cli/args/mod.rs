@@ -8,6 +8,7 @@ pub mod broker;
 pub mod connection;
 pub mod expect;
 pub mod message;
+pub mod mosquitto;
 pub mod output;
 pub mod passwd;
 pub mod ping;

@@ -84,6 +84,7 @@ fn endpoints(listener: &Listener) -> Result<Vec<Endpoint>, Fault> {
         false => (listener.port, listener.place.clone()),
     };
     if port == 0
+        && !listener.any_port
         && let Some(path) = host
     {
         return Ok(vec![Endpoint::plain(Place::Unix(path.into()))]);
@@ -103,6 +104,7 @@ fn endpoints(listener: &Listener) -> Result<Vec<Endpoint>, Fault> {
         return Ok(places
             .map(|(number, address)| Endpoint {
                 optional: number > 0,
+                same_port: number > 0,
                 ..Endpoint::plain(Place::Tcp(address))
             })
             .collect());

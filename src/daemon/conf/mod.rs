@@ -18,6 +18,7 @@ pub mod parse;
 mod persistence;
 mod security;
 pub mod settings;
+pub mod source;
 pub mod value;
 pub mod versions;
 mod waiting;
@@ -143,6 +144,17 @@ pub struct Conf {
     pub ready_file: Option<PathBuf>,
     /// Run this, and end with it.
     pub command: Option<Vec<OsString>>,
+    /// Start and end with mosquitto's lines.
+    pub opening: Option<Opening>,
+}
+
+/// What there is to tell when a broker starts from a configuration file.
+#[derive(Clone, Debug, Default)]
+pub struct Opening {
+    /// Where the configuration came from, and what it remarks.
+    pub lines: Vec<String>,
+    /// Only this machine can connect.
+    pub local_only: bool,
 }
 
 impl Default for Conf {
@@ -160,6 +172,7 @@ impl Default for Conf {
             sys_interval: SYS_INTERVAL,
             ready_file: None,
             command: None,
+            opening: None,
         }
     }
 }

@@ -7,6 +7,9 @@ use crate::daemon::conf::parse::{Fault, File};
 use crate::daemon::conf::settings::{Bridge, Listener, Plugin, Remark, UsedBy};
 use crate::daemon::conf::value::{Flag, Kind, Number, Origin, Trouble, word};
 
+/// In place of a port: whichever is free. The ready file tells which.
+const ANY_PORT: &str = "any";
+
 impl File<'_> {
     /// A line whose directive is one of the openers.
     pub(crate) fn open(
@@ -43,12 +46,10 @@ impl File<'_> {
     fn open_listener(&mut self, value: &str) -> Result<(), Fault> {
         let mut words = value.split(' ').filter(|word| !word.is_empty());
         let port = words.next().unwrap_or_default();
-        let number = Number::read(port)
-            .map_err(|_| Fault::new("Error: 'listener port' value not a number."))?;
-        let bad = |_| Fault::new(format!("Error: Invalid 'port' value ({number})."));
-        let port = u16::try_from(number).map_err(bad)?;
+        let any_port = port == ANY_PORT;
+        let port = if any_port { 0 } else { port_of(port)? };
         let place = words.next().filter(|place| !place.starts_with('#'));
-        if port == 0 && place.is_none() {
+        if port == 0 && !any_port && place.is_none() {
             return Err(Fault::new(
                 "Error: A listener with port 0 must provide a Unix socket path.",
             ));
@@ -56,6 +57,7 @@ impl File<'_> {
         self.listener = Some(self.settings.listeners.len());
         self.settings.listeners.push(Listener {
             port,
+            any_port,
             place: place.map(str::to_owned),
             ..Listener::default()
         });
@@ -169,6 +171,13 @@ impl File<'_> {
         }
         Ok(())
     }
+}
+
+fn port_of(word: &str) -> Result<u16, Fault> {
+    let no_number = |_| Fault::new("Error: 'listener port' value not a number.");
+    let number = Number::read(word).map_err(no_number)?;
+    let bad = |_| Fault::new(format!("Error: Invalid 'port' value ({number})."));
+    u16::try_from(number).map_err(bad)
 }
 
 /// The files `*.conf` of a folder. Names that differ in nothing but case stand next to each

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::daemon::conf::directives::bridge::BridgeOptions;
 use crate::daemon::conf::directives::global::{Globals, Security};
 use crate::daemon::conf::directives::listener::ListenerOptions;
-use crate::daemon::conf::value::Origin;
+use crate::daemon::conf::value::{Given, Origin};
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +34,8 @@ pub struct Settings {
 pub struct Listener {
     /// Zero with a path: a Unix socket.
     pub port: u16,
+    /// The system chooses the port.
+    pub any_port: bool,
     /// Host name, address, or path of a Unix socket.
     pub place: Option<String>,
     /// The listener that no `listener` line opened.
@@ -114,6 +116,33 @@ pub struct Line {
 }
 
 impl Settings {
+    /// The configuration as it was understood: every line that says something, in its order, with
+    /// where it came from. Secrets are not shown.
+    pub fn render(&self) -> String {
+        let mut out = String::new();
+        let mut file = None;
+        for line in &self.lines {
+            if file != Some(&line.at.file) {
+                out.push_str(&format!("# {}\n", line.at.file));
+                file = Some(&line.at.file);
+            }
+            let value = if line.secret { "********" } else { &line.value };
+            if line.name == "include_dir" {
+                // Its lines stand above.
+                out.push_str("# ");
+            }
+            out.push_str(&format!("{} {value}\n", line.name));
+        }
+        out
+    }
+
+    /// What the environment says goes before the file.
+    pub(crate) fn take_environment(&mut self) {
+        if let Some(folder) = std::env::var_os("MOSQUITTO_PERSISTENCE_LOCATION") {
+            self.globals.persistence_location = Given::unsaid(Some(folder.into()));
+        }
+    }
+
     /// The rules of a listener.
     pub fn security_of<'a>(&'a self, listener: &'a Listener) -> &'a Security {
         match self.per_listener {

@@ -18,6 +18,7 @@ pub(crate) struct BrokerProcess {
     child: Child,
     log: Arc<Log>,
     _folder: tempfile::TempDir,
+    configuration: Option<tempfile::TempDir>,
 }
 
 #[derive(Default)]
@@ -33,6 +34,19 @@ impl BrokerProcess {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mqttx"));
         command.args(["broker", "--port", "0"]).args(words);
         Self::start_as(command)
+    }
+
+    /// Starts a broker from a mosquitto.conf with these lines, and waits until it listens. It stays
+    /// the user it is; `listener any 127.0.0.1` lets the system choose a port.
+    pub(crate) fn configured(lines: &str, words: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("mosquitto.conf");
+        std::fs::write(&file, format!("user root\n{lines}\n")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mqttx"));
+        command.args(["broker", "-c"]).arg(&file).args(words);
+        let mut broker = Self::start_as(command);
+        broker.configuration = Some(folder);
+        broker
     }
 
     /// The same for a command that ends in a broker, whose ready file is this process's to name.
@@ -72,6 +86,7 @@ impl BrokerProcess {
             child,
             log,
             _folder: folder,
+            configuration: None,
         }
     }
 
@@ -121,6 +136,21 @@ impl BrokerProcess {
         signal(&self.child, Signal::STOP);
         meanwhile();
         signal(&self.child, Signal::CONT);
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Any signal.
+    pub(crate) fn signal(&self, which: Signal) {
+        signal(&self.child, which);
+    }
+
+    /// The configuration file it was started from.
+    pub(crate) fn conf_file(&self) -> std::path::PathBuf {
+        let folder = self.configuration.as_ref().expect("started from a file");
+        folder.path().join("mosquitto.conf")
     }
 
     /// SIGTERM.

@@ -187,9 +187,10 @@ pub const OPENERS: &[Directive] = &[
     opener(
         "listener",
         &[],
-        "PORT [ADDRESS | PATH]",
+        "PORT | any [ADDRESS | PATH]",
         &[],
-        "Listen here; port 0 and a path make a Unix socket. What follows is about it.",
+        "Listen here; port 0 and a path make a Unix socket. What follows is about it. With any the \
+         system chooses a free port.",
     ),
     opener(
         "connection",

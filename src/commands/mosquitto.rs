@@ -1,0 +1,180 @@
+//! A broker out of a configuration file: `mosquitto` where we are called so, and
+//! `mqttx broker -c FILE`.
+//!
+//! In mosquitto's order: read the file, stop being root, go to the background, write the pid file,
+//! and only then open what the file names.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use jiff::Timestamp;
+
+use crate::cli::args::broker::BrokerArgs;
+use crate::cli::args::mosquitto::{self, Asked};
+use crate::commands::broker;
+use crate::commands::terminal;
+use crate::daemon;
+use crate::daemon::Ended;
+use crate::daemon::conf::Conf;
+use crate::daemon::conf::parse::Fault;
+use crate::daemon::conf::settings::Settings;
+use crate::daemon::conf::source::Source;
+use crate::daemon::opening::goodbye;
+use crate::daemon::process::{PidFile, go_to_background, leave_root, take_umask};
+
+/// The link that makes us mosquitto's broker.
+pub const LINK: &str = "mosquitto";
+
+/// The status when the words or the file are wrong.
+const MISCONFIGURED: u8 = 3;
+
+/// What is to be done with a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Serve { background: bool },
+    Test,
+    Print,
+}
+
+/// Does what the words behind `mosquitto` ask for.
+pub(crate) fn speak(words: &[OsString]) -> ExitCode {
+    let args = match mosquitto::parse(words) {
+        Ok(Asked::Text(text)) => return terminal::print_out(&text),
+        Ok(Asked::Run(args)) => args,
+        Err(misuse) => {
+            terminal::print_err(&format!("{}\n", misuse.sentence));
+            if misuse.with_usage {
+                terminal::print_out(&mosquitto::usage());
+            }
+            return wrong();
+        }
+    };
+    let source = Source {
+        file: args.config_file,
+        ports: args.ports,
+        verbose: args.verbose,
+        quiet: args.quiet,
+        tls_keylog: args.tls_keylog,
+    };
+    let purpose = match args.test_config {
+        true => Purpose::Test,
+        false => Purpose::Serve {
+            background: args.daemon,
+        },
+    };
+    start(&source, purpose, |_| Ok(()))
+}
+
+/// `mqttx broker -c FILE`, with what else its words ask for.
+pub(crate) fn start_from(file: &Path, args: &BrokerArgs) -> anyhow::Result<ExitCode> {
+    let source = Source {
+        file: Some(file.to_owned()),
+        ports: args.port.clone(),
+        verbose: args.verbose,
+        quiet: args.quiet,
+        tls_keylog: None,
+    };
+    let purpose = match (args.print_config, args.test_config) {
+        (true, _) => Purpose::Print,
+        (false, true) => Purpose::Test,
+        (false, false) => Purpose::Serve {
+            background: args.daemon,
+        },
+    };
+    let adjust = |conf: &mut Conf| {
+        conf.workers = args.workers.map(usize::from);
+        conf.ready_file.clone_from(&args.ready_file);
+        conf.command = (!args.command.is_empty()).then(|| args.command.clone());
+        broker::set_limits(&mut conf.limits, &args.limit)
+    };
+    Ok(start(&source, purpose, adjust))
+}
+
+fn start(
+    source: &Source,
+    purpose: Purpose,
+    adjust: impl FnOnce(&mut Conf) -> anyhow::Result<()>,
+) -> ExitCode {
+    let settings = match source.settings() {
+        Ok(settings) => settings,
+        Err(fault) => return misconfigured(&fault),
+    };
+    match purpose {
+        Purpose::Print => terminal::print_out(&settings.render()),
+        Purpose::Test => match source.conf(&settings) {
+            Ok(_) => {
+                say("Configuration file is OK.");
+                ExitCode::SUCCESS
+            }
+            Err(fault) => misconfigured(&fault),
+        },
+        Purpose::Serve { background } => {
+            let pid_file = match settle(&settings, background) {
+                Ok(pid_file) => pid_file,
+                Err(sentence) => return failed(&sentence),
+            };
+            let code = serve(source, &settings, adjust);
+            drop(pid_file);
+            code
+        }
+    }
+}
+
+/// Finds the process's place among others.
+fn settle(settings: &Settings, background: bool) -> Result<Option<PidFile>, String> {
+    take_umask();
+    let user = settings.globals.user.as_deref().unwrap_or("mosquitto");
+    if let Some(remark) = leave_root(user)? {
+        say(&remark);
+    }
+    if background {
+        go_to_background().map_err(|error| format!("Error in fork: {error}."))?;
+    }
+    let write = |path: &std::path::PathBuf| PidFile::write(path);
+    let pid_file = settings.globals.pid_file.as_ref().map(write).transpose();
+    pid_file.map_err(|error| format!("Error: Unable to write pid file: {error}."))
+}
+
+fn serve(
+    source: &Source,
+    settings: &Settings,
+    adjust: impl FnOnce(&mut Conf) -> anyhow::Result<()>,
+) -> ExitCode {
+    let mut conf = match source.conf(settings) {
+        Ok(conf) => conf,
+        Err(fault) => return misconfigured(&fault),
+    };
+    if let Err(error) = adjust(&mut conf) {
+        return failed(&format!("Error: {error:#}."));
+    }
+    match daemon::run(&conf, Some(source)) {
+        Ok(Ended::Signal) => ExitCode::SUCCESS,
+        Ok(Ended::Command(status)) => broker::status_of(status),
+        Err(error) => failed(&format!("Error: {}.", broker::sentence(&error))),
+    }
+}
+
+/// One line on standard error, as mosquitto's log has it.
+fn say(line: &str) {
+    let now = Timestamp::now().as_second();
+    terminal::print_err(&format!("{now}: {line}\n"));
+}
+
+fn misconfigured(fault: &Fault) -> ExitCode {
+    for line in fault.to_string().lines() {
+        say(line);
+    }
+    wrong()
+}
+
+fn wrong() -> ExitCode {
+    say(&goodbye());
+    ExitCode::from(MISCONFIGURED)
+}
+
+fn failed(sentence: &str) -> ExitCode {
+    say(sentence);
+    say(&goodbye());
+    ExitCode::FAILURE
+}

@@ -1,0 +1,73 @@
+//! The first and the last lines of the log, in our words or in mosquitto's.
+
+use std::net::SocketAddr;
+
+use crate::daemon::conf::{Conf, Endpoint, Place};
+use crate::daemon::log::Log;
+
+/// The release of mosquitto whose ways these are.
+pub const MOSQUITTO_RELEASE: &str = "2.1.2";
+
+/// What each start tells, for scripts that look.
+const ABILITIES: [&str; 4] = ["Bridge", "Persistence", "TLS", "Websockets"];
+
+const LOCAL_ONLY: [&str; 3] = [
+    "Starting in local only mode. Connections will only be possible from clients running on this \
+     machine.",
+    "Create a configuration file which defines a listener to allow remote access.",
+    "For more details see https://mosquitto.org/documentation/authentication-methods/",
+];
+
+/// Before anything is opened.
+pub(crate) fn begin(log: &Log, conf: &Conf) {
+    let Some(opening) = &conf.opening else { return };
+    let own = env!("CARGO_PKG_VERSION");
+    log.line(&format!("mosquitto version {MOSQUITTO_RELEASE} starting"));
+    log.line(&format!("Running on mqttx {own}."));
+    for line in &opening.lines {
+        log.line(line);
+    }
+    for ability in ABILITIES {
+        log.line(&format!("{ability} support available."));
+    }
+    if cfg!(feature = "psk") {
+        log.line("TLS-PSK support available.");
+    }
+    if opening.local_only {
+        for line in LOCAL_ONLY {
+            log.line(line);
+        }
+    }
+    for endpoint in &conf.listeners {
+        log.line(&opened(endpoint));
+    }
+}
+
+fn opened(endpoint: &Endpoint) -> String {
+    let kind = match endpoint.websocket {
+        Some(_) => "websockets listen",
+        None => "listen",
+    };
+    match &endpoint.place {
+        Place::Tcp(SocketAddr::V4(address)) => {
+            format!("Opening ipv4 {kind} socket on port {}.", address.port())
+        }
+        Place::Tcp(SocketAddr::V6(address)) => {
+            format!("Opening ipv6 {kind} socket on port {}.", address.port())
+        }
+        Place::Unix(path) => format!("Opening unix {kind} socket on path {}.", path.display()),
+    }
+}
+
+/// Clients can connect. False: it is told in our own words instead.
+pub(crate) fn running(log: &Log, conf: &Conf) -> bool {
+    if conf.opening.is_some() {
+        log.line(&format!("mosquitto version {MOSQUITTO_RELEASE} running"));
+    }
+    conf.opening.is_some()
+}
+
+/// The last line.
+pub fn goodbye() -> String {
+    format!("mosquitto version {MOSQUITTO_RELEASE} terminating")
+}

@@ -1,0 +1,74 @@
+//! A configuration that was read again takes the place of the one in force, without anybody being
+//! disconnected who may stay. Each area has its part in [`Daemon::reload`].
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::broker::access::Revoked;
+use crate::daemon::auth::Authenticator;
+use crate::daemon::conf::Conf;
+use crate::daemon::workers::Workers;
+use crate::daemon::{Daemon, access};
+
+impl Daemon {
+    /// See the module. What belongs to the process (user, pid file, threads) stays as it is.
+    pub fn reload(&mut self, conf: &Conf) {
+        self.reload_limits(conf);
+        if let Err(error) = self.reload_access(conf) {
+            self.log
+                .line(&format!("Error: the rules stay as they were: {error}"));
+        }
+    }
+
+    fn reload_limits(&self, conf: &Conf) {
+        let workers = Workers::new(&self.mailboxes);
+        for number in 0..workers.len() {
+            let (limits, profile) = (conf.limits.clone(), conf.profile);
+            workers.tell(number, move |worker| {
+                worker.broker.set_limits(limits, profile);
+            });
+        }
+    }
+
+    /// Passwords and who may come without one.
+    fn reload_access(&self, conf: &Conf) -> io::Result<()> {
+        let start = |file: &Arc<_>| Authenticator::start(Arc::clone(file), self.mailboxes.clone());
+        let authenticator = conf.password_file.as_ref().map(start).transpose()?;
+        let workers = Workers::new(&self.mailboxes);
+        for number in 0..workers.len() {
+            let (access, authenticator) = (access(conf), authenticator.clone());
+            let revoked = Revoked {
+                users: Vec::new(),
+                nobody: !conf.anonymous,
+            };
+            workers.tell(number, move |worker| {
+                worker.seat.authenticator = authenticator;
+                worker.broker.set_access(access, &revoked, Instant::now());
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether every worker comes to the end of its turn.
+    pub(crate) fn is_alive(&self) -> bool {
+        let workers = Workers::new(&self.mailboxes);
+        workers.ask_all(|_| ()).len() == workers.len()
+    }
+
+    /// Every Subscription and whose it is, on standard output.
+    pub(crate) fn print_subscriptions(&self) {
+        use std::io::Write as _;
+        let workers = Workers::new(&self.mailboxes);
+        let parts = workers.ask_all(|worker| worker.broker.all_filters());
+        let mut lines: Vec<(String, String)> = parts.into_iter().flatten().collect();
+        lines.sort();
+        let lines = lines
+            .iter()
+            .map(|(filter, client)| format!("{filter} {client}\n"));
+        // Nobody is left to tell when standard output is closed.
+        let _ = io::stdout()
+            .lock()
+            .write_all(lines.collect::<String>().as_bytes());
+    }
+}
