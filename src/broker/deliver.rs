@@ -13,7 +13,7 @@ use crate::broker::outgoing::Outgoing;
 use crate::broker::publish::Incoming;
 use crate::broker::recorder::Entry;
 use crate::broker::router::{Route, Target};
-use crate::broker::session::{Kept, Queued};
+use crate::broker::session::{Body, Kept, Queued};
 use crate::broker::shared::subscriptions::ShareGroup;
 use crate::mqtt::PacketId;
 use crate::mqtt::QoS;
@@ -395,9 +395,13 @@ impl Broker {
             };
             message = self.note_waiting(delivery.session, entry);
         }
+        let body = match order {
+            0 => Body::Here(message),
+            _ => self.keep_or_leave(delivery.session, message, delivery.share.is_some()),
+        };
         let state = &mut self.sessions[delivery.session as usize];
         state.queue.push_back(Queued {
-            message,
+            body,
             order,
             qos: delivery.qos,
             retain: delivery.retain,

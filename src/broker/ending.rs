@@ -9,7 +9,7 @@ use crate::broker::What;
 use crate::broker::connection::{Cause, ConnectionId, Phase};
 use crate::broker::control;
 use crate::broker::publish::Incoming;
-use crate::broker::session::{NEVER, Session};
+use crate::broker::session::{Body, NEVER, Session};
 use crate::broker::timers::Deadline;
 use crate::mqtt::QoS;
 use crate::mqtt::Reason;
@@ -251,6 +251,7 @@ impl Broker {
             });
         }
         self.shared.release(state.held, state.held_bytes);
+        self.shared.not_here(state.here_bytes);
         if !state.shares.is_empty() {
             self.redeliver(&mut state, now);
         }
@@ -269,10 +270,11 @@ impl Broker {
                 }
                 _ => None,
             });
-        let queued = state
-            .queue
-            .drain(..)
-            .map(|queued| (Some(queued.message), queued.share));
+        let queued = state.queue.drain(..).map(|queued| match queued.body {
+            Body::Here(message) => (Some(message), queued.share),
+            // Nothing of a Shared Subscription is ever away.
+            Body::Away(_) => (None, None),
+        });
         let left: Vec<_> = inflight.chain(queued).collect();
         for (message, share) in left {
             let (Some(message), Some(share)) = (message, share) else {

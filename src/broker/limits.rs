@@ -107,6 +107,11 @@ limits! {
     session_bytes_max: usize = 268_435_456, 1_024, u64::MAX;
     /// Bytes that wait for all Sessions.
     queued_bytes_total_max: usize = 4_294_967_296, 1_024, u64::MAX;
+    /// Bytes of queued messages of one Session that stay in memory where there is a store; what
+    /// is beyond stays on the disk until its turn comes.
+    session_memory_max: usize = 1_048_576, 0, u64::MAX;
+    /// The same for all Sessions together.
+    queues_memory_max: usize = 536_870_912, 0, u64::MAX;
     /// Bytes of records a worker has handed to the store and that are not safe yet; above it
     /// publishers of what has to be kept are paused.
     unsaved_bytes_max: usize = 67_108_864, 65_536, u64::MAX;

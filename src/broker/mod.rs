@@ -23,6 +23,7 @@ mod deliver;
 mod ending;
 mod event;
 mod exchange;
+mod fetching;
 mod following;
 mod gate;
 pub mod limits;
@@ -62,6 +63,7 @@ use crate::broker::connection::{Connection, Phase};
 pub use crate::broker::control::Control;
 pub use crate::broker::crossing::Crossing;
 pub use crate::broker::event::{Event, What};
+pub use crate::broker::fetching::Fetch;
 pub use crate::broker::following::Parcel;
 pub use crate::broker::gate::Turn;
 use crate::broker::limits::Limits;
@@ -140,6 +142,8 @@ pub struct Effects {
     pub sys_wanted: Vec<SysWanted>,
     /// For the log.
     pub events: Vec<Event>,
+    /// Messages wanted from the store: [`Broker::fetched`].
+    pub fetches: Vec<Fetch>,
     /// A batch for each other worker, by its number.
     pub crossings: Vec<Vec<Crossing>>,
     /// Publishers whose messages all go to this other worker: [`Broker::depart`].

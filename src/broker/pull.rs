@@ -1,6 +1,7 @@
 //! What waits in a Session goes out as the client takes it, and publishers wait for clients that
 //! do not: resuming, retained messages for a new Subscription, pressure and relief (§4.4, §4.9).
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::broker::Broker;
@@ -9,15 +10,26 @@ use crate::broker::crossing::{Crossing, Item};
 use crate::broker::outgoing::Outgoing;
 use crate::broker::recorder::Entry;
 use crate::broker::router::Route;
-use crate::broker::session::{Kept, Queued, ReplayPart, Session, SubscriptionIds};
+use crate::broker::session::{Body, Kept, ReplayPart, Session, SubscriptionIds};
 use crate::broker::shared::SessionKey;
 use crate::broker::shared::retained::Found;
+use crate::broker::shared::subscriptions::ShareGroup;
 use crate::broker::sys::SYS;
 use crate::mqtt::PacketType;
 use crate::mqtt::QoS;
 use crate::mqtt::Reason;
 use crate::mqtt::delivery::{Pending, Pubrec};
 use crate::mqtt::message::Message;
+
+/// A message on its way out.
+struct Sending {
+    message: Message,
+    order: u32,
+    qos: QoS,
+    retain: bool,
+    subscription_ids: SubscriptionIds,
+    share: Option<Arc<ShareGroup>>,
+}
 
 impl Session {
     /// Whether [`Broker::pull`] would find anything.
@@ -57,31 +69,46 @@ impl Broker {
             if !room || (next.qos != QoS::AtMostOnce && !state.has_quota()) {
                 return;
             }
+            if matches!(next.body, Body::Away(_)) {
+                return self.fetch(session);
+            }
             let Some(queued) = self.sessions[session as usize].queue.pop_front() else {
+                return;
+            };
+            let Body::Here(message) = queued.body else {
                 return;
             };
             if self.sessions[session as usize].queue.is_empty() {
                 self.sessions[session as usize].queue.shrink_to(64);
             }
-            self.released(session, &queued.message);
-            if queued.message.is_expired(now) {
+            self.released(session, &message);
+            self.not_here(session, queued.order, message.size());
+            if message.is_expired(now) {
                 self.stats.dropped_expired += 1;
-                self.note_done(session, queued.order, &queued.message);
+                self.note_done(session, queued.order, &message);
                 continue;
             }
-            self.send(slot, session, queued, now);
+            let sending = Sending {
+                message,
+                order: queued.order,
+                qos: queued.qos,
+                retain: queued.retain,
+                subscription_ids: queued.subscription_ids,
+                share: queued.share,
+            };
+            self.send(slot, session, sending, now);
         }
     }
 
-    fn send(&mut self, slot: u32, session: u32, queued: Queued, now: Instant) {
-        let Queued {
+    fn send(&mut self, slot: u32, session: u32, sending: Sending, now: Instant) {
+        let Sending {
             mut message,
             mut order,
             qos,
             retain,
             subscription_ids,
             share,
-        } = queued;
+        } = sending;
         let whole = message.clone();
         let mut outgoing = self.outgoing(slot, &whole, qos, retain, &subscription_ids, now);
         if !self.fit(slot, &mut outgoing) {
@@ -112,6 +139,9 @@ impl Broker {
                     }
                     _ => self.note_sent(session, entry),
                 };
+            } else {
+                // Kept until now, and not any more.
+                self.note_done(session, std::mem::take(&mut order), &message);
             }
             let state = &mut self.sessions[session as usize];
             let keep = state.persists() || share.is_some();
@@ -259,7 +289,7 @@ impl Broker {
                 continue;
             }
             let subscription_ids = part.subscription_ids.clone();
-            let queued = Queued {
+            let sending = Sending {
                 message,
                 order: 0,
                 qos,
@@ -267,7 +297,7 @@ impl Broker {
                 subscription_ids,
                 share: None,
             };
-            self.send(slot, session, queued, now);
+            self.send(slot, session, sending, now);
         }
         if !replay.waiting.is_empty() {
             self.sessions[session as usize].replay = Some(replay);

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::Instant;
 
 use crate::broker::Broker;
@@ -14,7 +15,7 @@ use crate::broker::record::{
     Crossed, CrossedTarget, Kept, Record, SessionRecord, Waiting, WillRecord,
 };
 use crate::broker::router::Target;
-use crate::broker::session::{Session, SubscriptionIds};
+use crate::broker::session::{Body, Session, SubscriptionIds};
 use crate::broker::shared::retained::Kept as Retaining;
 use crate::broker::shared::subscriptions::ShareGroup;
 use crate::mqtt::PacketId;
@@ -86,7 +87,7 @@ impl Recorder {
         message: Message,
         next: impl FnOnce() -> u64,
     ) -> (Message, u64) {
-        let home = (u64::from(worker) + 1) << BODY_BITS;
+        let home = Self::mark(worker, 0);
         if let Some(body) =
             body_of(&message).filter(|_| message.mark() >> BODY_BITS << BODY_BITS == home)
         {
@@ -104,12 +105,15 @@ impl Recorder {
         (message, body)
     }
 
-    /// One Session more waits for a body that a store has.
-    pub(crate) fn enter_body(&mut self, worker: u16, message: &Message, body: u64) {
-        let home = (u64::from(worker) + 1) << BODY_BITS;
-        if !message.set_mark(home | body) {
-            *self.refs.entry(body).or_insert(1) += 1;
-        }
+    /// The mark of a message that this worker keeps as a body.
+    pub(crate) fn mark(worker: u16, body: u64) -> u64 {
+        (u64::from(worker) + 1) << BODY_BITS | body
+    }
+
+    /// The instant of a time on the wall; what is past is now.
+    pub(crate) fn instant(&self, wall: u64, now: Instant) -> Instant {
+        let left = Duration::from_millis(wall.saturating_sub(self.wall(now)));
+        now.checked_add(left).unwrap_or(now)
     }
 
     pub(crate) fn kept(&self, message: &Message) -> Kept {
@@ -121,16 +125,21 @@ impl Recorder {
 
     /// One Session fewer waits for a message.
     fn let_go(&mut self, message: &Message) {
-        let Some(body) = body_of(message) else {
-            return;
-        };
+        if let Some(body) = body_of(message) {
+            self.let_go_of(body, Some(message));
+        }
+    }
+
+    pub(crate) fn let_go_of(&mut self, body: u64, message: Option<&Message>) {
         match self.refs.get_mut(&body) {
             Some(2) => {
                 self.refs.remove(&body);
             }
             Some(refs) => *refs -= 1,
             None => {
-                message.clear_mark();
+                if let Some(message) = message {
+                    message.clear_mark();
+                }
                 self.push(Record::BodyGone(body));
             }
         }
@@ -138,7 +147,7 @@ impl Recorder {
 }
 
 /// The body a message is stored as by the worker that keeps it.
-fn body_of(message: &Message) -> Option<u64> {
+pub(crate) fn body_of(message: &Message) -> Option<u64> {
     let body = message.mark() & (u64::MAX >> (64 - BODY_BITS));
     (body != 0).then_some(body)
 }
@@ -317,7 +326,10 @@ impl Broker {
             }
         }
         for queued in state.queue.iter().filter(|queued| queued.order != 0) {
-            recorder.let_go(&queued.message);
+            match &queued.body {
+                Body::Here(message) => recorder.let_go(message),
+                Body::Away(away) => recorder.let_go_of(away.number, None),
+            }
         }
         recorder.push(Record::SessionGone(state.key.serial));
     }

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -14,8 +15,8 @@ use crate::broker::Broker;
 use crate::broker::record::{
     Crossed, CrossedTarget, Kept, Record, SessionRecord, ShareOf, Waiting,
 };
-use crate::broker::recorder::Entry;
-use crate::broker::session::{self, NEVER, Queued, Session, Will};
+use crate::broker::recorder::{Entry, Recorder};
+use crate::broker::session::{self, Away, Body, NEVER, Queued, Session, Will};
 use crate::broker::shared::SessionKey;
 use crate::broker::shared::Shared;
 use crate::broker::shared::subscriptions::{ShareGroup, Subscription};
@@ -31,7 +32,7 @@ pub struct Restore {
     now: Instant,
     wall: u64,
     sessions: BTreeMap<u64, Image>,
-    bodies: HashMap<u64, Body>,
+    bodies: HashMap<u64, Message>,
     crossed: BTreeMap<u64, Crossed>,
     highest: u64,
 }
@@ -40,19 +41,27 @@ pub struct Restore {
 #[derive(Default)]
 pub struct Part {
     sessions: Vec<Image>,
-    bodies: HashMap<u64, Body>,
+    /// Bodies that are wanted at once, and whether they are this worker's.
+    bodies: Bodies,
+    /// Bodies of this worker that several wait for, and how many.
+    refs: HashMap<u64, u32>,
     /// Records that undo what is of no use any more.
     cleared: Vec<Record>,
 }
 
-/// A body, and whose it is: the first worker's that needs it.
-struct Body {
-    message: Message,
-    owner: Option<u16>,
+type Bodies = HashMap<u64, (Message, bool)>;
+
+/// Who waits for a body. It is the first worker's.
+struct Waiters {
+    owner: u16,
+    count: u32,
+    others: bool,
+    wanted: bool,
 }
 
+#[derive(Default)]
 struct Image {
-    record: SessionRecord,
+    record: Option<SessionRecord>,
     subscriptions: HashMap<Box<str>, (u8, u32)>,
     waiting: BTreeMap<u32, Waiting>,
     released: BTreeMap<PacketId, u32>,
@@ -74,7 +83,7 @@ impl Restore {
         }
     }
 
-    /// Takes one record. What belongs to a Session that is not there is left out.
+    /// Takes one record; those of bodies are of use once [`wanted`](Self::wanted) names them.
     pub fn take(&mut self, record: Record, shared: &Shared) {
         match record {
             Record::Session(record) => self.session(*record),
@@ -84,8 +93,7 @@ impl Restore {
             Record::Body(body, kept) => {
                 self.highest = self.highest.max(body);
                 let message = self.message(kept);
-                let owner = None;
-                self.bodies.insert(body, Body { message, owner });
+                self.bodies.insert(body, message);
             }
             Record::BodyGone(body) => {
                 self.bodies.remove(&body);
@@ -113,12 +121,8 @@ impl Restore {
 
     fn session(&mut self, record: SessionRecord) {
         self.highest = self.highest.max(record.session);
-        match self.sessions.get_mut(&record.session) {
-            Some(image) => image.record = record,
-            None => {
-                self.sessions.insert(record.session, Image::new(record));
-            }
-        }
+        let image = self.sessions.entry(record.session).or_default();
+        image.record = Some(record);
     }
 
     fn of_session(&mut self, record: Record) {
@@ -133,9 +137,8 @@ impl Restore {
             Record::Waiting(waiting) => waiting.session,
             _ => return,
         };
-        let Some(image) = self.sessions.get_mut(&session) else {
-            return;
-        };
+        // A Session's own record may have been written anew after what belongs to it.
+        let image = self.sessions.entry(session).or_default();
         match record {
             Record::Subscribed {
                 filter,
@@ -182,9 +185,45 @@ impl Restore {
         self.now.checked_add(left).unwrap_or(self.now)
     }
 
-    /// A part for each worker. Numbers that were found are not given again.
-    pub fn finish(mut self, shared: &Shared) -> Vec<Part> {
-        shared.skip_numbers(self.highest);
+    /// Whose bodies are needed before a client asks: those of messages in flight, and where a
+    /// body has to become two.
+    pub fn wanted(&self) -> Vec<u64> {
+        let waiters = self.waiters();
+        let wanted = waiters
+            .iter()
+            .filter(|(_, waiters)| waiters.wanted || waiters.others);
+        wanted.map(|(body, _)| *body).collect()
+    }
+
+    fn worker_of(&self, image: &Image) -> u16 {
+        image.record.as_ref().map_or(0, |record| record.worker) % self.workers
+    }
+
+    fn waiters(&self) -> HashMap<u64, Waiters> {
+        let mut bodies: HashMap<u64, Waiters> = HashMap::new();
+        let known = |image: &&Image| image.record.is_some();
+        for image in self.sessions.values().filter(known) {
+            let worker = self.worker_of(image);
+            for waiting in image.waiting.values() {
+                let waiters = bodies.entry(waiting.body).or_insert(Waiters {
+                    owner: worker,
+                    count: 0,
+                    others: false,
+                    wanted: false,
+                });
+                waiters.count += u32::from(waiters.owner == worker);
+                waiters.others |= waiters.owner != worker;
+                waiters.wanted |= waiting.packet_id.is_some() || waiting.share.is_some();
+            }
+        }
+        bodies
+    }
+
+    /// A part for each worker. `stored`: the numbers of all bodies there are. Numbers that were
+    /// found are not given again.
+    pub fn finish(mut self, stored: &[u64], shared: &Shared) -> Vec<Part> {
+        let highest = stored.iter().copied().fold(self.highest, u64::max);
+        shared.skip_numbers(highest);
         let mut parts: Vec<Part> = (0..self.workers).map(|_| Part::default()).collect();
         for (number, crossed) in std::mem::take(&mut self.crossed) {
             let message = self.message(crossed.kept);
@@ -196,40 +235,31 @@ impl Restore {
             }
             parts[0].cleared.push(Record::Arrived(number));
         }
-        for (_, image) in std::mem::take(&mut self.sessions) {
-            let worker = image.record.worker % self.workers;
+        let waiters = self.waiters();
+        let orphans = stored.iter().filter(|body| !waiters.contains_key(body));
+        let orphans = orphans.map(|body| Record::BodyGone(*body));
+        parts[0].cleared.extend(orphans);
+        for (body, waiters) in waiters.iter().filter(|(_, waiters)| waiters.count > 1) {
+            let part = &mut parts[usize::from(waiters.owner)];
+            part.refs.insert(*body, waiters.count);
+        }
+        for (number, image) in std::mem::take(&mut self.sessions) {
+            let worker = self.worker_of(&image);
             let part = &mut parts[usize::from(worker)];
+            if image.record.is_none() {
+                part.cleared.push(Record::SessionGone(number));
+                continue;
+            }
             for waiting in image.waiting.values() {
-                if let Some(body) = self.bodies.get_mut(&waiting.body) {
-                    let owned = *body.owner.get_or_insert(worker) == worker;
-                    part.bodies.entry(waiting.body).or_insert_with(|| Body {
-                        message: match owned {
-                            true => body.message.clone(),
-                            false => body.message.with_mark(0),
-                        },
-                        owner: body.owner,
-                    });
+                if let Some(message) = self.bodies.get(&waiting.body) {
+                    let owned = waiters[&waiting.body].owner == worker;
+                    let own = || (message.with_mark(0), owned);
+                    part.bodies.entry(waiting.body).or_insert_with(own);
                 }
             }
             part.sessions.push(image);
         }
-        let orphans = self.bodies.iter().filter(|(_, body)| body.owner.is_none());
-        let orphans = orphans.map(|(body, _)| Record::BodyGone(*body));
-        parts[0].cleared.extend(orphans);
         parts
-    }
-}
-
-impl Image {
-    fn new(record: SessionRecord) -> Self {
-        Self {
-            record,
-            subscriptions: HashMap::new(),
-            waiting: BTreeMap::new(),
-            released: BTreeMap::new(),
-            received: Vec::new(),
-            arrived: Vec::new(),
-        }
     }
 }
 
@@ -239,8 +269,12 @@ impl Broker {
         let Part {
             sessions,
             bodies,
+            refs,
             cleared,
         } = part;
+        if let Some(recorder) = &mut self.recorder {
+            recorder.refs.extend(refs);
+        }
         for image in sessions {
             self.adopt_session(image, &bodies, now);
         }
@@ -253,8 +287,10 @@ impl Broker {
         }
     }
 
-    fn adopt_session(&mut self, image: Image, bodies: &HashMap<u64, Body>, now: Instant) {
-        let Image { record, .. } = &image;
+    fn adopt_session(&mut self, image: Image, bodies: &Bodies, now: Instant) {
+        let Some(record) = &image.record else {
+            return;
+        };
         let client_id = Arc::clone(&record.client_id);
         let entry = self.sessions.vacant_entry();
         let key = SessionKey {
@@ -330,7 +366,7 @@ impl Broker {
         }
     }
 
-    fn adopt_messages(&mut self, session: u32, image: Image, bodies: &HashMap<u64, Body>) {
+    fn adopt_messages(&mut self, session: u32, image: Image, bodies: &Bodies) {
         let orders = image.waiting.keys().chain(image.released.values());
         let rank = Rank::of(orders.copied());
         let released = image.released.iter();
@@ -347,8 +383,11 @@ impl Broker {
             match waiting.packet_id {
                 None => state.queue.push_back(queued),
                 Some(id) => {
+                    let Body::Here(message) = queued.body else {
+                        continue;
+                    };
                     let kept = session::Kept {
-                        message: Some(queued.message),
+                        message: Some(message),
                         order: queued.order,
                         share: queued.share,
                         retain: queued.retain,
@@ -389,39 +428,56 @@ impl Broker {
         &mut self,
         session: u32,
         waiting: &Waiting,
-        bodies: &HashMap<u64, Body>,
+        bodies: &Bodies,
     ) -> Option<Queued> {
         let worker = self.config.worker;
         let key = self.sessions[session as usize].key;
-        let recorder = self.recorder.as_mut()?;
-        let Some(body) = bodies.get(&waiting.body) else {
-            self.stats.dropped_unreadable += 1;
-            let (session, order) = (key.serial, waiting.order);
-            recorder.push(Record::Done { session, order });
-            return None;
-        };
-        let known = body.owner == Some(worker);
-        if known {
-            recorder.enter_body(worker, &body.message, waiting.body);
-        }
-        let mut message = body.message.clone();
         let share = self.group_of(&waiting.share);
-        if !known {
-            // Its body is another worker's: it gets one of its own.
-            let entry = Entry {
-                message,
-                order: waiting.order,
-                qos: waiting.qos,
-                retain: waiting.retain,
-                packet_id: waiting.packet_id,
-                subscription_ids: &waiting.subscription_ids,
-                share: share.as_deref(),
-            };
-            message = self.note_waiting(session, entry);
+        let wanted = waiting.packet_id.is_some() || waiting.share.is_some();
+        let body = match bodies.get(&waiting.body) {
+            Some((message, true)) if wanted => {
+                message.set_mark(Recorder::mark(worker, waiting.body));
+                Body::Here(message.clone())
+            }
+            Some((message, false)) => {
+                // Its body is another worker's: it gets one of its own.
+                let entry = Entry {
+                    message: message.clone(),
+                    order: waiting.order,
+                    qos: waiting.qos,
+                    retain: waiting.retain,
+                    packet_id: waiting.packet_id,
+                    subscription_ids: &waiting.subscription_ids,
+                    share: share.as_deref(),
+                };
+                Body::Here(self.note_waiting(session, entry))
+            }
+            None if wanted => {
+                self.stats.dropped_unreadable += 1;
+                let (session, order) = (key.serial, waiting.order);
+                let recorder = self.recorder.as_mut()?;
+                recorder.push(Record::Done { session, order });
+                return None;
+            }
+            _ => Body::Away(Box::new(Away {
+                number: waiting.body,
+                size: waiting.size,
+            })),
+        };
+        let size = match &body {
+            Body::Here(message) => message.size(),
+            Body::Away(away) => away.size as usize,
+        };
+        let state = &mut self.sessions[session as usize];
+        state.held += 1;
+        state.held_bytes += size;
+        self.shared.hold(size);
+        if let (Body::Here(_), None) = (&body, waiting.packet_id) {
+            state.here_bytes += size;
+            self.shared.here_bytes.fetch_add(size, Ordering::Relaxed);
         }
-        self.held(session, &message);
         Some(Queued {
-            message,
+            body,
             order: waiting.order,
             qos: waiting.qos,
             retain: waiting.retain,
@@ -451,8 +507,9 @@ impl Broker {
         };
         let message = self.note_waiting(session, entry);
         self.held(session, &message);
+        let body = self.keep_or_leave(session, message, share.is_some());
         self.sessions[session as usize].queue.push_back(Queued {
-            message,
+            body,
             order,
             qos,
             retain,

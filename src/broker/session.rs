@@ -49,6 +49,10 @@ pub(crate) struct Session {
     pub(crate) again: VecDeque<PacketId>,
     pub(crate) receiver: Receiver,
     pub(crate) queue: VecDeque<Queued>,
+    /// Bytes of recorded messages in `queue` that are here and not only in the store.
+    pub(crate) here_bytes: usize,
+    /// Messages were asked for from the store.
+    pub(crate) fetching: bool,
     /// Messages kept for it, queued or in flight, and their bytes.
     pub(crate) held: usize,
     pub(crate) held_bytes: usize,
@@ -79,13 +83,28 @@ pub(crate) struct Kept {
 
 /// A message that waits for send quota, for room, or for the client to come back.
 pub(crate) struct Queued {
-    pub(crate) message: Message,
+    pub(crate) body: Body,
     /// As in [`Kept`].
     pub(crate) order: u32,
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
     pub(crate) subscription_ids: SubscriptionIds,
     pub(crate) share: Option<Arc<ShareGroup>>,
+}
+
+/// Where a queued message is.
+pub(crate) enum Body {
+    Here(Message),
+    /// Only in the store.
+    Away(Box<Away>),
+}
+
+/// See [`Body`].
+pub(crate) struct Away {
+    /// The number of its body.
+    pub(crate) number: u64,
+    /// What it would cost to keep here.
+    pub(crate) size: u32,
 }
 
 /// Subscription Identifiers that go out with a message; none costs nothing.
@@ -136,6 +155,8 @@ impl Session {
             again: VecDeque::new(),
             receiver: Receiver::default(),
             queue: VecDeque::new(),
+            here_bytes: 0,
+            fetching: false,
             held: 0,
             held_bytes: 0,
             subscriptions: Vec::new(),

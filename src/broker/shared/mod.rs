@@ -50,6 +50,8 @@ pub struct Shared {
     body: AtomicU64,
     /// Network Connections of all workers, for `connections_max`.
     pub(crate) connections: AtomicUsize,
+    /// Bytes of recorded messages in queues that are here and not only in the store.
+    pub(crate) here_bytes: AtomicUsize,
     /// Bytes queued in the Sessions of all workers, for `queued_bytes_total_max`.
     pub(crate) queued_bytes: AtomicUsize,
     /// Messages whose bytes those are.
@@ -70,6 +72,7 @@ impl Shared {
             serial: AtomicU64::new(1),
             body: AtomicU64::new(1),
             connections: AtomicUsize::new(0),
+            here_bytes: AtomicUsize::new(0),
             queued_bytes: AtomicUsize::new(0),
             queued: AtomicUsize::new(0),
         }
@@ -91,6 +94,11 @@ impl Shared {
     pub(crate) fn release(&self, count: usize, size: usize) {
         self.queued.fetch_sub(count, Ordering::Relaxed);
         self.queued_bytes.fetch_sub(size, Ordering::Relaxed);
+    }
+
+    /// Recorded messages of `size` bytes are no longer in a queue, or only in the store.
+    pub(crate) fn not_here(&self, size: usize) {
+        self.here_bytes.fetch_sub(size, Ordering::Relaxed);
     }
 
     pub(crate) fn next_serial(&self) -> u64 {

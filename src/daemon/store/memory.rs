@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use crate::broker::record::Record;
+use crate::broker::record::{Kept, Record};
 use crate::daemon::store::Store;
 use crate::daemon::store::rows::{self, Change, Table};
 
@@ -37,11 +37,22 @@ impl Memory {
 
 impl Store for Memory {
     fn load(&mut self, each: &mut dyn FnMut(Record)) -> io::Result<()> {
-        for ((table, key), value) in &self.rows {
+        let rows = self.rows.iter();
+        for ((table, key), value) in rows.filter(|((table, _), _)| *table != Table::Body) {
             let record = rows::record(*table, key, value);
             each(record.ok_or(io::ErrorKind::InvalidData)?);
         }
         Ok(())
+    }
+
+    fn bodies(&self) -> Vec<u64> {
+        let numbers = self.rows.keys().filter(|(table, _)| *table == Table::Body);
+        numbers.filter_map(|(_, key)| rows::number(key)).collect()
+    }
+
+    fn fetch(&mut self, body: u64) -> io::Result<Option<Kept>> {
+        let row = (Table::Body, rows::key(body));
+        Ok(self.rows.get(&row).and_then(|value| rows::kept(value)))
     }
 
     fn append(&mut self, records: &[Record]) -> io::Result<()> {

@@ -7,12 +7,18 @@ pub(crate) mod values;
 
 use std::io;
 
-use crate::broker::record::Record;
+use crate::broker::record::{Kept, Record};
 
 /// A place that keeps records.
 pub trait Store: Send {
-    /// Hands all that is kept to `each`, a Session before what belongs to it.
+    /// Hands all that is kept to `each`, except bodies.
     fn load(&mut self, each: &mut dyn FnMut(Record)) -> io::Result<()>;
+
+    /// The numbers of all bodies.
+    fn bodies(&self) -> Vec<u64>;
+
+    /// Reads a body.
+    fn fetch(&mut self, body: u64) -> io::Result<Option<Kept>>;
 
     /// Keeps these records, all or none of them. The system has them when this returns.
     fn append(&mut self, records: &[Record]) -> io::Result<()>;

@@ -16,7 +16,7 @@
 //! is version [`FORMAT`] of the format; a change here is a new version, and the old one is still
 //! read.
 
-use crate::broker::record::Record;
+use crate::broker::record::{Kept, Record};
 use crate::daemon::store::encoding::{Reader, Writer};
 use crate::daemon::store::values;
 use crate::mqtt::PacketId;
@@ -155,7 +155,8 @@ fn change(record: &Record) -> Change {
     }
 }
 
-fn key(number: u64) -> Vec<u8> {
+/// The key of a table whose keys are numbers.
+pub fn key(number: u64) -> Vec<u8> {
     number.to_be_bytes().to_vec()
 }
 
@@ -169,6 +170,16 @@ fn by_id(session: u64, packet_id: PacketId) -> Vec<u8> {
 
 fn under(session: u64, rest: &[u8]) -> Vec<u8> {
     [&session.to_be_bytes(), rest].concat()
+}
+
+/// The number of such a key.
+pub fn number(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.try_into().ok()?))
+}
+
+/// The message of a body's row.
+pub fn kept(value: &[u8]) -> Option<Kept> {
+    Reader::new(value).kept()
 }
 
 /// The record of a row; `None`: it is not one of this format.

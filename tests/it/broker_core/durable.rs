@@ -438,3 +438,34 @@ fn publishers_pause_while_too_much_is_not_stored() {
     hold(&mut core, false);
     assert_eq!(core.take(publisher).len(), usize::from(sent));
 }
+
+#[test]
+fn what_is_beyond_the_memory_limit_comes_back_from_the_store_in_order() {
+    let limits = Limits {
+        session_memory_max: 10_000,
+        ..Limits::default()
+    };
+    let mut core = Core::kept(1, limits);
+    let hello = keep(&mut core, Version::V5, 1);
+    let publisher = core.join(0, &Hello::new("pub"));
+    for id in 1..=3_000 {
+        core.publish(publisher, "t", &format!("m{id}"), 1, id);
+    }
+    let sub = core.connect(0, &hello);
+    for id in 3_001..=4_000 {
+        core.publish(publisher, "t", &format!("m{id}"), 1, id);
+    }
+    let got = core.take(sub);
+    let expected: Vec<_> = (1..=4_000)
+        .map(|id| format!("PUBLISH t m{id} q1 #{id}"))
+        .collect();
+    assert_eq!(got[1..], expected);
+    for id in 1..=4_000 {
+        core.ack(sub, PacketType::Puback, id);
+    }
+    assert_eq!(
+        (rows(&core, Table::Body), rows(&core, Table::Waiting)),
+        (0, 0)
+    );
+    assert_eq!(core.stats().dropped_unreadable, 0);
+}

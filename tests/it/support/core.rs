@@ -349,7 +349,7 @@ impl Core {
             }
             busy = busy || self.let_follow();
             if let (false, Some(keeper)) = (busy, &mut self.keeper) {
-                busy = keeper.turn(&mut self.workers);
+                busy = keeper.turn(&mut self.workers, self.now);
             }
             if !busy {
                 return;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use mqttx::broker::record::Record;
-use mqttx::broker::{Broker, Restore, Shared};
+use mqttx::broker::{Broker, Fetch, Restore, Shared};
 use mqttx::daemon::store::Store;
 use mqttx::daemon::store::memory::Memory;
 use mqttx::daemon::store::rows::Table;
@@ -16,6 +16,7 @@ pub(crate) struct Keeper {
     pub(crate) memory: Memory,
     /// Turns wait until [`Keeper::take_turn`] is called.
     pub(crate) held: bool,
+    fetches: Vec<(usize, Fetch)>,
     pending: VecDeque<(usize, u64, Vec<Record>)>,
     /// Records taken in all.
     pub(crate) taken: usize,
@@ -34,21 +35,31 @@ impl Keeper {
     pub(crate) fn restore(&mut self, shared: &Arc<Shared>, brokers: &mut [Broker], now: Instant) {
         let wall = self.wall(now);
         self.pending.clear();
+        self.fetches.clear();
         self.shared = Some(Arc::clone(shared));
         let mut restore = Restore::new(brokers.len() as u16, now, wall);
         self.memory
             .load(&mut |record| restore.take(record, shared))
             .unwrap();
-        for (broker, part) in brokers.iter_mut().zip(restore.finish(shared)) {
+        for body in restore.wanted() {
+            if let Some(kept) = self.memory.fetch(body).unwrap() {
+                restore.take(Record::Body(body, kept), shared);
+            }
+        }
+        let parts = restore.finish(&self.memory.bodies(), shared);
+        for (broker, part) in brokers.iter_mut().zip(parts) {
             broker.record(now, wall);
             broker.adopt(part, now);
         }
     }
 
     /// Ends the turn of all workers. False: nobody had anything to keep.
-    pub(crate) fn turn(&mut self, brokers: &mut [Broker]) -> bool {
+    pub(crate) fn turn(&mut self, brokers: &mut [Broker], now: Instant) -> bool {
         let mut busy = false;
         for (worker, broker) in brokers.iter_mut().enumerate() {
+            let fetches = std::mem::take(&mut broker.effects().fetches);
+            self.fetches
+                .extend(fetches.into_iter().map(|fetch| (worker, fetch)));
             let Some(turn) = broker.end_turn() else {
                 busy |= broker.is_touched();
                 continue;
@@ -56,6 +67,12 @@ impl Keeper {
             let mut records = turn.records;
             records.extend(self.shared.as_ref().unwrap().take_retained_records());
             self.pending.push_back((worker, turn.number, records));
+        }
+        for (worker, fetch) in std::mem::take(&mut self.fetches) {
+            busy = true;
+            let found = fetch.bodies.iter();
+            let found = found.map(|body| self.memory.fetch(*body).unwrap());
+            brokers[worker].fetched(&fetch, found.collect(), now);
         }
         while !self.held && self.take_turn(brokers) {
             busy = true;
