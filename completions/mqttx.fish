@@ -32,6 +32,7 @@ complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "ping" -d 'Measure how l
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "broker" -d 'Run a broker for MQTT 3.1, 3.1.1 and 5.0'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "bench" -d 'Load a broker: how fast is it, how late are messages, is any lost'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "passwd" -d 'Add, change and delete users in a password file'
+complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "ctrl" -d 'Give commands to a running broker'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "link" -d 'Make links named mosquitto, mosquitto_pub, mosquitto_sub, mosquitto_rr, mosquitto_passwd'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "generate" -d 'Print shell completions or man pages'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s t -l topic -d 'Topic to publish to' -r
@@ -413,6 +414,65 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand passwd" -s U -d 'Hash the pa
 complete -c mqttx -n "__fish_mqttx_using_subcommand passwd" -s b -d 'Take the password from the command line, where others may see it'
 complete -c mqttx -n "__fish_mqttx_using_subcommand passwd" -l short-salt -d 'Salt of 12 bytes instead of 64: brokers before mosquitto 2.1 read no other'
 complete -c mqttx -n "__fish_mqttx_using_subcommand passwd" -s h -l help -d 'Print help'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s f -l file -d 'Change this file instead of asking a broker, where a command can' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s q -l qos -d 'QoS of command and answer' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l wait -d 'Try for so long to reach a broker that is not up yet, such as 30s' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l connect-timeout -d 'Give up an attempt after so long, and so long after CONNECT [default: 30s]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s h -l host -d 'Broker to connect to' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s p -l port -d 'Port of the broker [default: 1883, with TLS 8883]; 0 takes the host as path of a Unix socket' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l unix -d 'Connect through this Unix socket instead' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s A -l bind-address -d 'Local address to connect from' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l proxy -d 'Connect through a proxy: socks5h://[user[:password]@]host[:port], or http://…' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l ws-path -d 'Path to ask for over WebSockets [default: /mqtt]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l ws-header -d 'Header line for the WebSocket handshake, \'Name: value\'; repeatable' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l reconnect-period -d 'Milliseconds between attempts to connect again; 0 for none [default: pub 1 s, 2 s … 30 s, sub 1 s]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s u -l username -d 'User name' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s P -l pw -d 'Password; anybody on this machine can read it there: better --password-file, or -P alone at the end' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l password-file -d 'Take the password from this file, but for its last newline; - is standard input' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l password-env -d 'Take the password from this variable of the environment' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s i -l id -d 'Client Identifier [default: the broker chooses one]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s k -l keepalive -d 'Keep Alive in seconds' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s x -l session-expiry -d 'Seconds a version 5 Session outlives its connection; -1 for ever' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31 [default: 311; rr: 5]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l max-inflight -d 'QoS 1 and 2 messages in flight at most' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s D -l property -d 'Version 5 property: -D COMMAND NAME VALUE, for a user-property -D COMMAND user-property KEY VALUE' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l cafile -d 'Trust the certificates in this file' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l capath -d 'Trust the certificates in this directory' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l cert -d 'Certificate of this client; needs --key' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l key -d 'Private key of this client; needs --cert' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l keyform -d 'Kind of key: pem (or engine, which is refused)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l ciphers -d 'Cipher suites allowed, in OpenSSL\'s words' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l tls-version -d 'Version of TLS: tlsv1.2 or tlsv1.3' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l tls-alpn -d 'Application protocol to ask for (ALPN)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l tls-keylog -d 'Append the keys of the connection to this file, for a protocol analyser' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l tls-engine -d 'OpenSSL engine (refused: there is no OpenSSL inside)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l tls-engine-kpass-sha1 -d 'Password hash for the engine\'s key (refused: there is no OpenSSL inside)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l psk -d 'Key both sides know, in hexadecimal; needs --psk-identity (built in with --features psk)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l psk-identity -d 'Identity for --psk' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l will-topic -d 'Topic of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l will-payload -d 'Payload of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l will-qos -d 'QoS of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s L -l url -d 'Broker and topic in one: mqtt://[user[:password]@]host[:port]/topic, also mqtts://, ws://, wss://' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l protocol -d 'How to speak: mqtt, mqtts, ws, wss; sets port and TLS as the scheme of -L does' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l profile -d 'Take options from this profile in ~/.config/mqttx/profiles.toml' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l save-profile -d 'Write the options of this line to a profile, passwords left out, and end' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s o -l options-file -d 'Read options from this file first, one a line [default: ~/.config/mosquitto_ctrl, if it is there]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s v -l verbose -d 'Print more'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l ws -d 'Speak MQTT over WebSockets'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l ask-password -d 'Ask for the password on the terminal; -P as the last word does so too'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s d -l debug -d 'Tell every packet on standard output'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l quiet -d 'No messages about errors'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l insecure -d 'Do not check the broker\'s certificate: anybody can pose as the broker'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l tls-skip-hostname -d 'Check the broker\'s certificate, but not that it is made out to this host'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l tls-use-os-certs -d 'Trust the certificates the operating system trusts'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l no-tls -d 'No TLS, whatever else was said (also on port 8883)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l will-retain -d 'Retain the Will Message'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l print-config -d 'Print what counts after all (line, environment, profile, file), and end'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l help -d 'Print this help (-h is the host)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l version -d 'Print the version'
 complete -c mqttx -n "__fish_mqttx_using_subcommand link" -l force -d 'Replace files that are there already'
 complete -c mqttx -n "__fish_mqttx_using_subcommand link" -s h -l help -d 'Print help'
 complete -c mqttx -n "__fish_mqttx_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -s h -l help -d 'Print help'

@@ -172,7 +172,7 @@ fn named_topic(clean: &mut Clean, value: &str, named: &str) -> Result<(), Verdic
         Program::Publish | Program::Request => name(value, "publish")?,
         Program::Subscribe => filter(value, "subscription")?,
         // What a URL says behind the broker is nothing to these.
-        Program::Ping => return Ok(()),
+        Program::Ping | Program::Ctrl => return Ok(()),
     }
     clean.put("topic", value);
     Ok(())
@@ -241,7 +241,7 @@ fn is_non_character(c: char) -> bool {
 
 /// `-L` stands for a host, a port, a topic and what the scheme brings along.
 pub(crate) fn url(clean: &mut Clean, value: &str) -> Result<(), Verdict> {
-    let topicless = clean.caller.program == Program::Ping;
+    let topicless = matches!(clean.caller.program, Program::Ping | Program::Ctrl);
     let whole = if topicless {
         format!("{value}/")
     } else {

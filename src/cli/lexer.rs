@@ -105,6 +105,31 @@ pub fn options_file(caller: Caller, words: &[OsString]) -> Result<Option<&OsStr>
     Ok(found)
 }
 
+/// Where the options end and what they are for begins: the first word that is neither an option
+/// nor the value of one.
+pub(crate) fn operands_at(caller: Caller, words: &[OsString]) -> usize {
+    let mut at = 0;
+    while let Some(word) = words.get(at) {
+        let bytes = word.as_encoded_bytes();
+        if !bytes.starts_with(b"-") {
+            return at;
+        }
+        // A word that is no option is for the walk to complain about.
+        let Ok((row, joined)) = find(caller, word) else {
+            return words.len();
+        };
+        let pair = words
+            .get(at + 2)
+            .is_some_and(|name| name == "user-property");
+        at += match row.take {
+            Take::Property => 4 + usize::from(pair),
+            _ if row.takes_value() && joined.is_none() => 2,
+            _ => 1,
+        };
+    }
+    words.len()
+}
+
 /// Reads the options file first, then the command line over it; between them, under our own name,
 /// profile and environment.
 pub(crate) fn lex(caller: Caller, words: &[OsString], sources: &Sources) -> Result<Lexed, Error> {

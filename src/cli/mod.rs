@@ -39,6 +39,7 @@ pub enum Program {
     Subscribe,
     Request,
     Ping,
+    Ctrl,
 }
 
 /// Whose words are spoken: ours, or those of the program we were linked as.
@@ -57,8 +58,14 @@ pub struct Caller {
 
 impl Program {
     /// Those that stand in for a program of mosquitto's.
-    pub const LINKED: [Self; 3] = [Self::Publish, Self::Subscribe, Self::Request];
-    pub const ALL: [Self; 4] = [Self::Publish, Self::Subscribe, Self::Request, Self::Ping];
+    pub const LINKED: [Self; 4] = [Self::Publish, Self::Subscribe, Self::Request, Self::Ctrl];
+    pub const ALL: [Self; 5] = [
+        Self::Publish,
+        Self::Subscribe,
+        Self::Request,
+        Self::Ping,
+        Self::Ctrl,
+    ];
 
     pub(crate) fn bit(self) -> u16 {
         match self {
@@ -66,6 +73,7 @@ impl Program {
             Self::Subscribe => words::S,
             Self::Request => words::R,
             Self::Ping => words::PING,
+            Self::Ctrl => words::CTRL,
         }
     }
 
@@ -76,6 +84,7 @@ impl Program {
             Self::Subscribe => "sub",
             Self::Request => "rr",
             Self::Ping => "ping",
+            Self::Ctrl => "ctrl",
         }
     }
 
@@ -87,6 +96,7 @@ impl Program {
             Self::Subscribe => "mosquitto_sub",
             Self::Request => "mosquitto_rr",
             Self::Ping => "",
+            Self::Ctrl => "mosquitto_ctrl",
         }
     }
 }
@@ -107,6 +117,7 @@ pub enum Request {
     Subscribe(Box<args::subscribe::Subscribe>),
     Request(Box<args::request::Request>),
     Ping(Box<args::ping::Ping>),
+    Ctrl(Box<args::ctrl::Ctrl>),
     /// Text for stdout.
     Help(String),
     Version(String),
@@ -116,6 +127,10 @@ pub enum Request {
 
 /// Reads the words after the program's name, and what was found besides them.
 pub fn parse(caller: Caller, words: &[OsString], sources: &Sources) -> Result<Request, Error> {
+    let (words, operands) = match caller.program {
+        Program::Ctrl => words.split_at(lexer::operands_at(caller, words)),
+        _ => (words, &[][..]),
+    };
     let words = match lexer::lex(caller, words, sources)? {
         Lexed::Config(text) => return Ok(Request::Config(text)),
         Lexed::Save(saved) => return Ok(Request::Save(saved)),
@@ -154,6 +169,12 @@ pub fn parse(caller: Caller, words: &[OsString], sources: &Sources) -> Result<Re
             relations::ping(&ping)?;
             Request::Ping(Box::new(ping))
         }
+        Program::Ctrl => {
+            let mut ctrl = typed::<args::ctrl::Ctrl>(caller, words);
+            ctrl.words = operands.to_vec();
+            relations::ctrl(&ctrl)?;
+            Request::Ctrl(Box::new(ctrl))
+        }
     };
     Ok(request)
 }
@@ -180,6 +201,7 @@ pub fn tree(program: Program) -> clap::Command {
             args::reach::Reach::augment_args(args::request::Request::augment_args(base))
         }
         Program::Ping => args::ping::Ping::augment_args(base),
+        Program::Ctrl => args::ctrl::Ctrl::augment_args(base),
     };
     usage::dress(program, command)
 }

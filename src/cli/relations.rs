@@ -5,6 +5,7 @@
 use crate::cli::Caller;
 use crate::cli::Manner;
 use crate::cli::args::connection::Connection;
+use crate::cli::args::ctrl::Ctrl;
 use crate::cli::args::message::Source;
 use crate::cli::args::ping::Ping;
 use crate::cli::args::publish::Publish;
@@ -48,6 +49,10 @@ pub fn incomplete_publish() -> Error {
 
 pub(crate) fn ping(args: &Ping) -> Result<(), Error> {
     shared(&args.connection, &args.tls, &args.will, Version::V311)
+}
+
+pub(crate) fn ctrl(args: &Ctrl) -> Result<(), Error> {
+    shared(&args.connection, &args.tls, &args.will, Version::V5)
 }
 
 pub(crate) fn subscribe(args: &Subscribe) -> Result<(), Error> {

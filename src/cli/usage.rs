@@ -163,6 +163,7 @@ fn synopsis(program: Program) -> &'static str {
             "mqttx rr -t TOPIC -e RESPONSE-TOPIC {-m PAYLOAD | -f FILE | -n | -s} [OPTIONS]"
         }
         Program::Ping => "mqttx ping [OPTIONS]",
+        Program::Ctrl => "mqttx ctrl [OPTIONS] MODULE COMMAND [WORDS]",
     }
 }
 
@@ -172,6 +173,7 @@ pub fn about(program: Program) -> &'static str {
         Program::Subscribe => "Subscribe and print messages",
         Program::Request => "Publish a request and wait for the response",
         Program::Ping => "Measure how long CONNECT and PINGREQ take",
+        Program::Ctrl => "Give commands to a running broker",
     }
 }
 
@@ -236,6 +238,16 @@ fn examples(program: Program) -> &'static [(&'static str, &'static str)] {
                 "go on when the broker is up, fail after half a minute",
             ),
         ],
+        Program::Ctrl => &[
+            (
+                "mqttx ctrl -u admin -P secret dynsec listClients",
+                "who is known to dynamic security",
+            ),
+            (
+                "mqttx ctrl dynsec init dynsec.json admin",
+                "a file to begin with; the password is asked for",
+            ),
+        ],
     }
 }
 
@@ -246,6 +258,7 @@ pub fn of_link(program: Program) -> String {
         Program::Publish => "It publishes messages to one topic and exits.\n",
         Program::Subscribe => "It subscribes to topics and prints the messages it receives.\n",
         Program::Request => "It publishes a request and waits for the response.\n",
+        Program::Ctrl => "It gives commands to a running broker.\n",
         // There is no such link.
         Program::Ping => "",
     });
@@ -256,6 +269,7 @@ pub fn of_link(program: Program) -> String {
         Program::Request => {
             "{-t topic | -L URL} -e response-topic {-f file | -m message | -n | -s}"
         }
+        Program::Ctrl => "module command",
         Program::Ping => "",
     };
     out.push_str(&format!(

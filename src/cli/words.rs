@@ -17,8 +17,9 @@ pub(crate) const P: u16 = 1;
 pub(crate) const S: u16 = 2;
 pub(crate) const R: u16 = 4;
 pub(crate) const PING: u16 = 8;
+pub(crate) const CTRL: u16 = 256;
 /// Every program: what is said to a broker before anything else.
-const PS_R: u16 = P | S | R | PING;
+const PS_R: u16 = P | S | R | PING | CTRL;
 const PSR: u16 = P | S | R;
 const SR: u16 = S | R;
 const PR: u16 = P | R;
@@ -199,7 +200,7 @@ static ROWS: &[Row] = &[
     .noun("response topic")
     .own(),
     flag("-E", "--exit-after-subscribe", S).own(),
-    row("-f", "--file", PR, Take::Bytes)
+    row("-f", "--file", PR | CTRL, Take::Bytes)
         .noun("file")
         .group(Group::Payload),
     row("-F", "--output-format", SR, Take::Judge(judge::format))
@@ -246,7 +247,7 @@ static ROWS: &[Row] = &[
     row("", "--proxy", PS_R, Take::Judge(judge::proxy)).noun("proxy url"),
     text("", "--psk", PS_R, "key"),
     text("", "--psk-identity", PS_R, "identity"),
-    row("-q", "--qos", PSR, Take::Whole(0, 2, judge::qos)).noun("QoS"),
+    row("-q", "--qos", PSR | CTRL, Take::Whole(0, 2, judge::qos)).noun("QoS"),
     flag("", "--quiet", PS_R),
     flag("-r", "--retain", P),
     row("-R", "--no-retained", SR, Take::Means(judge::no_retained)).own(),
@@ -281,7 +282,7 @@ static ROWS: &[Row] = &[
     row("-u", "--username", PS_R, Take::Text).noun("username"),
     row("-U", "--unsubscribe", S, Take::Judge(judge::unsubscribe)).noun("unsubscribe topic"),
     row("", "--unix", PS_R, Take::Bytes).noun("socket path"),
-    flag("-v", "--verbose", SR),
+    flag("-v", "--verbose", SR | CTRL),
     row(
         "-V",
         "--protocol-version",

@@ -9,6 +9,7 @@ mod awaiting;
 pub mod bench;
 pub mod broker;
 mod connect;
+mod ctrl;
 mod drive;
 mod encryption;
 pub mod generate;
@@ -90,6 +91,12 @@ pub const COMMANDS: &[Command] = &[
         about: passwd::ABOUT,
         run: passwd::run,
         tree: passwd::tree,
+    },
+    Command {
+        name: "ctrl",
+        about: "Give commands to a running broker",
+        run: |words| speak(ours(Program::Ctrl), &words),
+        tree: || cli::tree(Program::Ctrl),
     },
     Command {
         name: "link",
@@ -215,5 +222,6 @@ fn obey(caller: Caller, words: &[OsString]) -> Result<ExitCode, Error> {
         cli::Request::Subscribe(args) => subscribe::run(caller, &args),
         cli::Request::Request(args) => request::run(caller, &args),
         cli::Request::Ping(args) => ping::run(caller, &args),
+        cli::Request::Ctrl(args) => ctrl::run(caller, &args),
     }
 }

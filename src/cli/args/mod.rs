@@ -6,6 +6,7 @@
 pub mod bench;
 pub mod broker;
 pub mod connection;
+pub mod ctrl;
 pub mod expect;
 pub mod message;
 pub mod mosquitto;

@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use crate::cli::Caller;
 use crate::cli::args::expect;
 use crate::cli::args::{ping, reach};
-use crate::cli::words::{P, PING, R, Row, S, Take, flag, row};
+use crate::cli::words::{CTRL, P, PING, R, Row, S, Take, flag, row};
 
 pub(crate) static ROWS: &[Row] = &[
     judged("--expect", S, "text", Take::Judge(expect::text)),
@@ -46,7 +46,7 @@ pub(crate) static ROWS: &[Row] = &[
 ];
 
 /// Whoever goes to a broker.
-const REACHING: u16 = P | S | R | PING;
+const REACHING: u16 = P | S | R | PING | CTRL;
 
 const fn judged(long: &'static str, programs: u16, noun: &'static str, take: Take) -> Row {
     row("", long, programs, take).noun(noun).own()

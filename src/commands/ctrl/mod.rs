@@ -1,0 +1,105 @@
+//! `mqttx ctrl`, and mosquitto_ctrl: commands for a running broker, over its `$CONTROL` topics.
+//!
+//! A module is a file here and a row in [`MODULES`]; `wire.rs` sends what it has to say and brings
+//! back the answer.
+
+mod dynsec;
+mod dynsec_text;
+mod password;
+mod wire;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use crate::cli::args::ctrl::Ctrl;
+use crate::cli::error::{Error, Kind};
+use crate::cli::{Caller, Manner};
+use crate::commands::terminal;
+
+/// What mosquitto_ctrl ends with when a word is wrong: its library's numbers.
+pub(crate) const INVALID: u8 = 3;
+const NO_MODULE: u8 = 10;
+pub(crate) const NO_COMMAND: u8 = 13;
+
+/// A part of the broker that takes commands.
+pub(crate) struct Module {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    /// For `ctrl MODULE help`.
+    pub(crate) usage: fn(Caller) -> String,
+    pub(crate) run: fn(&Errand<'_>) -> Result<ExitCode, Error>,
+}
+
+/// All of them, in the order help lists them.
+const MODULES: &[Module] = &[dynsec::MODULE];
+
+/// What a module is asked to do.
+pub(crate) struct Errand<'a> {
+    pub(crate) caller: Caller,
+    pub(crate) args: &'a Ctrl,
+    /// The command, and what follows it.
+    pub(crate) words: &'a [String],
+}
+
+impl Errand<'_> {
+    /// A mistake in the words: mosquitto_ctrl's sentence and status, or ours.
+    pub(crate) fn refuse(&self, status: u8, sentence: &str) -> ExitCode {
+        match self.caller.manner {
+            Manner::Mosquitto => {
+                terminal::print_err(&format!("{sentence}\n"));
+                ExitCode::from(status)
+            }
+            Manner::Mqttx => {
+                let sentence = sentence.trim_start_matches("Error: ");
+                terminal::print_err(&format!("mqttx ctrl: {sentence}\n"));
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+pub(crate) fn run(caller: Caller, args: &Ctrl) -> Result<ExitCode, Error> {
+    let words = readable(&args.words)?;
+    let (Some(name), Some(command)) = (words.first(), words.get(1)) else {
+        return Ok(overview(caller));
+    };
+    let errand = Errand {
+        caller,
+        args,
+        words: &words[1..],
+    };
+    let Some(module) = MODULES.iter().find(|module| module.name == name) else {
+        let sentence = format!("Error: Module '{name}' not supported.");
+        return Ok(errand.refuse(NO_MODULE, &sentence));
+    };
+    if command == "help" {
+        return Ok(terminal::print_out(&(module.usage)(caller)));
+    }
+    (module.run)(&errand)
+}
+
+fn readable(words: &[OsString]) -> Result<Vec<String>, Error> {
+    let text = |word: &OsString| {
+        let shown = word.to_string_lossy();
+        let told = || Error::new(Kind::Usage, format!("'{shown}' is not UTF-8."));
+        word.to_str().map(str::to_owned).ok_or_else(told)
+    };
+    words.iter().map(text).collect()
+}
+
+fn overview(caller: Caller) -> ExitCode {
+    let name = caller.name();
+    let mut out = format!("{name} gives commands to a running broker.\n\n");
+    out += &format!("Usage: {name} [options] MODULE COMMAND [words]\n");
+    out += &format!("       {name} MODULE help\n\nModules:\n");
+    for module in MODULES {
+        out += &format!("  {:<10} {}\n", module.name, module.about);
+    }
+    match caller.manner {
+        Manner::Mosquitto => {
+            terminal::print_out(&out);
+        }
+        Manner::Mqttx => terminal::print_err(&out),
+    }
+    ExitCode::FAILURE
+}
