@@ -22,6 +22,8 @@ pub enum Kind {
     Refused(u8),
     /// No encrypted connection: a certificate, a name, a version.
     Tls,
+    /// What mosquitto's clients tell as an error of the system.
+    System,
     /// The connection ended before the work was done.
     Lost,
     Timeout,
@@ -72,6 +74,7 @@ impl Kind {
             Self::Protocol => 2,
             Self::Lost => 7,
             Self::Tls => 8,
+            Self::System => 14,
             Self::Timeout => 27,
             Self::Bug => 70,
             Self::Unexpected => 80,
@@ -136,6 +139,11 @@ impl Error {
 
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn maybe_hint(mut self, hint: Option<impl Into<String>>) -> Self {
+        self.hint = hint.map(Into::into).or(self.hint);
         self
     }
 

@@ -25,6 +25,10 @@ pub enum End {
         reason: Reason,
         properties: PropertiesBuf,
     },
+    /// The answer to CONNECT was one of TLS or HTTP.
+    Foreign,
+    /// The broker closed the connection instead of answering CONNECT.
+    Unanswered,
     /// The broker closed the connection without a word.
     Lost,
     /// No answer to CONNECT in time.
@@ -44,8 +48,9 @@ impl End {
     /// do so again; one that was lost may come back.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Finished | Self::Violation(_) => false,
+            Self::Finished | Self::Violation(_) | Self::Foreign => false,
             Self::Unreachable(_)
+            | Self::Unanswered
             | Self::Lost
             | Self::ConnackTimeout
             | Self::KeepAliveTimeout
@@ -130,6 +135,10 @@ impl fmt::Display for End {
             }
             Self::Disconnected { reason, .. } => {
                 write!(f, "disconnected by the broker: {}", reason.name())
+            }
+            Self::Foreign => f.write_str("the answer to CONNECT is no MQTT"),
+            Self::Unanswered => {
+                f.write_str("the broker closed the connection without an answer to CONNECT")
             }
             Self::Lost => f.write_str("the broker closed the connection"),
             Self::ConnackTimeout => f.write_str("the broker did not answer CONNECT"),

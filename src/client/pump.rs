@@ -158,7 +158,7 @@ impl<H: Handler> Pump<'_, H> {
         let mut has_written = false;
         while !self.engine.pending().is_empty() {
             match Pin::new(&mut self.stream).poll_write(cx, self.engine.pending()) {
-                Poll::Ready(Ok(0)) => return Err(End::Lost),
+                Poll::Ready(Ok(0)) => return Err(self.ended()),
                 Poll::Ready(Ok(count)) => {
                     self.engine.wrote(count);
                     has_written = true;
@@ -206,8 +206,17 @@ impl<H: Handler> Pump<'_, H> {
             std::io::ErrorKind::BrokenPipe
             | std::io::ErrorKind::ConnectionReset
             | std::io::ErrorKind::ConnectionAborted
-            | std::io::ErrorKind::UnexpectedEof => End::Lost,
+            | std::io::ErrorKind::UnexpectedEof => self.ended(),
             _ => End::Io(error),
+        }
+    }
+
+    /// The broker is gone.
+    fn ended(&self) -> End {
+        match self.engine.is_connecting() {
+            true if self.is_foreign() => End::Foreign,
+            true => End::Unanswered,
+            false => End::Lost,
         }
     }
 
@@ -223,7 +232,7 @@ impl<H: Handler> Pump<'_, H> {
         }
         let count = match self.input.poll_fill(cx, &mut self.stream) {
             Poll::Pending => return Ok(false),
-            Poll::Ready(Ok(0)) => return Err(End::Lost),
+            Poll::Ready(Ok(0)) => return Err(self.ended()),
             Poll::Ready(Ok(count)) => count,
             Poll::Ready(Err(error)) => return Err(self.failed(error)),
         };
@@ -274,7 +283,17 @@ impl<H: Handler> Pump<'_, H> {
             self.engine.disconnect(violation.reason, Properties::EMPTY);
             self.engine.tell_sent(self.handler);
         }
-        End::Violation(violation)
+        match self.is_foreign() {
+            true => End::Foreign,
+            false => End::Violation(violation),
+        }
+    }
+
+    /// Whoever answers CONNECT like this is no broker.
+    fn is_foreign(&self) -> bool {
+        let came = &self.input.bytes[self.input.start..self.input.end];
+        let is_up = !self.engine.is_connecting();
+        !is_up && FOREIGN.iter().any(|beginning| came.starts_with(beginning))
     }
 
     fn has_waited_enough(&mut self) -> bool {
@@ -370,6 +389,9 @@ impl<H: Handler> Pump<'_, H> {
         end
     }
 }
+
+/// How the answers of others begin: an alert of TLS (RFC 8446, §5.1), HTTP. A CONNACK does not.
+const FOREIGN: [&[u8]; 2] = [&[21, 3], b"HTTP"];
 
 /// Bytes read and not handled yet: `bytes[start..end]`.
 #[derive(Default)]

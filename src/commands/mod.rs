@@ -23,6 +23,7 @@ mod ping;
 mod printer;
 mod publish;
 mod reach;
+mod remedy;
 mod request;
 mod secret;
 mod sources;

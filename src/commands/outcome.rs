@@ -9,9 +9,11 @@ use std::io;
 use crate::cli::error::{Error, Kind};
 use crate::cli::{Caller, Manner, Program};
 use crate::client::End;
+use crate::commands::remedy;
+use crate::mqtt::property::{Properties, PropertyId};
 use crate::mqtt::{Reason, Version};
 use crate::net::tcp::NoSuchHost;
-use crate::net::tls::tls_error;
+use crate::net::tls::{is_cut, tls_error};
 
 /// What is told when MQTT itself broke down.
 const PROTOCOL: &str = "A network protocol error occurred when communicating with the broker";
@@ -31,6 +33,27 @@ pub(crate) fn error(caller: Caller, end: &End, place: &str) -> Option<Error> {
                 format!("{place} broke the protocol: {violation}"),
             ),
         },
+        // The broker's last word in TLS 1.3 comes after the handshake: it did not like our certificate.
+        End::Io(error) if tls_error(error).is_some() => match (caller.manner, tls_error(error)) {
+            (Manner::Mqttx, Some(fault)) => untrusted(caller, fault, place),
+            _ => Error::new(Kind::System, "Protocol error"),
+        },
+        End::Foreign => match caller.manner {
+            Manner::Mosquitto => Error::new(Kind::Protocol, PROTOCOL),
+            Manner::Mqttx => {
+                Error::new(Kind::Protocol, format!("{place}: {end}")).hint(remedy::UNANSWERED)
+            }
+        },
+        End::Unanswered => match caller.manner {
+            Manner::Mosquitto => Error::new(Kind::Lost, "The connection was lost"),
+            Manner::Mqttx => {
+                Error::new(Kind::Lost, format!("{place}: {end}")).hint(remedy::UNANSWERED)
+            }
+        },
+        End::Disconnected { reason, .. } if caller.manner == Manner::Mqttx => {
+            let told = Error::new(Kind::Lost, format!("connection lost: {end}"));
+            told.maybe_hint(remedy::of_reason(Version::V5, *reason, end))
+        }
         End::Disconnected { .. }
         | End::Lost
         | End::ConnackTimeout
@@ -51,6 +74,9 @@ fn unreachable(caller: Caller, error: &io::Error, place: &str) -> Error {
     if let Some(fault) = crate::net::tls::psk::psk_fault(error) {
         return untrusted_key(caller, fault, place);
     }
+    if is_cut(error) && caller.manner == Manner::Mosquitto {
+        return no_tls_in_their_words();
+    }
     let unknown_host = error
         .get_ref()
         .is_some_and(|inner| inner.is::<NoSuchHost>());
@@ -61,40 +87,38 @@ fn unreachable(caller: Caller, error: &io::Error, place: &str) -> Error {
         Manner::Mosquitto => Error::new(Kind::Failed, system_words(error)),
         Manner::Mqttx => {
             let told = format!("cannot connect to {place}: {}", system_words(error));
-            let told = Error::new(Kind::Failed, told);
-            if error.kind() == io::ErrorKind::ConnectionRefused {
-                return told.hint("is a broker running there? -h and -p say where to look");
-            }
-            told
+            let kind = if is_cut(error) {
+                Kind::Tls
+            } else {
+                Kind::Failed
+            };
+            Error::new(kind, told).maybe_hint(remedy::of_connecting(error))
         }
     }
+}
+
+fn no_tls_in_their_words() -> Error {
+    Error::new(Kind::Failed, "Unable to connect (A TLS error occurred).").without_prefix()
 }
 
 /// The TLS handshake failed.
 fn untrusted(caller: Caller, fault: &rustls::Error, place: &str) -> Error {
     if caller.manner == Manner::Mosquitto {
-        return Error::new(Kind::Failed, "Unable to connect (A TLS error occurred).")
-            .without_prefix();
+        return no_tls_in_their_words();
     }
-    let error = Error::new(
-        Kind::Tls,
-        format!("cannot connect to {place}: TLS: {fault}"),
-    );
-    match fault {
-        rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
-            error.hint("--cafile FILE, with the certificate that signed the broker's")
-        }
-        rustls::Error::InvalidMessage(_) => error.hint("does the broker speak TLS on this port?"),
-        _ => error,
-    }
+    let told = match fault {
+        rustls::Error::InvalidMessage(_) => "what came was no TLS".to_owned(),
+        _ => fault.to_string(),
+    };
+    Error::new(Kind::Tls, format!("cannot connect to {place}: TLS: {told}"))
+        .maybe_hint(remedy::of_tls(fault))
 }
 
 /// The handshake with keys failed: a wrong key and an unknown identity look alike, as they should.
 #[cfg(feature = "psk")]
 fn untrusted_key(caller: Caller, fault: &crate::net::tls::psk::PskFault, place: &str) -> Error {
     if caller.manner == Manner::Mosquitto {
-        return Error::new(Kind::Failed, "Unable to connect (A TLS error occurred).")
-            .without_prefix();
+        return no_tls_in_their_words();
     }
     Error::new(
         Kind::Tls,
@@ -126,7 +150,8 @@ fn refused(caller: Caller, version: Version, reason: Reason, end: &End, place: &
         return Error::new(
             kind,
             format!("refused by {place}: {words} ({}){told}", reason.value()),
-        );
+        )
+        .maybe_hint(remedy::of_reason(version, reason, end));
     }
     let words = match version {
         Version::V5 if reason == Reason::UNSUPPORTED_PROTOCOL_VERSION => format!(
@@ -147,6 +172,23 @@ fn refused(caller: Caller, version: Version, reason: Reason, end: &End, place: &
         sentence.push_str(&format!("\nError: {second}"));
     }
     Error::new(kind, sentence).without_prefix()
+}
+
+/// All filters of a SUBSCRIBE were refused, the first one for this reason.
+pub(crate) fn not_granted(version: Version, reason: Reason, said: Properties<'_>) -> String {
+    let told = said
+        .text(PropertyId::ReasonString)
+        .map(|text| format!(": {text}"))
+        .unwrap_or_default();
+    let what = "all subscriptions were denied";
+    match version {
+        // 0x80 is all that version 3 can say.
+        Version::V31 | Version::V311 => what.to_owned(),
+        Version::V5 => {
+            let (name, code) = (reason.name().to_lowercase(), reason.value());
+            format!("{what}: {name} ({code}){told}")
+        }
+    }
 }
 
 /// The return codes of version 3, as mosquitto words them.

@@ -24,10 +24,11 @@ use crate::commands::glance::{Chance, Rate, Screen};
 use crate::commands::outcome;
 use crate::commands::printer::Printer;
 use crate::commands::reach;
+use crate::commands::remedy;
 use crate::commands::trace::Tracer;
 use crate::mqtt::property::PropertiesBuf;
 use crate::mqtt::publish::Publish;
-use crate::mqtt::subscribe::{RetainHandling, SubscribeOptions};
+use crate::mqtt::subscribe::{RetainHandling, Suback, SubscribeOptions};
 use crate::mqtt::topic::matches;
 use crate::mqtt::{Packet, QoS, Reason, Version};
 use crate::net::address::Transport;
@@ -176,16 +177,17 @@ impl<'a> Subscriber<'a> {
         }
     }
 
-    fn suback(&mut self, reasons: &[u8], client: &mut Engine) {
+    fn suback(&mut self, suback: &Suback<'_>, client: &mut Engine) {
+        let reasons = suback.reasons;
         let denied = reasons.iter().all(|&code| Reason(code).is_error());
         if denied {
             self.denied = reasons.first().map(|&code| Reason(code));
             let told = "All subscription requests were denied.";
             let mut error = Error::new(Kind::Failed, told).without_prefix();
-            if self.printer.caller.manner == Manner::Mqttx
-                && let Some(reason) = self.denied
-            {
-                error = error.hint(format!("the broker says: {}", reason.name().to_lowercase()));
+            if let Some(reason) = self.denied {
+                let told = outcome::not_granted(self.version, reason, suback.properties);
+                let hint = remedy::of_reason(self.version, reason, &End::Finished);
+                error = error.in_short(told).maybe_hint(hint);
             }
             self.printer.out.flush();
             self.printer.tell(&error);
@@ -452,7 +454,7 @@ impl Handler for Subscriber<'_> {
         match event {
             Event::Message(publish) => self.message(&publish, client),
             Event::Connack(connack) if connack.reason == Reason::SUCCESS => self.connected(client),
-            Event::Suback(suback) => self.suback(suback.reasons, client),
+            Event::Suback(suback) => self.suback(&suback, client),
             Event::Pong if self.is_flushing && !self.is_done => {
                 self.leave(client, Reason::NORMAL_DISCONNECTION);
             }

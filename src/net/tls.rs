@@ -20,6 +20,7 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, KeyLog, SupportedProtocolVersion, version};
+use tokio::io::AsyncReadExt;
 use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
@@ -234,11 +235,47 @@ impl Tls {
                 "no certificate can have this host's name",
             )
         })?;
-        let opened = TlsConnector::from(Arc::clone(config))
-            .connect(name, stream)
-            .await?;
-        Ok(Stream::Tls(Box::new(opened)))
+        let handshake = TlsConnector::from(Arc::clone(config)).connect(name, stream);
+        match handshake.into_fallible().await {
+            Ok(opened) => Ok(Stream::Tls(Box::new(opened))),
+            Err((error, stream)) => Err(cut(error, stream).await),
+        }
     }
+}
+
+/// The other side closed the connection within the handshake: most likely it speaks no TLS.
+#[derive(Debug)]
+struct Cut;
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the other side closed the connection within the TLS handshake")
+    }
+}
+
+impl std::error::Error for Cut {}
+
+/// A broker that closes while we still write may have said why just before: an alert, not encrypted
+/// yet (RFC 5246, §7.2), waits to be read.
+async fn cut(error: io::Error, mut stream: Stream) -> io::Error {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    if !matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof) {
+        return error;
+    }
+    let mut record = [0; 7];
+    // The connection is over, so nothing is waited for.
+    match stream.read_exact(&mut record).await {
+        Ok(_) if record.starts_with(&[21, 3]) && record[3..5] == [0, 2] => {
+            let alert = rustls::Error::AlertReceived(record[6].into());
+            io::Error::new(io::ErrorKind::InvalidData, alert)
+        }
+        _ => io::Error::new(error.kind(), Cut),
+    }
+}
+
+/// Whether a connection ended within the handshake, without a word.
+pub fn is_cut(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Cut>())
 }
 
 /// What TLS has to say about a failed connection, if it was TLS that failed.

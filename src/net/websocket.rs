@@ -9,6 +9,7 @@ use futures_util::{Sink, Stream as _};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -65,13 +66,40 @@ impl WebSocket {
             .max_frame_size(Some(PACKET_SIZE_MAX));
         let (inner, _) = tokio_tungstenite::client_async_with_config(request, stream, Some(config))
             .await
-            .map_err(plain)?;
+            .map_err(not_granted)?;
         Ok(Opened {
             inner,
             held: Bytes::new(),
         })
     }
 }
+
+/// Why there is no WebSocket.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NotGranted {
+    /// The server answered with this status.
+    Status(u16),
+    /// What answered does not speak HTTP.
+    NoHttp,
+    /// Nothing answered.
+    Closed,
+}
+
+impl std::fmt::Display for NotGranted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Status(status) => {
+                write!(f, "the server answered {status} to the WebSocket handshake")
+            }
+            Self::Closed => {
+                f.write_str("the server closed the connection within the WebSocket handshake")
+            }
+            Self::NoHttp => f.write_str("the answer to the WebSocket handshake is no HTTP"),
+        }
+    }
+}
+
+impl std::error::Error for NotGranted {}
 
 fn wrong_header(name: &str) -> io::Error {
     io::Error::new(
@@ -142,6 +170,25 @@ impl AsyncWrite for Opened {
     }
 }
 
+/// The handshake failed.
+fn not_granted(error: Error) -> io::Error {
+    use io::ErrorKind::{ConnectionReset, UnexpectedEof};
+    let why = match &error {
+        Error::Http(response) => NotGranted::Status(response.status().as_u16()),
+        Error::HttpFormat(_) | Error::Protocol(ProtocolError::HttparseError(_)) => {
+            NotGranted::NoHttp
+        }
+        Error::ConnectionClosed | Error::Protocol(ProtocolError::HandshakeIncomplete) => {
+            NotGranted::Closed
+        }
+        Error::Io(error) if matches!(error.kind(), ConnectionReset | UnexpectedEof) => {
+            NotGranted::Closed
+        }
+        _ => return plain(error),
+    };
+    io::Error::other(why)
+}
+
 fn plain(error: Error) -> io::Error {
     match error {
         Error::Io(error) => error,
@@ -149,10 +196,6 @@ fn plain(error: Error) -> io::Error {
         Error::Protocol(what) => {
             io::Error::new(io::ErrorKind::InvalidData, format!("WebSocket: {what}"))
         }
-        Error::Http(response) => io::Error::other(format!(
-            "the server answered {} to the WebSocket handshake",
-            response.status()
-        )),
         error => io::Error::other(format!("WebSocket: {error}")),
     }
 }

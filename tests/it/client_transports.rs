@@ -2,7 +2,7 @@
 //! The peers are mosquitto, microsocks and tinyproxy.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use mqttx::client::{End, Engine, Event, Handler, Message, Options};
@@ -14,8 +14,8 @@ use mqttx::net::address::Address;
 use mqttx::net::proxy::Proxy;
 use mqttx::net::tls::{Tls, TlsFault, TlsOptions, TlsVersion, tls_error};
 use mqttx::net::websocket::WebSocket;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
+use crate::support::certificates::Certificates;
 use crate::support::peers::{Peer, installed, mosquitto, start};
 use crate::support::probe::run;
 use crate::support::scripted_broker::ScriptedBroker;
@@ -120,74 +120,6 @@ fn a_local_address_is_bound() {
     goes_round(from("127.0.0.2"));
     let error = is_refused(from("192.0.2.1"));
     assert_eq!(error.kind(), std::io::ErrorKind::AddrNotAvailable);
-}
-
-/// An authority, a broker's certificate for `localhost`, and a client's.
-struct Certificates {
-    folder: tempfile::TempDir,
-}
-
-impl Certificates {
-    fn new() -> Self {
-        let made = Self {
-            folder: tempfile::tempdir().unwrap(),
-        };
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "the authority");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        made.write("ca.pem", &ca.pem());
-        for name in ["localhost", "client"] {
-            let key = KeyPair::generate().unwrap();
-            let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-            params.distinguished_name.push(DnType::CommonName, name);
-            let certificate = params.signed_by(&key, &ca).unwrap();
-            made.write(&format!("{name}.pem"), &certificate.pem());
-            made.write(&format!("{name}.key"), &key.serialize_pem());
-        }
-        // Somebody else's authority, and a broker that vouches for itself.
-        for name in ["other", "self"] {
-            let key = KeyPair::generate().unwrap();
-            let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-            made.write(
-                &format!("{name}.pem"),
-                &params.self_signed(&key).unwrap().pem(),
-            );
-            made.write(&format!("{name}.key"), &key.serialize_pem());
-        }
-        made
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.path(name), text).unwrap();
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn options(&self) -> TlsOptions {
-        self.trusting("ca.pem")
-    }
-
-    fn trusting(&self, name: &str) -> TlsOptions {
-        TlsOptions {
-            ca_file: Some(self.path(name)),
-            ..TlsOptions::default()
-        }
-    }
-
-    fn listener(&self, port: u16, certificate: &str) -> String {
-        let path = |name: String| self.path(&name).display().to_string();
-        format!(
-            "listener {port} 127.0.0.1\ncertfile {}\nkeyfile {}\n",
-            path(format!("{certificate}.pem")),
-            path(format!("{certificate}.key")),
-        )
-    }
 }
 
 fn tls(port: u16, options: &TlsOptions) -> Dial {

@@ -215,8 +215,8 @@ fn every_subscription_refused() {
         }
     });
     let left = ours(&script, "-V 5 -t a").run();
-    let told = "mqttx sub: all subscription requests were denied\n  \
-                try: the broker says: not authorized\n";
+    let told = "mqttx sub: all subscriptions were denied: not authorized (135)\n  \
+                try: -u NAME -P, which asks for the password\n";
     check(&left, 135, "", told);
     let links = Links::new();
     let left = Program::new(links.path("mosquitto_sub"))

@@ -36,6 +36,8 @@ mod commands_ping;
 #[cfg(unix)]
 mod commands_pub;
 #[cfg(unix)]
+mod commands_remedies;
+#[cfg(unix)]
 mod commands_rr;
 #[cfg(unix)]
 mod commands_settings;

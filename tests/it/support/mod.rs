@@ -1,6 +1,7 @@
 //! What several tests need: peers whose every byte is in a test's hand.
 #[cfg(target_os = "linux")]
 pub(crate) mod broker_process;
+pub(crate) mod certificates;
 pub(crate) mod chance;
 pub(crate) mod core;
 pub(crate) mod keeper;
