@@ -32,8 +32,9 @@ use crate::mqtt::publish::Publish;
 /// Version 3.1 (§3.1) knows Client Identifiers of 1 to 23 characters.
 const V31_ID_LEN_MAX: usize = 23;
 
-/// Characters of an assigned Client Identifier.
-const ASSIGNED_ID_LEN: usize = 29;
+/// Characters of an assigned Client Identifier behind its prefix: sixteen bytes of chance, written
+/// as UUIDs are.
+const UUID_LEN: usize = 36;
 
 impl Broker {
     /// A CONNECT that does not decode: answered where its sender will understand the answer.
@@ -128,6 +129,7 @@ impl Broker {
                 "a kept Session needs a Client Identifier",
             ));
         }
+        self.check_terms(connect)?;
         if let Some(will) = &connect.will
             && self.too_deep_below(slot, will.topic)
         {
@@ -158,6 +160,30 @@ impl Broker {
         Ok(())
     }
 
+    /// Whether the operator's terms are the client's, too.
+    fn check_terms(&self, connect: &Connect<'_>) -> Result<(), (Reason, &'static str)> {
+        if connect.will.as_ref().is_some_and(|will| will.retain)
+            && !self.config.profile.retain_available
+        {
+            // [MQTT-3.2.2-13]
+            return Err((
+                Reason::RETAIN_NOT_SUPPORTED,
+                "retained messages are not taken",
+            ));
+        }
+        let most = self.config.limits.keep_alive_max;
+        if self.config.profile.v3_keep_alive_refused
+            && !connect.version.is_v5()
+            && (connect.keep_alive > most || (connect.keep_alive == 0 && most < u16::MAX))
+        {
+            return Err((
+                Reason::CLIENT_ID_NOT_VALID,
+                "a Keep Alive above keep_alive_max",
+            ));
+        }
+        Ok(())
+    }
+
     pub(crate) fn refuse(
         &mut self,
         slot: u32,
@@ -177,7 +203,9 @@ impl Broker {
         now: Instant,
     ) -> Step {
         self.stats.connects_refused += 1;
-        properties.push(PropertyId::ReasonString, Value::String(why));
+        if self.config.profile.reasons_in_words {
+            properties.push(PropertyId::ReasonString, Value::String(why));
+        }
         self.put_connack(slot, false, reason, &properties);
         self.end_connection(slot, Cause::Refused(reason, why), now);
         Step::Stop
@@ -228,16 +256,10 @@ impl Broker {
         own: Option<&Arc<RuleList>>,
         now: Instant,
     ) -> Step {
-        let mut properties = PropertiesBuf::new();
         let client_id: Arc<str> = match connect.client_id {
             "" => self.assign_id(slot),
             id => id.into(),
         };
-        if connect.client_id.is_empty() {
-            // [MQTT-3.1.3-7]
-            let assigned = Value::String(&client_id);
-            properties.push(PropertyId::AssignedClientIdentifier, assigned);
-        }
         let (session, session_present) = match self.session_for(slot, &client_id, connect, now) {
             Ok(found) => found,
             Err(step) => return step,
@@ -245,8 +267,7 @@ impl Broker {
         self.identify(slot, session, connect.user_name, own);
         let keep_alive = self.open_connection(slot, session, connect, now);
         self.open_session(slot, session, connect, now);
-        self.connack_properties(slot, connect, keep_alive, session, &mut properties);
-        put_exchange(connect, auth_data, &mut properties);
+        let properties = self.connack_properties(slot, connect, keep_alive, session, auth_data);
         if !self.put_connack(slot, session_present, Reason::SUCCESS, &properties) {
             let why = "no CONNACK fits into the client's Maximum Packet Size";
             self.end_connection(slot, Cause::Dropped(Reason::PACKET_TOO_LARGE, why), now);
@@ -284,10 +305,13 @@ impl Broker {
         hasher.update(self.config.worker.to_be_bytes());
         hasher.update(self.assigned_ids.to_be_bytes());
         let rules = &self.connections[slot as usize].listener.rules;
-        let mut id = String::with_capacity(ASSIGNED_ID_LEN);
+        let mut id = String::with_capacity(rules.assigned_id_prefix.len() + UUID_LEN);
         id.push_str(&rules.assigned_id_prefix);
-        for byte in hasher.finalize().iter().take(12) {
-            id.push_str(&format!("{byte:02x}"));
+        for (place, byte) in hasher.finalize().iter().take(16).enumerate() {
+            if matches!(place, 4 | 6 | 8 | 10) {
+                id.push('-');
+            }
+            id.push_str(&format!("{byte:02X}"));
         }
         id.into()
     }
@@ -454,8 +478,9 @@ impl Broker {
         connect: &Connect<'_>,
         keep_alive: u16,
         session: u32,
-        properties: &mut PropertiesBuf,
-    ) {
+        auth_data: &[u8],
+    ) -> PropertiesBuf {
+        let mut properties = PropertiesBuf::new();
         let limits = &self.config.limits;
         let connection = &self.connections[slot as usize];
         let rules = &connection.listener.rules;
@@ -463,40 +488,50 @@ impl Broker {
         if alias_max > 0 {
             properties.push(PropertyId::TopicAliasMaximum, Value::Two(alias_max));
         }
-        if connection.qos_max < QoS::ExactlyOnce {
-            // [MQTT-3.2.2-9]
-            let max = Value::Byte(connection.qos_max.bits());
-            properties.push(PropertyId::MaximumQos, max);
+        if keep_alive != connect.keep_alive {
+            // [MQTT-3.1.2-21]
+            properties.push(PropertyId::ServerKeepAlive, Value::Two(keep_alive));
         }
-        if limits.receive_max < limits::RECEIVE_MAX_DEFAULT {
-            properties.push(PropertyId::ReceiveMaximum, Value::Two(limits.receive_max));
+        let state = &self.sessions[session as usize];
+        if connect.client_id.is_empty() {
+            // [MQTT-3.1.3-7]
+            let assigned = Value::String(&state.client_id);
+            properties.push(PropertyId::AssignedClientIdentifier, assigned);
+        }
+        put_exchange(connect, auth_data, &mut properties);
+        let asked = connect.properties.four(PropertyId::SessionExpiryInterval);
+        if self.config.profile.session_expiry_told
+            && connect.version.is_v5()
+            && asked.unwrap_or(0) != state.expiry
+        {
+            let expiry = Value::Four(state.expiry);
+            properties.push(PropertyId::SessionExpiryInterval, expiry);
+        }
+        let wanted = connect
+            .properties
+            .byte(PropertyId::RequestResponseInformation);
+        if let Some(information) = &self.config.access.response_information
+            && wanted == Some(1)
+        {
+            // [MQTT-3.1.2-28]
+            properties.push(PropertyId::ResponseInformation, Value::String(information));
+        }
+        if !self.config.profile.retain_available {
+            properties.push(PropertyId::RetainAvailable, Value::Byte(0));
         }
         if connection.size_max < limits::PACKET_SIZE_MAX {
             let max = Value::Four(connection.size_max as u32);
             properties.push(PropertyId::MaximumPacketSize, max);
         }
-        if keep_alive != connect.keep_alive {
-            // [MQTT-3.1.2-21]
-            properties.push(PropertyId::ServerKeepAlive, Value::Two(keep_alive));
+        if limits.receive_max < limits::RECEIVE_MAX_DEFAULT {
+            properties.push(PropertyId::ReceiveMaximum, Value::Two(limits.receive_max));
         }
-        let asked = connect
-            .properties
-            .four(PropertyId::SessionExpiryInterval)
-            .unwrap_or(0);
-        let expiry = self.sessions[session as usize].expiry;
-        if connect.version.is_v5() && asked != expiry {
-            properties.push(PropertyId::SessionExpiryInterval, Value::Four(expiry));
+        if connection.qos_max < QoS::ExactlyOnce {
+            // [MQTT-3.2.2-9]
+            let max = Value::Byte(connection.qos_max.bits());
+            properties.push(PropertyId::MaximumQos, max);
         }
-        let wanted = connect
-            .properties
-            .byte(PropertyId::RequestResponseInformation)
-            == Some(1);
-        if let Some(information) = &self.config.access.response_information
-            && wanted
-        {
-            // [MQTT-3.1.2-28]
-            properties.push(PropertyId::ResponseInformation, Value::String(information));
-        }
+        properties
     }
 }
 

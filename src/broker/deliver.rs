@@ -142,13 +142,16 @@ impl Broker {
             session,
             target,
             // [MQTT-3.8.4-8]
-            qos: qos.min(target.qos),
+            qos: match self.config.profile.qos_raised {
+                false => qos.min(target.qos),
+                true => target.qos,
+            },
             // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
             retain: incoming.retain && target.retain_as_published,
             share,
         };
         let Some(slot) = state.connection else {
-            if delivery.qos == QoS::AtMostOnce {
+            if delivery.qos == QoS::AtMostOnce && !self.config.profile.qos0_queued {
                 self.stats.dropped_offline += 1;
             } else {
                 self.enqueue(&delivery, incoming);
@@ -276,7 +279,8 @@ impl Broker {
             noted = Some(self.note_waiting(delivery.session, entry));
         }
         let state = &mut self.sessions[delivery.session as usize];
-        let keep = state.persists() || delivery.share.is_some();
+        let counts = self.config.limits.counts_flight();
+        let keep = counts || state.persists() || delivery.share.is_some();
         let kept = Kept {
             message: match noted {
                 None => keep.then(message),
@@ -292,6 +296,12 @@ impl Broker {
             state.held += 1;
             state.held_bytes += size;
             self.shared.hold(size);
+            if counts {
+                state.take_off(
+                    message.payload().len(),
+                    self.config.limits.inflight_bytes_max,
+                );
+            }
         }
         Some(Some(state.sender.start(delivery.qos, kept)?))
     }
@@ -408,6 +418,15 @@ impl Broker {
             subscription_ids: delivery.target.subscription_ids.clone(),
             share: delivery.share.cloned(),
         });
+    }
+
+    /// A message that was in flight is no longer held for a Session.
+    pub(crate) fn landed(&mut self, session: u32, message: &Message) {
+        if self.config.limits.counts_flight() {
+            let max = self.config.limits.inflight_bytes_max;
+            self.sessions[session as usize].land(message.payload().len(), max);
+        }
+        self.released(session, message);
     }
 
     /// A message is no longer held for a Session.

@@ -135,7 +135,8 @@ impl Broker {
         if connection.session().is_none() || connection.version != Version::V5 {
             return;
         }
-        let why = why.filter(|_| connection.problem_information);
+        let in_words = self.config.profile.reasons_in_words && connection.problem_information;
+        let why = why.filter(|_| in_words);
         let max = connection.packet_size_max;
         let disconnect = |properties: &PropertiesBuf, out: &mut Vec<u8>| {
             let properties = properties.properties();

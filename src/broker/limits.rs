@@ -78,6 +78,10 @@ limits! {
     receive_max: u16 = 65_535, 1, 65_535;
     /// QoS 1 and 2 messages sent to a client and unacknowledged; the client may ask for fewer.
     inflight_max: u16 = 65_535, 1, 65_535;
+    /// Bytes of payload of such messages; a message goes out as long as there are fewer.
+    inflight_bytes_max: usize = usize::MAX, 1, u64::MAX;
+    /// Bytes of payload of a PUBLISH; one with more is acknowledged (v5: 0x97) and goes nowhere.
+    payload_size_max: usize = 268_435_455, 1, 268_435_455;
     /// Topic Aliases a client may set on a connection (§3.2.2.3.8).
     topic_alias_max: u16 = 32, 0, 65_535;
     /// Topic Aliases we set on a connection, when the client allows as many.
@@ -98,6 +102,8 @@ limits! {
     retained_max: usize = 10_000_000, 0, u32::MAX;
     /// Bytes of retained messages, bookkeeping included.
     retained_bytes_max: usize = 4_294_967_296, 0, u64::MAX;
+    /// Seconds after which a retained message is no longer sent; zero keeps it for ever.
+    retained_expiry_s: u32 = 0, 0, u32::MAX;
     /// Retained messages that wait to be sent for the new Subscriptions of one Session; while
     /// there are more, its further Subscriptions are refused.
     replay_messages_max: usize = 4_194_304, 1, u32::MAX;
@@ -132,6 +138,11 @@ impl Limits {
 
     pub(crate) fn pause_max(&self) -> Duration {
         Duration::from_millis(u64::from(self.pause_max_ms))
+    }
+
+    /// Whether bytes in flight are counted: only where that is limited.
+    pub(crate) fn counts_flight(&self) -> bool {
+        self.inflight_bytes_max != usize::MAX
     }
 
     /// A pressed subscriber is well again below this.

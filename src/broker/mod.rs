@@ -105,6 +105,18 @@ pub struct Config {
     pub trace: bool,
 }
 
+impl Config {
+    /// Whether packets that begin alike may differ in what becomes of them.
+    fn looks_at_each(&self) -> bool {
+        let sizes_matter = self.limits.payload_size_max < self.limits.packet_size_max;
+        let payloads_matter = sizes_matter && self.limits.payload_size_max < PAYLOAD_MAX;
+        self.trace || self.profile.qos_raised || payloads_matter
+    }
+}
+
+/// Bytes of the largest payload there can be.
+const PAYLOAD_MAX: usize = 268_435_455;
+
 /// What one call of [`Broker::receive`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
@@ -194,6 +206,8 @@ pub struct Broker {
     /// Sessions here that have a Network Connection.
     connected: usize,
     stopping: bool,
+    /// Each PUBLISH is looked at, however alike they are.
+    singly: bool,
     /// Only where what survives a restart is kept.
     recorder: Option<Box<Recorder>>,
 }
@@ -211,6 +225,7 @@ impl Broker {
             .crossings
             .resize_with(usize::from(config.workers), Vec::new);
         let full = vec![false; usize::from(config.workers)];
+        let singly = config.looks_at_each();
         Self {
             config,
             shared,
@@ -235,6 +250,7 @@ impl Broker {
             stats: Stats::default(),
             connected: 0,
             stopping: false,
+            singly,
             recorder: None,
         }
     }
@@ -447,6 +463,7 @@ impl Broker {
     pub fn set_limits(&mut self, limits: Limits, profile: Profile) {
         self.config.limits = limits;
         self.config.profile = profile;
+        self.singly = self.config.looks_at_each();
     }
 
     fn connection(&self, id: ConnectionId) -> Option<&Connection> {

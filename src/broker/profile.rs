@@ -11,6 +11,22 @@ pub struct Profile {
     pub receive_max_enforced: bool,
     /// Whether version 3.1 clients may have Client Identifiers of more than 23 characters.
     pub long_v31_client_ids: bool,
+    /// Before v5: one copy on overlapping Subscriptions, whatever `overlap` says.
+    pub v3_once: bool,
+    /// Whether CONNACK and DISCONNECT have Reason Strings.
+    pub reasons_in_words: bool,
+    /// Whether clients before v5, which cannot be told of a shorter Keep Alive, are refused when
+    /// they ask for more than `keep_alive_max` (§3.1.2.10).
+    pub v3_keep_alive_refused: bool,
+    /// Whether CONNACK tells of a shorter Session Expiry Interval [MQTT-3.1.2-23].
+    pub session_expiry_told: bool,
+    /// Whether retained messages are taken (§3.2.2.3.5).
+    pub retain_available: bool,
+    /// Whether QoS 0 messages wait for clients that are away (§3.1.2.4 leaves it open).
+    pub qos0_queued: bool,
+    /// Whether messages go out with the QoS of the Subscription, also when they came with a lower
+    /// one. The standard knows nothing of it.
+    pub qos_raised: bool,
     /// Whether PUBACK and PUBREC tell v5 publishers that nobody is subscribed (0x10).
     pub no_matching_subscribers_told: bool,
 }
@@ -30,6 +46,13 @@ impl Profile {
         overlap: Overlap::Once,
         receive_max_enforced: true,
         long_v31_client_ids: false,
+        v3_once: false,
+        reasons_in_words: true,
+        v3_keep_alive_refused: false,
+        session_expiry_told: true,
+        retain_available: true,
+        qos0_queued: false,
+        qos_raised: false,
         no_matching_subscribers_told: true,
     };
 
@@ -38,7 +61,10 @@ impl Profile {
         overlap: Overlap::Each,
         receive_max_enforced: false,
         long_v31_client_ids: true,
-        no_matching_subscribers_told: true,
+        reasons_in_words: false,
+        v3_keep_alive_refused: true,
+        session_expiry_told: false,
+        ..Self::STANDARD
     };
 }
 

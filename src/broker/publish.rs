@@ -146,21 +146,11 @@ impl Broker {
         frame: Frame<'_>,
         now: Instant,
     ) -> Result<Step, Violation> {
-        if publish.properties.subscription_ids().next().is_some() {
-            // [MQTT-3.3.4-6]
-            return Err(Violation::protocol_error(
-                "a client's PUBLISH with Subscription Identifier",
-            ));
-        }
+        self.check_publish(slot, publish)?;
         let known = publish.qos == QoS::ExactlyOnce
             && publish
                 .packet_id
                 .is_some_and(|id| self.sessions[session as usize].receiver.knows(id));
-        if publish.qos > self.connections[slot as usize].qos_max {
-            // [MQTT-3.2.2-11]
-            let what = "a PUBLISH above Maximum QoS";
-            return Err(Violation::new(Reason::QOS_NOT_SUPPORTED, what));
-        }
         let topic = &*self.topic_of(slot, publish)?;
         if self.too_deep(topic) {
             return Err(Violation::new(
@@ -173,6 +163,11 @@ impl Broker {
             return Ok(Step::Done);
         }
         self.note_published(slot, topic, publish);
+        if publish.payload.len() > self.config.limits.payload_size_max {
+            self.stats.dropped_payload += 1;
+            self.settle(slot, session, publish, Reason::QUOTA_EXCEEDED)?;
+            return Ok(Step::Done);
+        }
         let Some(route) = self.route_of(slot, session, topic) else {
             self.note_denied(slot, topic, publish);
             self.settle(slot, session, publish, Reason::NOT_AUTHORIZED)?;
@@ -205,6 +200,28 @@ impl Broker {
         self.retain(&incoming);
         self.deliver_route(&route, &incoming);
         Ok(Step::Done)
+    }
+
+    /// What no client may send, or none of this connection.
+    #[inline]
+    fn check_publish(&self, slot: u32, publish: &Publish<'_>) -> Result<(), Violation> {
+        if publish.properties.subscription_ids().next().is_some() {
+            // [MQTT-3.3.4-6]
+            return Err(Violation::protocol_error(
+                "a client's PUBLISH with Subscription Identifier",
+            ));
+        }
+        if publish.qos > self.connections[slot as usize].qos_max {
+            // [MQTT-3.2.2-11]
+            let what = "a PUBLISH above Maximum QoS";
+            return Err(Violation::new(Reason::QOS_NOT_SUPPORTED, what));
+        }
+        if publish.retain && !self.config.profile.retain_available {
+            // [MQTT-3.2.2-14]
+            let what = "a PUBLISH with RETAIN, and retained messages are not taken";
+            return Err(Violation::new(Reason::RETAIN_NOT_SUPPORTED, what));
+        }
+        Ok(())
     }
 
     /// Publishes what does not come from a connection: a will, the broker's own topics.
@@ -416,7 +433,7 @@ impl Broker {
         } else if self
             .shared
             .retained_mut()
-            .keep(incoming.message(), publisher)
+            .keep(incoming.message(), publisher, incoming.now)
             == Kept::Full
         {
             self.stats.retained_refused += 1;

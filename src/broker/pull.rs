@@ -144,7 +144,8 @@ impl Broker {
                 self.note_done(session, std::mem::take(&mut order), &message);
             }
             let state = &mut self.sessions[session as usize];
-            let keep = state.persists() || share.is_some();
+            let counts = self.config.limits.counts_flight();
+            let keep = counts || state.persists() || share.is_some();
             let kept = Kept {
                 message: keep.then(|| message.clone()),
                 order,
@@ -155,6 +156,10 @@ impl Broker {
             id = state.sender.start(qos, kept);
             if keep {
                 self.held(session, &message);
+            }
+            if counts {
+                let max = self.config.limits.inflight_bytes_max;
+                self.sessions[session as usize].take_off(message.payload().len(), max);
             }
         }
         let waits = self.waits(slot, session, qos);
@@ -245,7 +250,7 @@ impl Broker {
             };
             if ended {
                 self.note_done(session, order, &message);
-                self.released(session, &message);
+                self.landed(session, &message);
             }
         }
     }
@@ -274,7 +279,10 @@ impl Broker {
                 replay.waiting.pop_front();
                 continue;
             };
-            let qos = part.qos.min(next.message.qos());
+            let qos = match self.config.profile.qos_raised {
+                false => part.qos.min(next.message.qos()),
+                true => part.qos,
+            };
             let quota = self.sessions[session as usize].has_quota();
             if !room || (qos != QoS::AtMostOnce && !quota) {
                 break;

@@ -343,7 +343,7 @@ impl Broker {
         if let Some(kept) = state.sender.puback(id) {
             if let Some(message) = kept.message {
                 self.note_done(session, kept.order, &message);
-                self.released(session, &message);
+                self.landed(session, &message);
             }
             if self.sessions[session as usize].has_waiting() {
                 self.pull(session, now);
@@ -359,14 +359,14 @@ impl Broker {
                     && let Some(message) = kept.message
                 {
                     self.note_released(session, kept.order, ack.packet_id, &message);
-                    self.released(session, &message);
+                    self.landed(session, &message);
                 }
                 self.acknowledge(slot, PacketType::Pubrel, ack.packet_id, Reason::SUCCESS);
             }
             Pubrec::Ended(kept) => {
                 if let Some(message) = kept.message {
                     self.note_done(session, kept.order, &message);
-                    self.released(session, &message);
+                    self.landed(session, &message);
                 }
                 self.pull(session, now);
             }

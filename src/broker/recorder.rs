@@ -360,7 +360,7 @@ impl Broker {
         } else {
             // A copy of its own: the mark is about Sessions that wait.
             let message = incoming.message().with_mark(0);
-            if retained.keep(&message, publisher.clone()) == Retaining::Full {
+            if retained.keep(&message, publisher.clone(), incoming.now) == Retaining::Full {
                 self.stats.retained_refused += 1;
                 return;
             }

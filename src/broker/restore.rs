@@ -323,6 +323,8 @@ impl Broker {
                 session: key,
                 options,
                 subscription_id: *subscription_id,
+                once: self.config.profile.v3_once
+                    && !self.sessions[session as usize].version.is_v5(),
             };
             self.enter(session, filter, subscription);
         }

@@ -208,7 +208,10 @@ impl Router {
                 &mut remote
             };
             match side.last_mut() {
-                Some(last) if overlap == Overlap::Once && last.session == subscription.session => {
+                Some(last)
+                    if last.session == subscription.session
+                        && (overlap == Overlap::Once || subscription.once) =>
+                {
                     last.merge(subscription);
                 }
                 _ => side.push(Target::new(subscription)),

@@ -79,7 +79,7 @@ impl Broker {
             .map(|whole| whole.slice_ref(first));
         let frame = part.as_ref().map_or(Frame::Borrowed(first), Frame::Part);
         let mounted = self.connections[slot as usize].mounted;
-        if !simple || mounted || self.config.trace || publish.topic.starts_with('$') {
+        if !simple || mounted || self.singly || publish.topic.starts_with('$') {
             return Ok(match self.publish(slot, session, &publish, frame, now)? {
                 Step::Pause => (0, 0),
                 _ => (head.total(), 1),
@@ -222,7 +222,13 @@ impl Broker {
         };
         let session = &self.sessions[target.session.slot as usize];
         let Some(slot) = session.connection else {
-            self.stats.dropped_offline += u64::from(run.count);
+            if self.config.profile.qos0_queued {
+                self.each_message(run, from, now, |broker, incoming| {
+                    broker.deliver(target, QoS::AtMostOnce, incoming);
+                });
+            } else {
+                self.stats.dropped_offline += u64::from(run.count);
+            }
             return;
         };
         let connection = &mut self.connections[slot as usize];

@@ -56,6 +56,10 @@ pub(crate) struct Session {
     /// Messages kept for it, queued or in flight, and their bytes.
     pub(crate) held: usize,
     pub(crate) held_bytes: usize,
+    /// Bytes of payload in flight, where `inflight_bytes_max` is set; and whether they are as many
+    /// as it allows.
+    inflight_bytes: usize,
+    sated: bool,
     pub(crate) subscriptions: Vec<NodeId>,
     pub(crate) shares: Vec<Share>,
     pub(crate) will: Option<Box<Will>>,
@@ -159,6 +163,8 @@ impl Session {
             fetching: false,
             held: 0,
             held_bytes: 0,
+            inflight_bytes: 0,
+            sated: false,
             subscriptions: Vec::new(),
             shares: Vec::new(),
             will: None,
@@ -175,7 +181,19 @@ impl Session {
     /// Whether a new QoS 1 or 2 message may be sent: what was sent before comes first.
     #[inline]
     pub(crate) fn has_quota(&self) -> bool {
-        self.again.is_empty() && self.sender.has_quota()
+        self.again.is_empty() && self.sender.has_quota() && !self.sated
+    }
+
+    /// Bytes of payload go into flight, where they are counted.
+    pub(crate) fn take_off(&mut self, bytes: usize, max: usize) {
+        self.inflight_bytes += bytes;
+        self.sated = self.inflight_bytes >= max;
+    }
+
+    /// Bytes of payload were acknowledged.
+    pub(crate) fn land(&mut self, bytes: usize, max: usize) {
+        self.inflight_bytes = self.inflight_bytes.saturating_sub(bytes);
+        self.sated = self.inflight_bytes >= max;
     }
 
     /// Whether it can be handed to another worker: nobody names it, and nothing waits for it.

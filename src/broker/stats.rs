@@ -58,6 +58,8 @@ counters! {
     dropped_queue_full;
     /// Messages not sent because they exceed the client's Maximum Packet Size.
     dropped_too_large;
+    /// Messages refused because their payload exceeds `payload_size_max`.
+    dropped_payload;
     /// Messages dropped because their Message Expiry Interval had passed.
     dropped_expired;
     /// QoS 0 messages that a disconnected Session was not there to take.

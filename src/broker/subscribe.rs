@@ -41,6 +41,7 @@ impl Broker {
                 session: self.sessions[session as usize].key,
                 options,
                 subscription_id,
+                once: self.goes_once(slot),
             };
             let refused = match &mounted {
                 Some(filter) => self.refuses(session, filter, asked),
@@ -95,6 +96,11 @@ impl Broker {
             reasons: &reasons,
         };
         self.answer_later(slot, |out| suback.encode(version, out));
+    }
+
+    /// Whether overlapping Subscriptions of a client lead to one copy, whatever other versions get.
+    fn goes_once(&self, slot: u32) -> bool {
+        self.config.profile.v3_once && !self.connections[slot as usize].version.is_v5()
     }
 
     /// What stands before the topics of a connection.

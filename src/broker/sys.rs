@@ -46,11 +46,11 @@ impl Broker {
     }
 
     /// Retains messages of the broker's own topics without a word to subscribers.
-    pub fn keep_sys(&mut self, messages: &[Message]) {
+    pub fn keep_sys(&mut self, messages: &[Message], now: Instant) {
         let mut retained = self.shared.retained_mut();
         for message in messages {
             // Nobody but us publishes there, and beyond the limits they are missing like others.
-            retained.keep(message, None);
+            retained.keep(message, None, now);
         }
     }
 
@@ -79,7 +79,7 @@ impl Broker {
 
     /// Publishes messages of the broker's own topics.
     pub fn publish_sys(&mut self, messages: &[Message], now: Instant) {
-        self.keep_sys(messages);
+        self.keep_sys(messages, now);
         self.publish_own(messages, now);
     }
 

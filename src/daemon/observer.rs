@@ -163,7 +163,7 @@ impl Observer {
             }
             self.workers.tell(number, move |worker| {
                 // Retained messages are the same for all workers: whoever comes first keeps them.
-                worker.broker.keep_sys(&messages);
+                worker.broker.keep_sys(&messages, Instant::now());
                 for wanted in &list {
                     worker.broker.replay_sys(wanted, worker.now);
                 }

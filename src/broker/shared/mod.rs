@@ -63,10 +63,7 @@ impl Shared {
     pub fn new(limits: &Limits) -> Self {
         Self {
             subscriptions: RwLock::new(Subscriptions::new()),
-            retained: RwLock::new(Retained::new(
-                limits.retained_max,
-                limits.retained_bytes_max,
-            )),
+            retained: RwLock::new(Retained::new(limits)),
             directory: Mutex::new(Directory::default()),
             generation: AtomicU64::new(1),
             serial: AtomicU64::new(1),
@@ -127,7 +124,7 @@ impl Shared {
             let topic = message.topic().into();
             retained.records.push(Record::Cleared(topic));
         } else {
-            retained.keep(message, publisher);
+            retained.keep(message, publisher, now);
         }
     }
 

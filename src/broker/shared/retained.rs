@@ -1,8 +1,10 @@
 //! Retained messages by topic (§3.3.1.3), read by SUBSCRIBE and written by PUBLISH with RETAIN.
 
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::Instant;
 
+use crate::broker::limits::Limits;
 use crate::broker::record::Record;
 use crate::broker::shared::trie::{self, NodeId, Trie};
 use crate::mqtt::message::Message;
@@ -13,6 +15,8 @@ pub(crate) struct Retained {
     bytes: usize,
     len_max: usize,
     bytes_max: usize,
+    /// A message is sent for so long; zero is for ever.
+    expiry: Duration,
     /// What was changed, where somebody keeps records.
     pub(crate) records: Vec<Record>,
 }
@@ -21,6 +25,7 @@ pub(crate) struct Retained {
 pub(crate) struct Held {
     message: Message,
     publisher: Option<Arc<str>>,
+    since: Instant,
 }
 
 /// A retained message that was found, and where: whether it is still retained takes one look
@@ -40,13 +45,14 @@ pub(crate) enum Kept {
 }
 
 impl Retained {
-    pub(crate) fn new(len_max: usize, bytes_max: usize) -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             trie: Trie::new(),
             len: 0,
             bytes: 0,
-            len_max,
-            bytes_max,
+            len_max: limits.retained_max,
+            bytes_max: limits.retained_bytes_max,
+            expiry: Duration::from_secs(u64::from(limits.retained_expiry_s)),
             records: Vec::new(),
         }
     }
@@ -60,7 +66,12 @@ impl Retained {
     }
 
     /// Stores, replaces or, for an empty payload, clears [MQTT-3.3.1-5] [MQTT-3.3.1-6].
-    pub(crate) fn keep(&mut self, message: &Message, publisher: Option<Arc<str>>) -> Kept {
+    pub(crate) fn keep(
+        &mut self,
+        message: &Message,
+        publisher: Option<Arc<str>>,
+        now: Instant,
+    ) -> Kept {
         if message.payload().is_empty() {
             self.clear(message.topic());
             return Kept::Cleared;
@@ -77,7 +88,11 @@ impl Retained {
             return Kept::Full;
         }
         let message = message.clone();
-        *self.trie.value_mut(node) = Some(Held { message, publisher });
+        *self.trie.value_mut(node) = Some(Held {
+            message,
+            publisher,
+            since: now,
+        });
         self.len += usize::from(before.is_none());
         self.bytes = bytes;
         Kept::Stored
@@ -161,7 +176,9 @@ impl Retained {
             return;
         };
         let own = find.not_from.is_some() && held.publisher.as_deref() == find.not_from;
-        if !own && !held.message.is_expired(find.now) {
+        let age = find.now.saturating_duration_since(held.since);
+        let over = !self.expiry.is_zero() && age >= self.expiry;
+        if !own && !over && !held.message.is_expired(find.now) {
             let message = held.message.clone();
             find.found.push(Found {
                 place: node,

@@ -24,6 +24,8 @@ pub(crate) struct Subscription {
     pub(crate) options: SubscribeOptions,
     /// Subscription Identifier; zero when there is none.
     pub(crate) subscription_id: u32,
+    /// A message that others of its Session match, too, goes out once.
+    pub(crate) once: bool,
 }
 
 /// A member of a Shared Subscription.
@@ -451,6 +453,7 @@ mod tests {
             },
             options: SubscribeOptions::with_qos(QoS::AtMostOnce),
             subscription_id: 0,
+            once: false,
         }
     }
 

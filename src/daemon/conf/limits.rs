@@ -4,28 +4,15 @@ use crate::broker::limits::Limits;
 use crate::daemon::conf::Conf;
 use crate::daemon::conf::parse::Fault;
 use crate::daemon::conf::settings::Settings;
-use crate::daemon::conf::waiting::{Waiting, waiting};
-
-/// What the broker has no limit for yet.
-const WAITING: &[Waiting] = &[
-    waiting("allow_duplicate_messages", &["true", "1"]),
-    waiting("max_inflight_bytes", &["0"]),
-    waiting("message_size_limit", &["0"]),
-    waiting("persistent_client_expiration", &[]),
-    waiting("queue_qos0_messages", &["false", "0"]),
-    waiting("retain_available", &["true", "1"]),
-    waiting("retain_expiry_interval", &[]),
-    waiting("upgrade_outgoing_qos", &["false", "0"]),
-    waiting("auto_id_prefix", &["auto-"]),
-    waiting("listener_auto_id_prefix", &["auto-"]),
-];
 
 /// Bytes of CONNECT, SUBSCRIBE, UNSUBSCRIBE and AUTH that mosquitto reads.
 const CONTROL_SIZE_MAX: usize = 100_000;
 
+/// Minutes of `retain_expiry_interval` at most: nineteen years.
+const RETAIN_MINUTES_MAX: i64 = 10_000_000;
+
 /// Puts the numbers into `conf`.
 pub(crate) fn apply(settings: &Settings, conf: &mut Conf) -> Result<(), Fault> {
-    Waiting::check(WAITING, settings)?;
     let globals = &settings.globals;
     let defaults = Limits::default();
     let limits = &mut conf.limits;
@@ -41,6 +28,21 @@ pub(crate) fn apply(settings: &Settings, conf: &mut Conf) -> Result<(), Fault> {
     limits.keep_alive_max = positive(*globals.max_keepalive, u16::MAX);
     limits.connections_max = positive(*globals.global_max_connections, defaults.connections_max);
     limits.sessions_max = positive(*globals.global_max_clients, defaults.sessions_max);
+    limits.inflight_bytes_max = positive(*globals.max_inflight_bytes, usize::MAX);
+    limits.payload_size_max = positive(*globals.message_size_limit, defaults.payload_size_max);
+    limits.session_expiry_max = match *globals.persistent_client_expiration {
+        Some(time) => u32::try_from(time.as_secs()).unwrap_or(u32::MAX),
+        None => u32::MAX,
+    };
+    if let Some(minutes) = *globals.retain_expiry_interval {
+        let seconds = minutes.min(RETAIN_MINUTES_MAX) * 60;
+        limits.retained_expiry_s = u32::try_from(seconds).unwrap_or(u32::MAX);
+    }
+    let profile = &mut conf.profile;
+    profile.retain_available = *globals.retain_available;
+    profile.qos0_queued = *globals.queue_qos0_messages;
+    profile.qos_raised = *globals.upgrade_outgoing_qos;
+    profile.v3_once = !*globals.allow_duplicate_messages;
     if let Some(memory) = usize::try_from(*globals.memory_limit)
         .ok()
         .filter(|&most| most > 0)

@@ -31,6 +31,8 @@ const WAITING: &[Waiting] = &[
     waiting("psk_hint", &[]),
     waiting("psk_file", &[]),
     waiting("tls_keyform", &["pem"]),
+    waiting("auto_id_prefix", &["auto-"]),
+    waiting("listener_auto_id_prefix", &["auto-"]),
 ];
 
 /// The port where nothing says otherwise.
