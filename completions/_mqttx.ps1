@@ -443,6 +443,8 @@ Register-ArgumentCompleter -Native -CommandName 'mqttx' -ScriptBlock {
             [CompletionResult]::new('--password-file', '--password-file', [CompletionResultType]::ParameterName, 'Users and password hashes, as mosquitto_passwd writes them')
             [CompletionResult]::new('--acl-file', '--acl-file', [CompletionResultType]::ParameterName, 'Who may publish and receive what, in mosquitto''s language')
             [CompletionResult]::new('--refuse-subscribe', '--refuse-subscribe', [CompletionResultType]::ParameterName, 'Refuse SUBSCRIBE where the ACL file gives none of the messages, or not all of them')
+            [CompletionResult]::new('--persistence', '--persistence', [CompletionResultType]::ParameterName, 'Keep Sessions and messages in this folder, over restarts and crashes')
+            [CompletionResult]::new('--sync', '--sync', [CompletionResultType]::ParameterName, 'What an acknowledgement promises: always: it is on the disk; interval: the system has it, and the disk within a second; off: the system has it')
             [CompletionResult]::new('--workers', '--workers', [CompletionResultType]::ParameterName, 'Worker threads [default: half of the cores]')
             [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'Set a limit, repeatable; `--limits` lists them')
             [CompletionResult]::new('--sys-interval', '--sys-interval', [CompletionResultType]::ParameterName, 'Seconds between two rounds of the topics below $SYS; 0 publishes none')

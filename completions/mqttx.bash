@@ -315,7 +315,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__broker)
-            opts="-c -p -d -v -q -h --config-file --port --bind --listen --cert --key --cafile --require-certificate --origin --allow-anonymous --password-file --acl-file --refuse-subscribe --workers --limit --limits --sys-interval --ready-file --daemon --test-config --print-config --verbose --quiet --help"
+            opts="-c -p -d -v -q -h --config-file --port --bind --listen --cert --key --cafile --require-certificate --origin --allow-anonymous --password-file --acl-file --refuse-subscribe --persistence --sync --workers --limit --limits --sys-interval --ready-file --daemon --test-config --print-config --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -371,6 +371,14 @@ _mqttx() {
                     ;;
                 --refuse-subscribe)
                     COMPREPLY=($(compgen -W "never nothing partly" -- "${cur}"))
+                    return 0
+                    ;;
+                --persistence)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sync)
+                    COMPREPLY=($(compgen -W "always interval off" -- "${cur}"))
                     return 0
                     ;;
                 --workers)

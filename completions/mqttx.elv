@@ -435,6 +435,8 @@ set edit:completion:arg-completer[mqttx] = {|@words|
             cand --password-file 'Users and password hashes, as mosquitto_passwd writes them'
             cand --acl-file 'Who may publish and receive what, in mosquitto''s language'
             cand --refuse-subscribe 'Refuse SUBSCRIBE where the ACL file gives none of the messages, or not all of them'
+            cand --persistence 'Keep Sessions and messages in this folder, over restarts and crashes'
+            cand --sync 'What an acknowledgement promises: always: it is on the disk; interval: the system has it, and the disk within a second; off: the system has it'
             cand --workers 'Worker threads [default: half of the cores]'
             cand --limit 'Set a limit, repeatable; `--limits` lists them'
             cand --sys-interval 'Seconds between two rounds of the topics below $SYS; 0 publishes none'

@@ -335,6 +335,10 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l acl-file -d 'Who 
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l refuse-subscribe -d 'Refuse SUBSCRIBE where the ACL file gives none of the messages, or not all of them' -r -f -a "never\t'Never: what a client may not have is just not delivered'
 nothing\t'When none of the messages could be delivered'
 partly\t'When some of the messages could not be delivered'"
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l persistence -d 'Keep Sessions and messages in this folder, over restarts and crashes' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l sync -d 'What an acknowledgement promises: always: it is on the disk; interval: the system has it, and the disk within a second; off: the system has it' -r -f -a "always\t'Once a batch'
+interval\t'Once a second'
+off\t'When the system likes'"
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l workers -d 'Worker threads [default: half of the cores]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l limit -d 'Set a limit, repeatable; `--limits` lists them' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l sys-interval -d 'Seconds between two rounds of the topics below $SYS; 0 publishes none' -r

@@ -69,6 +69,13 @@ struct Image {
     arrived: Vec<(Message, CrossedTarget, ShareOf)>,
 }
 
+impl Part {
+    /// How many Sessions it has.
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+}
+
 impl Restore {
     /// For so many workers; `wall`: what the wall clock says now, in milliseconds since 1970.
     pub fn new(workers: u16, now: Instant, wall: u64) -> Self {

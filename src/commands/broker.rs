@@ -18,13 +18,13 @@ use clap::FromArgMatches as _;
 use crate::broker::access::rules::{Rules, SubscribeCheck};
 use crate::broker::limits::{Limits, ROWS};
 use crate::broker::profile::Profile;
-use crate::cli::args::broker::{BrokerArgs, EXAMPLES, RefuseSubscribe};
+use crate::cli::args::broker::{BrokerArgs, EXAMPLES, RefuseSubscribe, SyncWhen};
 use crate::commands::mosquitto;
 use crate::daemon;
 use crate::daemon::Ended;
 use crate::daemon::auth::acl_file;
 use crate::daemon::auth::password_file::PasswordFile;
-use crate::daemon::conf::{Conf, Endpoint, Place};
+use crate::daemon::conf::{Conf, Durability, Endpoint, Persistence, Place};
 use crate::daemon::process::go_to_background;
 use crate::net::tls::server::ServerTls;
 
@@ -112,6 +112,15 @@ fn conf(args: &BrokerArgs) -> anyhow::Result<Conf> {
         workers: args.workers.map(usize::from),
         limits,
         profile: Profile::STANDARD,
+        persistence: args.persistence.as_ref().map(|folder| Persistence {
+            folder: folder.clone(),
+            import: Some(folder.join("mosquitto.db")),
+            sync: match args.sync {
+                SyncWhen::Always => Durability::Always,
+                SyncWhen::Interval => Durability::Interval,
+                SyncWhen::Off => Durability::Off,
+            },
+        }),
         verbose: args.verbose,
         quiet: args.quiet,
         sys_interval: Duration::from_secs(u64::from(args.sys_interval)),
@@ -260,6 +269,15 @@ pub(crate) fn sentence(error: &daemon::Error) -> String {
             _ => format!("cannot listen on {address}: {error}"),
         },
         daemon::Error::System(doing, error) => format!("{doing} failed: {error}"),
+        daemon::Error::Store(folder, error) => {
+            let folder = folder.display();
+            match error.kind() {
+                std::io::ErrorKind::WouldBlock => {
+                    format!("{folder} is in use by another broker: choose another --persistence")
+                }
+                _ => format!("cannot take up what is kept in {folder}: {error}"),
+            }
+        }
         daemon::Error::Command(program, error) => format!("cannot run {program}: {error}"),
     }
 }

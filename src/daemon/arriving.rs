@@ -117,6 +117,8 @@ impl Worker {
                 Mail::Crossings(batch) => self.take_crossings(&batch),
                 Mail::Drained(worker) => self.broker.set_full(worker, false),
                 Mail::Verdict(id, verdict) => self.broker.answer(id, &verdict, self.now),
+                Mail::Durable(turn) => self.broker.durable(turn),
+                Mail::Fetched(fetch, found) => self.broker.fetched(&fetch, found, self.now),
                 Mail::Task(task) => task(self),
                 Mail::Stop => {
                     self.seat.listeners.clear();

@@ -11,8 +11,10 @@ use mio::Waker;
 
 use crate::broker::ConnectionId;
 use crate::broker::Crossing;
+use crate::broker::Fetch;
 use crate::broker::Parcel;
 use crate::broker::access::Verdict;
+use crate::broker::record::Kept;
 use crate::daemon::listener::Accepted;
 use crate::daemon::worker::Worker;
 
@@ -33,6 +35,10 @@ pub(crate) enum Mail {
     Drained(u16),
     /// The answer to a question of this worker's broker.
     Verdict(ConnectionId, Verdict),
+    /// All turns of this worker up to this one are stored.
+    Durable(u64),
+    /// What the store has found.
+    Fetched(Fetch, Vec<Option<Kept>>),
     /// Do this, in a turn of your own.
     Task(Box<dyn FnOnce(&mut Worker) + Send>),
     /// Say goodbye and end.

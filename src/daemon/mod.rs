@@ -23,18 +23,20 @@ mod run;
 mod service;
 mod signals;
 mod socket;
+mod starting;
+mod storage;
 pub mod store;
 mod sys;
 mod worker;
 mod workers;
 
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::Arc;
+use std::sync::Barrier;
 use std::thread::JoinHandle;
-use std::time::Instant;
 
-use crate::broker::Broker;
 use crate::broker::Config;
 use crate::broker::Shared;
 use crate::broker::Snapshot;
@@ -45,7 +47,8 @@ use crate::daemon::log::Log;
 use crate::daemon::mail::{Mail, Mailbox};
 use crate::daemon::observer::{Notes, Observer};
 pub use crate::daemon::run::run;
-use crate::daemon::worker::{Seat, Worker};
+use crate::daemon::storage::Storage;
+use crate::daemon::worker::Seat;
 use crate::daemon::workers::Workers;
 
 /// A broker that runs on threads of its own.
@@ -53,6 +56,7 @@ pub struct Daemon {
     mailboxes: Vec<Arc<Mailbox>>,
     workers: Vec<JoinHandle<io::Result<()>>>,
     observer: Option<JoinHandle<()>>,
+    storage: Option<(Storage, JoinHandle<()>)>,
     notes: Notes,
     log: Log,
     listening: Vec<Listening>,
@@ -84,6 +88,8 @@ pub enum Error {
     Listen(Place, io::Error),
     /// Something else the system refused: what was being done.
     System(&'static str, io::Error),
+    /// What was kept cannot be taken up again: the folder, and why.
+    Store(PathBuf, io::Error),
     /// The command to run cannot be started.
     Command(String, io::Error),
 }
@@ -129,6 +135,9 @@ impl Daemon {
         let (notes, to_come) = Notes::new();
         let observer = Observer::start(conf, Workers::new(&mailboxes), to_come)
             .map_err(system("starting the thread of the broker's own topics"))?;
+        let (storage, parts) = starting::storage(conf, &shared, &mailboxes, &log)?;
+        let adopted = Arc::new(Barrier::new(workers + 1));
+        let mut parts = parts.into_iter();
         // The first worker accepts and hands out; accepting is a small part of the work.
         let mut listeners = listeners;
         worker::register(&polls[0], &mut listeners).map_err(system("registering a listener"))?;
@@ -143,19 +152,21 @@ impl Daemon {
                 log: log.clone(),
                 authenticator: authenticator.clone(),
                 notes: notes.clone(),
+                storage: storage.as_ref().map(|(storage, _)| storage.clone()),
                 sample_every: conf.sys_interval,
             };
-            let shared = Arc::clone(&shared);
-            let thread = std::thread::Builder::new()
-                .name(format!("worker-{number}"))
-                .spawn(move || Worker::new(Broker::new(config, shared, Instant::now()), seat).run())
+            let (shared, adopted) = (Arc::clone(&shared), Arc::clone(&adopted));
+            let part = parts.next();
+            let thread = starting::worker(config, shared, part, seat, adopted)
                 .map_err(system("starting a worker thread"))?;
             threads.push(thread);
         }
+        adopted.wait();
         Ok(Self {
             mailboxes,
             workers: threads,
             observer,
+            storage,
             notes,
             log,
             listening,
@@ -169,6 +180,13 @@ impl Daemon {
     /// Where clients can connect.
     pub fn listening(&self) -> &[Listening] {
         &self.listening
+    }
+
+    /// Puts all that is kept on the disk now.
+    pub(crate) fn save(&self) {
+        if let Some((storage, _)) = &self.storage {
+            storage.save();
+        }
     }
 
     /// The totals of all workers, as of now.
@@ -194,6 +212,12 @@ impl Daemon {
             && let Err(panic) = observer.join()
         {
             std::panic::resume_unwind(panic);
+        }
+        if let Some((storage, thread)) = self.storage {
+            storage.stop();
+            if let Err(panic) = thread.join() {
+                std::panic::resume_unwind(panic);
+            }
         }
         self.log.line(&self.goodbye);
         self.log.flush();

@@ -76,8 +76,9 @@ async fn serve(
                 service.tell("READY=1");
             }
             Asked::Tree => daemon.print_subscriptions(),
-            // Nothing waits in memory to be saved, and no file to be opened anew.
-            Asked::Save | Asked::Rotate => {}
+            Asked::Save => daemon.save(),
+            // No file is to be opened anew.
+            Asked::Rotate => {}
         }
     }
 }

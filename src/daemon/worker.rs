@@ -28,6 +28,7 @@ use crate::daemon::log::Log;
 use crate::daemon::mail::{MAILBOX, Mailbox};
 use crate::daemon::observer::Notes;
 use crate::daemon::peer::{self, LARGE_FROM, Peer};
+use crate::daemon::storage::{self, Storage};
 
 /// Bytes read from a connection at a time. Larger gains nothing, and leaves the cache.
 pub(crate) const READ_SIZE: usize = 262_144;
@@ -55,6 +56,7 @@ pub(crate) struct Seat {
     pub(crate) log: Log,
     pub(crate) authenticator: Option<Authenticator>,
     pub(crate) notes: Notes,
+    pub(crate) storage: Option<Storage>,
     /// How often the observer wants to hear that something goes on; zero: never.
     pub(crate) sample_every: Duration,
 }
@@ -114,6 +116,7 @@ impl Worker {
     pub(crate) fn run(mut self) -> io::Result<()> {
         let mailbox = Arc::clone(&self.seat.mailboxes[self.seat.number]);
         let result = self.take_turns();
+        self.commit();
         mailbox.close();
         result
     }
@@ -140,6 +143,9 @@ impl Worker {
     }
 
     pub(crate) fn turn(&mut self, events: &Events) {
+        if self.seat.storage.is_some() {
+            self.broker.tell_time(self.now, storage::wall());
+        }
         let ready = std::mem::take(&mut self.ready);
         for id in ready {
             if let Some(peer) = self.peer(id) {
@@ -226,8 +232,24 @@ impl Worker {
         }
     }
 
+    /// Hands what has changed to the store, and lets go what waits for nothing.
+    fn commit(&mut self) {
+        let Some(storage) = &self.seat.storage else {
+            return;
+        };
+        if let Some(turn) = self.broker.end_turn() {
+            storage.append(self.seat.number, turn);
+        }
+        // Behind the turn that may have brought what is asked for.
+        for fetch in std::mem::take(&mut self.broker.effects().fetches) {
+            storage.fetch(self.seat.number, fetch);
+        }
+    }
+
     /// False: there was nothing to do.
     pub(crate) fn carry_out(&mut self) -> bool {
+        // Before other workers hear of it.
+        self.commit();
         self.post_crossings();
         let effects = self.broker.effects();
         if effects.is_empty() {

@@ -163,6 +163,11 @@ impl Shared {
         guard.readers.note(session, rights);
     }
 
+    /// Retained messages of the whole broker.
+    pub fn retained_len(&self) -> usize {
+        self.retained().len()
+    }
+
     pub(crate) fn retained(&self) -> RwLockReadGuard<'_, Retained> {
         self.retained.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -4,6 +4,17 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+/// The values of `--sync`.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncWhen {
+    /// Once a batch.
+    Always,
+    /// Once a second.
+    Interval,
+    /// When the system likes.
+    Off,
+}
+
 /// What `mqttx broker` takes.
 #[derive(clap::Args, Debug)]
 pub struct BrokerArgs {
@@ -52,6 +63,18 @@ pub struct BrokerArgs {
         requires = "acl_file"
     )]
     pub refuse_subscribe: RefuseSubscribe,
+    /// Keep Sessions and messages in this folder, over restarts and crashes
+    #[arg(long, value_name = "DIR", conflicts_with = "config_file")]
+    pub persistence: Option<PathBuf>,
+    /// What an acknowledgement promises: always: it is on the disk; interval: the system has it,
+    /// and the disk within a second; off: the system has it
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "interval",
+        requires = "persistence"
+    )]
+    pub sync: SyncWhen,
     /// Worker threads [default: half of the cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: Option<u16>,

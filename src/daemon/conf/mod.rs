@@ -134,6 +134,8 @@ pub struct Conf {
     pub limits: Limits,
     /// The standard's choices.
     pub profile: Profile,
+    /// Where what survives a restart is kept; `None` keeps nothing.
+    pub persistence: Option<Persistence>,
     /// Log each subscription and message.
     pub verbose: bool,
     /// Log nothing but errors.
@@ -146,6 +148,29 @@ pub struct Conf {
     pub command: Option<Vec<OsString>>,
     /// Start and end with mosquitto's lines.
     pub opening: Option<Opening>,
+}
+
+/// See [`Conf::persistence`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Persistence {
+    /// The folder of the store.
+    pub folder: PathBuf,
+    /// A mosquitto.db that is taken over once, when the store is empty.
+    pub import: Option<PathBuf>,
+    /// What an acknowledgement promises.
+    pub sync: Durability,
+}
+
+/// What an acknowledgement promises of what is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// It is on the disk.
+    Always,
+    /// The system has it; the disk within a second.
+    #[default]
+    Interval,
+    /// The system has it.
+    Off,
 }
 
 /// What there is to tell when a broker starts from a configuration file.
@@ -167,6 +192,7 @@ impl Default for Conf {
             workers: None,
             limits: Limits::default(),
             profile: Profile::STANDARD,
+            persistence: None,
             verbose: false,
             quiet: false,
             sys_interval: SYS_INTERVAL,

@@ -298,6 +298,18 @@ words! {
 }
 
 words! {
+    /// What an acknowledgement promises of what is kept.
+    SyncWord: "always | interval | off" {
+        /// It is on the disk.
+        Always = "always",
+        /// The system has it; the disk within a second.
+        Interval = "interval",
+        /// The system has it.
+        Off = "off",
+    }
+}
+
+words! {
     /// Addresses of one kind only.
     SocketDomain: "ipv4 | ipv6" {
         /// IPv4.

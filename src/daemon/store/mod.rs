@@ -1,6 +1,11 @@
 //! Where what must survive a restart is kept.
 
+pub(crate) mod batch;
+pub(crate) mod crc;
+pub mod disk;
 pub(crate) mod encoding;
+pub(crate) mod index;
+pub mod log;
 pub mod memory;
 pub mod rows;
 pub(crate) mod values;
@@ -25,4 +30,14 @@ pub trait Store: Send {
 
     /// Returns when all that was appended is on the disk.
     fn sync(&mut self) -> io::Result<()>;
+
+    /// Does a part of what makes it smaller, if anything does. False: there was nothing to do.
+    fn tidy(&mut self) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    /// What the operator should know, since the last call.
+    fn news(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }

@@ -218,3 +218,30 @@ pub fn record(table: Table, key: &[u8], value: &[u8]) -> Option<Record> {
     };
     Some(record)
 }
+
+/// The record that takes a row away.
+pub fn gone(table: Table, key: &[u8]) -> Option<Record> {
+    let mut of = Reader::new(key);
+    Some(match table {
+        Table::Session => Record::SessionGone(of.u64()?),
+        Table::Filter => Record::Unsubscribed {
+            session: of.u64()?,
+            filter: std::str::from_utf8(of.rest()).ok()?.into(),
+        },
+        Table::Body => Record::BodyGone(of.u64()?),
+        Table::Waiting => Record::Done {
+            session: of.u64()?,
+            order: of.u32()?,
+        },
+        Table::Released => Record::Completed {
+            session: of.u64()?,
+            packet_id: of.packet_id()?,
+        },
+        Table::Received => Record::Answered {
+            session: of.u64()?,
+            packet_id: of.packet_id()?,
+        },
+        Table::Retained => Record::Cleared(std::str::from_utf8(key).ok()?.into()),
+        Table::Crossed => Record::Arrived(of.u64()?),
+    })
+}

@@ -4,7 +4,8 @@ use crate::daemon::conf::directives::{Directive, Mark, Scope, block, name_of};
 use crate::daemon::conf::duration::Expiration;
 use crate::daemon::conf::log_words::{LogDest, LogDests, LogType, LogTypes};
 use crate::daemon::conf::value::{
-    File, Flag, Given, Int, Kind, Maybe, MaybeFlag, MaybeInt, Number, Origin, Text, Trouble,
+    File, Flag, Given, Int, Kind, Maybe, MaybeFlag, MaybeInt, Number, Origin, SyncWord, Text,
+    Trouble,
 };
 
 block! {
@@ -12,7 +13,7 @@ block! {
     Globals, GLOBALS, Global;
     /// Deliver a message to a version 3 client once for each of its overlapping subscriptions.
     allow_duplicate_messages: Flag = true, Deprecated("The behaviour will default to true.");
-    /// Seconds between two saves of the in-memory database; 0 saves at the end only.
+    /// Seconds between two saves of mosquitto's database. Here everything is saved at once.
     autosave_interval: Number = 1800;
     /// autosave_interval counts changes instead of seconds.
     autosave_on_changes: Flag = false;
@@ -65,6 +66,9 @@ block! {
     persistence_file: Text = Some("mosquitto.db".to_owned());
     /// The folder of that file.
     persistence_location: File = None;
+    /// always: an acknowledgement means that what is kept is on the disk; interval: that the system
+    /// has it, and the disk within a second; off: that the system has it.
+    persistence_sync: SyncWord = SyncWord::Interval;
     /// Forget a session this long after its client was last seen.
     persistent_client_expiration: Maybe<Expiration> = None;
     /// Write the process number here.

@@ -1,0 +1,82 @@
+//! What is kept comes back before anybody can connect.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::Barrier;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crate::broker::Broker;
+use crate::broker::Config;
+use crate::broker::Part;
+use crate::broker::Shared;
+use crate::daemon::Error;
+use crate::daemon::conf::{Conf, Durability};
+use crate::daemon::log::Log;
+use crate::daemon::mail::Mailbox;
+use crate::daemon::storage::{self, Storage};
+use crate::daemon::store::Store;
+use crate::daemon::store::disk::Folder;
+use crate::daemon::store::log::Log as LogStore;
+use crate::daemon::worker::{Seat, Worker};
+
+type Running = Option<(Storage, JoinHandle<()>)>;
+
+/// Opens the store, and finds what each worker is to take in.
+pub(crate) fn storage(
+    conf: &Conf,
+    shared: &Arc<Shared>,
+    mailboxes: &[Arc<Mailbox>],
+    log: &Log,
+) -> Result<(Running, Vec<Part>), Error> {
+    let Some(persistence) = &conf.persistence else {
+        return Ok((None, Vec::new()));
+    };
+    let fault = |error| Error::Store(persistence.folder.clone(), error);
+    let begun = Instant::now();
+    let mut store = LogStore::new(Folder::open(&persistence.folder).map_err(fault)?);
+    store.unsafe_is_fine = persistence.sync == Durability::Off;
+    let parts = storage::restore(&mut store, mailboxes.len(), shared, begun).map_err(fault)?;
+    for line in std::mem::take(&mut store.news) {
+        log.line(&line);
+    }
+    log.line(&format!(
+        "store: {} sessions, {} messages and {} retained messages restored from {} in {:.1} s",
+        parts.iter().map(Part::sessions).sum::<usize>(),
+        store.bodies().len(),
+        shared.retained_len(),
+        persistence.folder.display(),
+        begun.elapsed().as_secs_f64()
+    ));
+    let (storage, thread) = Storage::start(
+        Box::new(store),
+        persistence.sync,
+        Arc::clone(shared),
+        mailboxes.to_vec(),
+        log.clone(),
+    )
+    .map_err(|error| Error::System("starting the thread of the store", error))?;
+    Ok((Some((storage, thread)), parts))
+}
+
+/// A worker on a thread of its own, with its share of the broker and what was kept of it. It
+/// serves once all have taken theirs in.
+pub(crate) fn worker(
+    config: Config,
+    shared: Arc<Shared>,
+    part: Option<Part>,
+    seat: Seat,
+    adopted: Arc<Barrier>,
+) -> io::Result<JoinHandle<io::Result<()>>> {
+    let builder = std::thread::Builder::new().name(format!("worker-{}", config.worker));
+    builder.spawn(move || {
+        let now = Instant::now();
+        let mut broker = Broker::new(config, shared, now);
+        if let Some(part) = part {
+            broker.record(now, storage::wall());
+            broker.adopt(part, now);
+        }
+        adopted.wait();
+        Worker::new(broker, seat).run()
+    })
+}

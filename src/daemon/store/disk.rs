@@ -1,0 +1,139 @@
+//! The few things a store does with files, so that a test can put a disk below it which fails.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io;
+use std::io::Write;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// Files of one folder.
+pub trait Disk: Send {
+    /// Their names.
+    fn names(&self) -> io::Result<Vec<String>>;
+
+    /// All bytes of a file.
+    fn read(&mut self, name: &str) -> io::Result<Vec<u8>>;
+
+    /// Fills `bytes` from a place in a file.
+    fn read_at(&mut self, name: &str, at: u64, bytes: &mut [u8]) -> io::Result<()>;
+
+    /// Writes at the end of a file, which is made if it is not there.
+    fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()>;
+
+    /// Cuts a file.
+    fn truncate(&mut self, name: &str, len: u64) -> io::Result<()>;
+
+    /// Returns when all that was written to a file, and its name, is on the disk.
+    fn sync(&mut self, name: &str) -> io::Result<()>;
+
+    /// Takes a file away.
+    fn remove(&mut self, name: &str) -> io::Result<()>;
+}
+
+/// A folder of the system, locked as long as this lives.
+pub struct Folder {
+    path: PathBuf,
+    /// Open files, and whether their names are on the disk.
+    files: HashMap<String, (File, bool)>,
+    _lock: File,
+}
+
+impl Folder {
+    /// Makes the folder if it is not there, and locks it. `WouldBlock`: another process has it.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        std::fs::create_dir_all(path)?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path.join("lock"))?;
+        lock_file(&lock)?;
+        Ok(Self {
+            path: path.to_owned(),
+            files: HashMap::new(),
+            _lock: lock,
+        })
+    }
+
+    fn file(&mut self, name: &str, create: bool) -> io::Result<&mut (File, bool)> {
+        if !self.files.contains_key(name) {
+            let path = self.path.join(name);
+            let new = !path.exists();
+            let file = OpenOptions::new()
+                .read(true)
+                .append(true)
+                .create(create)
+                .open(path)?;
+            self.files.insert(name.to_owned(), (file, !new));
+        }
+        self.files
+            .get_mut(name)
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+#[cfg(unix)]
+fn lock_file(file: &File) -> io::Result<()> {
+    use rustix::fs::{FlockOperation, flock};
+    flock(file, FlockOperation::NonBlockingLockExclusive).map_err(io::Error::from)
+}
+
+#[cfg(not(unix))]
+fn lock_file(_: &File) -> io::Result<()> {
+    Ok(())
+}
+
+impl Disk for Folder {
+    fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.path)? {
+            names.extend(entry?.file_name().into_string());
+        }
+        Ok(names)
+    }
+
+    fn read(&mut self, name: &str) -> io::Result<Vec<u8>> {
+        std::fs::read(self.path.join(name))
+    }
+
+    fn read_at(&mut self, name: &str, at: u64, bytes: &mut [u8]) -> io::Result<()> {
+        let (file, _) = self.file(name, false)?;
+        #[cfg(unix)]
+        return std::os::unix::fs::FileExt::read_exact_at(file, bytes, at);
+        #[cfg(not(unix))]
+        {
+            use std::io::{Read, Seek, SeekFrom};
+            file.seek(SeekFrom::Start(at))?;
+            file.read_exact(bytes)
+        }
+    }
+
+    fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.file(name, true)?.0.write_all(bytes)
+    }
+
+    fn truncate(&mut self, name: &str, len: u64) -> io::Result<()> {
+        self.file(name, false)?.0.set_len(len)
+    }
+
+    fn sync(&mut self, name: &str) -> io::Result<()> {
+        let path = self.path.clone();
+        let (file, named) = self.file(name, false)?;
+        file.sync_data()?;
+        if !*named {
+            #[cfg(unix)]
+            File::open(path)?.sync_all()?;
+            #[cfg(not(unix))]
+            drop(path);
+            *named = true;
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.files.remove(name);
+        std::fs::remove_file(self.path.join(name))
+    }
+}
