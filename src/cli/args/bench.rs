@@ -221,6 +221,14 @@ pub struct Report {
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
 
+    /// Serve the newest figures to Prometheus at ADDRESS:PORT while it runs
+    #[arg(long, value_name = "ADDRESS")]
+    pub prometheus: Option<String>,
+
+    /// How to show how it goes [default: bar on a terminal, else line]
+    #[arg(long, value_enum, value_name = "HOW", conflicts_with = "quiet")]
+    pub progress: Option<ProgressWord>,
+
     /// No progress, no table: only files, errors and the exit status
     #[arg(long)]
     pub quiet: bool,
@@ -272,6 +280,17 @@ pub struct Redraw {
 pub enum ArrivalWord {
     Uniform,
     Poisson,
+}
+
+/// What stands on standard error meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProgressWord {
+    /// Nothing
+    None,
+    /// A line a second, and one a run
+    Line,
+    /// Rates, latencies and this tool's own health, drawn again and again
+    Bar,
 }
 
 /// The end of `mqttx bench --help`.

@@ -112,8 +112,7 @@ impl Bencher<'_> {
     fn row(&mut self, stage: Stage, runs: u32, report: &mut Report) -> bool {
         let mut outcomes = Vec::new();
         for number in 1..=runs {
-            let name = format!("{} ({number}/{runs})", row_name(&stage));
-            self.progress.begin(name);
+            self.progress.begin(row_name(&stage), number, runs);
             let progress = &mut self.progress;
             let measured = load::measure(&stage, self.run, self.setting, &mut |tick| {
                 progress.tick(tick);
@@ -122,7 +121,7 @@ impl Bencher<'_> {
             match measured {
                 Ok(outcome) => {
                     report.trouble = trouble(&outcome, &report.target).or_else(|| self.cut());
-                    self.progress.end(&in_short(&outcome));
+                    self.progress.end(&in_short(&outcome), runs);
                     outcomes.push(outcome);
                 }
                 Err(error) => {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Waker};
 
 use crate::client::End;
+use crate::commands::bench::live::Live;
 use crate::commands::bench::pace::Clock;
 use crate::commands::bench::plan::Stage;
 use crate::commands::bench::stats::POINTS_MAX;
@@ -63,6 +64,7 @@ pub(super) struct Board {
     /// Messages subscribers should get of what was sent.
     pub(super) expected: AtomicU64,
     pub(super) lines: Vec<Line>,
+    pub(super) live: Live,
     pub(super) failures: Mutex<Failures>,
 }
 
@@ -127,6 +129,7 @@ impl Board {
             received: AtomicU64::new(0),
             expected: AtomicU64::new(0),
             lines,
+            live: Live::new(),
             failures: Mutex::new(Failures::default()),
         }
     }
@@ -161,6 +164,22 @@ impl Board {
             to: self.to.load(Ordering::Relaxed),
             width: self.width.load(Ordering::Relaxed),
         }
+    }
+
+    pub(super) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Acquire)
+    }
+
+    pub(super) fn acked(&self) -> u64 {
+        self.acked.load(Ordering::Acquire)
+    }
+
+    pub(super) fn received(&self) -> u64 {
+        self.received.load(Ordering::Acquire)
+    }
+
+    pub(super) fn expected(&self) -> u64 {
+        self.expected.load(Ordering::Acquire)
     }
 
     pub(super) fn fail(&self, client: &str, what: What) {

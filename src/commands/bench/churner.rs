@@ -37,6 +37,7 @@ impl Handler for Churner {
         let now = board.clock.now();
         let mut tally = self.desk.tally.borrow_mut();
         tally.connects += 1;
+        board.live.connected();
         if board.times().is_inside(now) {
             tally.inside.connects += 1;
             tally.connect.record(now - self.connecting_since);

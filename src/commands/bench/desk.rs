@@ -18,6 +18,8 @@ pub(super) struct Desk {
     pub(super) published: RefCell<Vec<Published>>,
     pub(super) heard: RefCell<Vec<Heard>>,
     bell: RefCell<Vec<Waker>>,
+    /// Stretches of the run that others have been shown.
+    shown: Cell<usize>,
 }
 
 /// What one publisher did, told when it is over.
@@ -44,7 +46,20 @@ impl Desk {
             published: RefCell::new(Vec::new()),
             heard: RefCell::new(Vec::new()),
             bell: RefCell::new(Vec::new()),
+            shown: Cell::new(0),
         })
+    }
+
+    /// Lets others see the stretches before this one, once each.
+    #[inline]
+    pub(super) fn show_until(&self, at: usize) {
+        let from = self.shown.get();
+        if from < at {
+            self.shown.set(at);
+            let tally = self.tally.borrow();
+            let over = tally.points.iter().take(at).skip(from);
+            over.for_each(|point| self.board.live.add(&point.e2e));
+        }
     }
 
     /// Wakes everybody who listens.

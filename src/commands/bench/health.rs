@@ -51,14 +51,14 @@ impl Look {
 
 /// Seconds of CPU this process has used.
 #[cfg(unix)]
-fn own_seconds() -> Option<f64> {
+pub(super) fn own_seconds() -> Option<f64> {
     use rustix::time::{ClockId, clock_gettime};
     let used = clock_gettime(ClockId::ProcessCPUTime);
     Some(used.tv_sec as f64 + used.tv_nsec as f64 / 1e9)
 }
 
 #[cfg(not(unix))]
-fn own_seconds() -> Option<f64> {
+pub(super) fn own_seconds() -> Option<f64> {
     None
 }
 

@@ -85,12 +85,10 @@ impl Outcome {
 }
 
 /// How a run is going, for whoever shows it.
-pub(super) struct Tick {
-    pub(super) phase: Phase,
+pub(super) struct Tick<'a> {
+    pub(super) board: &'a Board,
     /// Of warm-up and measurement together, 0 to 1.
     pub(super) share: f64,
-    pub(super) sent: u64,
-    pub(super) received: u64,
 }
 
 /// Runs `stage` once.
@@ -98,7 +96,7 @@ pub(super) fn measure(
     stage: &Stage,
     run: u16,
     setting: &Setting,
-    progress: &mut dyn FnMut(&Tick),
+    progress: &mut dyn FnMut(&Tick<'_>),
 ) -> std::io::Result<Outcome> {
     let topics = (0..stage.shape.topics)
         .map(|topic| format!("{}/{run}/{topic}", setting.prefix))
@@ -223,12 +221,7 @@ impl Conductor<'_> {
             }
             Phase::Drain | Phase::Leave => 1.0,
         };
-        (self.progress)(&Tick {
-            phase: board.phase(),
-            share,
-            sent: board.sent.load(Ordering::Relaxed),
-            received: board.received.load(Ordering::Relaxed),
-        });
+        (self.progress)(&Tick { board, share });
     }
 
     fn connect(&mut self, course: &mut Course) -> bool {
@@ -264,7 +257,7 @@ impl Conductor<'_> {
         let shape = &self.board.stage.shape;
         let due: u64 = (0..shape.pubs).map(|p| u64::from(shape.copies(p))).sum();
         self.enter(Phase::Sentinel);
-        let came = |board: &Board| board.received.load(Ordering::Acquire);
+        let came = Board::received;
         let have_all = self.wait(SENTINEL_PATIENCE, |board| came(board) >= due);
         let is_cut = self.setting.stop.is_asked();
         (!have_all && !is_cut && !self.board.has_failed())
@@ -316,12 +309,10 @@ impl Conductor<'_> {
         self.wait_or(
             patience,
             |board| {
-                let sent = board.sent.load(Ordering::Acquire);
-                let acked = board.acked.load(Ordering::Acquire);
-                let received = board.received.load(Ordering::Acquire);
+                let (sent, acked, received) = (board.sent(), board.acked(), board.received());
                 let is_done =
                     board.done.load(Ordering::Acquire) >= pubs && (!has_acks || acked >= sent);
-                if is_done && received >= board.expected.load(Ordering::Acquire) {
+                if is_done && received >= board.expected() {
                     return true;
                 }
                 let sum = sent + acked + received;

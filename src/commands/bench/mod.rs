@@ -20,14 +20,17 @@ mod compare;
 mod crew;
 mod desk;
 mod formats;
+mod glance;
 mod head;
 mod health;
 mod hire;
 mod json;
+mod live;
 mod load;
 mod pace;
 mod plan;
 mod progress;
+mod prometheus;
 mod publisher;
 mod report;
 mod requester;
@@ -58,6 +61,7 @@ use crate::commands::bench::load::Setting;
 use crate::commands::bench::pace::Clock;
 use crate::commands::bench::plan::Plan;
 use crate::commands::bench::progress::Progress;
+use crate::commands::bench::prometheus::Exporter;
 use crate::commands::bench::report::{Report, Target, Trouble};
 use crate::commands::bench::stop::Stop;
 use crate::commands::bench::threshold::Threshold;
@@ -232,6 +236,8 @@ fn bench(args: &Bench, words: &[OsString]) -> Result<(Report, Option<Value>), Tr
         nonce,
         stop: Stop::on_signals(),
     };
+    let exporter = args.report.prometheus.as_deref();
+    let exporter = exporter.map(exporter_at).transpose()?;
     let mut command = vec!["mqttx".to_owned(), "bench".to_owned()];
     command.extend(words.iter().map(|word| word.to_string_lossy().into_owned()));
     let target = Target {
@@ -245,7 +251,12 @@ fn bench(args: &Bench, words: &[OsString]) -> Result<(Report, Option<Value>), Tr
     let mut bencher = Bencher {
         plan: &plan,
         setting: &setting,
-        progress: Progress::new(args.report.quiet),
+        progress: Progress::new(
+            args.report.progress,
+            args.report.quiet,
+            exporter,
+            plan.threads,
+        ),
         run: nonce as u16,
         wanted,
     };
@@ -271,6 +282,18 @@ fn transport(dial: &Dial) -> &'static str {
         (Transport::Tcp, false, true) => "tls",
         (Transport::Tcp, false, false) => "tcp",
     }
+}
+
+fn exporter_at(asked: &str) -> Result<Exporter, Trouble> {
+    let exporter =
+        Exporter::start(asked).map_err(|error| plain(format!("--prometheus {asked}: {error}")))?;
+    if asked.ends_with(":0") {
+        terminal::print_err(&format!(
+            "prometheus: http://{}/metrics\n",
+            exporter.address
+        ));
+    }
+    Ok(exporter)
 }
 
 fn conditions<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Vec<Threshold>, Trouble> {

@@ -183,6 +183,7 @@ impl Publisher {
         let was_blocked_until = if self.is_blocked { now } else { 0 };
         self.is_blocked = false;
         let mut count = 0;
+        let mut worst = None;
         loop {
             let Some(schedule) = &mut self.schedule else {
                 return Feed::Idle;
@@ -197,6 +198,9 @@ impl Publisher {
                 now = clock.now();
                 if due > now {
                     self.sent_some(now, count);
+                    if let Some(worst) = worst {
+                        self.desk.board.live.late(worst);
+                    }
                     self.wake_at(due, cx);
                     return Feed::Idle;
                 }
@@ -213,6 +217,7 @@ impl Publisher {
             count += 1;
             if due > was_blocked_until && times.is_inside(due) {
                 self.desk.tally.borrow_mut().lag.record(now - due);
+                worst = worst.max(Some(now - due));
             }
         }
     }
@@ -350,6 +355,7 @@ impl Handler for Publisher {
                     .connect
                     .record(board.clock.now() - self.connecting_since);
                 tally.connects += 1;
+                board.live.connected();
                 self.permit = None;
                 board.ready.fetch_add(1, Ordering::Release);
             }

@@ -82,6 +82,7 @@ impl Responder {
         let board = &self.desk.board;
         let mut tally = self.desk.tally.borrow_mut();
         tally.connects += 1;
+        board.live.connected();
         tally
             .connect
             .record(board.clock.now() - self.connecting_since);

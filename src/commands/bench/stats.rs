@@ -11,7 +11,7 @@ use hdrhistogram::Histogram;
 use crate::commands::bench::track::Seen;
 
 /// Latencies above this are counted as this: an hour.
-const LATENCY_MAX: u64 = 3_600_000_000_000;
+pub(super) const LATENCY_MAX: u64 = 3_600_000_000_000;
 
 /// A percentile says something only with this many samples beyond it.
 const BEYOND_LEAST: f64 = 10.0;

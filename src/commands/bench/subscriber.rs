@@ -92,6 +92,7 @@ impl Subscriber {
             .connect
             .record(board.clock.now() - self.connecting_since);
         tally.connects += 1;
+        board.live.connected();
         self.permit = None;
         let how = SubscribeOptions::with_qos(board.stage.qos);
         if let Err(refused) = client.subscribe(&[(&self.filter, how)], Properties::EMPTY) {
@@ -198,6 +199,9 @@ impl Subscriber {
         let board = &self.desk.board;
         if let Some(at) = batch.point {
             self.desk.tally.borrow_mut().point(at).received += batch.received;
+            if self.is_open {
+                self.desk.show_until(at);
+            }
         }
         let topics = board.stage.shape.topics as usize;
         for place in self.touched.drain(..) {
