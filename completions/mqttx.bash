@@ -73,7 +73,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__bench)
-            opts="-h -p -A -u -P -V -k -q -t -s --help --host --port --bind-address --username --pw --protocol-version --keepalive --yes --qos --pubs --subs --topics --topic --payload --rate --steps --find-max --max --arrival --window --inflight --duration --warmup --drain --runs --threads --seed --json --csv --markdown --junit --html --svg --hdr --threshold --baseline --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls pubsub pairs fanin fanout shared pub sub rr conn churn"
+            opts="-h -p -A -D -u -P -V -k -q -t -s --help --host --port --unix --ws --ws-path --proxy --bind-address --clients-csv --property --username --pw --protocol-version --keepalive --yes --qos --pubs --subs --topics --topic --payload --file --split --template --no-verify --retain --conn-rate --rate --ramp --steps --find-max --max --arrival --window --inflight --duration --warmup --drain --runs --threads --seed --json --csv --markdown --junit --html --svg --hdr --threshold --baseline --prometheus --progress --strict --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls pubsub pairs fanin fanout shared pub sub rr conn churn"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -95,11 +95,35 @@ _mqttx() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --unix)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ws-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --proxy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --bind-address)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 -A)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --clients-csv)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --property)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -171,7 +195,27 @@ _mqttx() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --split)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --template)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --conn-rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ramp)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -253,6 +297,14 @@ _mqttx() {
                     ;;
                 --baseline)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --prometheus)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --progress)
+                    COMPREPLY=($(compgen -W "none line bar" -- "${cur}"))
                     return 0
                     ;;
                 --cafile)

@@ -352,9 +352,14 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l print-config -d '
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s v -l verbose -d 'Log each subscription and message'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s q -l quiet -d 'Log nothing but errors'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s h -l host -d 'Broker to load' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s h -l host -d 'Broker to load; several of one cluster with commas, which clients take in turns' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s p -l port -d 'Port of the broker [default: 1883, with TLS 8883]' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s A -l bind-address -d 'Local address to connect from' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l unix -d 'Connect through this Unix socket instead' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l ws-path -d 'Path to ask for over WebSockets [default: /mqtt]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l proxy -d 'Connect through a proxy: socks5h://[user[:password]@]host[:port], or http://…' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s A -l bind-address -d 'Local addresses to connect from, in turns: each has some 28,000 ports' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l clients-csv -d 'A line a client, under a head such as id,user,password,cert,key' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s D -l property -d 'Version 5 property in one word: -D \'publish user-property KEY VALUE\'; connect, publish, subscribe' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s u -l username -d 'User name' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s P -l pw -d 'Password' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31' -r
@@ -363,9 +368,14 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s q -l qos -d 'Each 
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l pubs -d 'Publishers, requesters, or clients that come and go [default: 10; fanout: 1]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l subs -d 'Subscribers or idle clients [default: 10; fanin: 1, shared: 8, conn: 100]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l topics -d 'Topics the publishers are spread over [default: one a pair; fanin: one a publisher]' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s t -l topic -d 'Beginning of every topic; for sub the filter [default: mqttx-bench/ and a number of this run]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s t -l topic -d 'Beginning of every topic, or a pattern with %i and %rand_N; for sub the filter [default: mqttx-bench/ and a number of this run]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s s -l payload -d 'Bytes of each payload: 64, 4k, or a range 64..1k; verified from 16 on' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l file -d 'Send this file as every payload, behind the head that is checked' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l split -d 'Between the payloads in --file, which take turns; \\n for a newline' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l template -d 'Text with %i (the publisher\'s number) and %rand_N (below N) to send, behind the head' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l conn-rate -d 'Connections opened a second [default: 64 at a time]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l rate -d 'Messages a second in all, sent when they are due whatever the broker does: measures latency' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l ramp -d 'A rate that rises evenly over this time, such as 0..20k:30s' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l steps -d 'Latency against load: this many rates between two, such as 1k..50k:8' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l find-max -d 'The highest rate at which these hold, such as \'e2e.p99<10ms,lost=0\'' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l arrival -d 'When messages are due: evenly, or at random' -r -f -a "uniform\t''
@@ -387,6 +397,10 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l svg -d 'Write the 
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l hdr -d 'Write each latency\'s distribution for HdrHistogram\'s plotter, a file a measurement' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l threshold -d 'Fail with 99 unless this holds, repeatable: \'e2e.p99<5ms\', \'lost=0\', \'rate[q1]>=100k\'' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l baseline -d 'An earlier --json, for thresholds such as \'vs.baseline.rate>=95%\' and a comparison' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l prometheus -d 'Serve the newest figures to Prometheus at ADDRESS:PORT while it runs' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l progress -d 'How to show how it goes [default: bar on a terminal, else line]' -r -f -a "none\t'Nothing'
+line\t'A line a second, and one a run'
+bar\t'Rates, latencies and this tool\'s own health, drawn again and again'"
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l cafile -d 'Trust the certificates in this file' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l capath -d 'Trust the certificates in this directory' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l cert -d 'Certificate of this client; needs --key' -r -F
@@ -401,8 +415,12 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l tls-engine-kpass-s
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l psk -d 'Key both sides know, in hexadecimal; needs --psk-identity (built in with --features psk)' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l psk-identity -d 'Identity for --psk' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l help -d 'Print this help (-h is the host)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l ws -d 'Speak MQTT over WebSockets'
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l yes -d 'Allow more than 1,000 messages/s to a host that is not on a private network'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l no-verify -d 'Payloads exactly as they are, without a head: counted, not checked; needs --max'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l retain -d 'Have every message retained; the topics are cleared at the end'
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l max -d 'As fast as the window allows: measures throughput only'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l strict -d 'Fail with 82 when the generator itself may have been the limit, or late'
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l quiet -d 'No progress, no table: only files, errors and the exit status'
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l insecure -d 'Do not check the broker\'s certificate: anybody can pose as the broker'
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l tls-skip-hostname -d 'Check the broker\'s certificate, but not that it is made out to this host'

@@ -19,11 +19,16 @@ pub(crate) struct Broker {
 
 impl Broker {
     pub(crate) fn start() -> Self {
+        Self::start_with(&["--port", "0"])
+    }
+
+    pub(crate) fn start_with(words: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ready: PathBuf = folder.path().join("ready");
         let process = Command::new(env!("CARGO_BIN_EXE_mqttx"))
-            .args(["broker", "--quiet", "--port", "0", "--ready-file"])
+            .args(["broker", "--quiet", "--ready-file"])
             .arg(&ready)
+            .args(words)
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
@@ -73,7 +78,7 @@ pub(crate) fn json(output: &Output) -> Value {
 }
 
 /// Every count that must be nought when all is well.
-fn assert_clean(result: &Value) {
+pub(crate) fn assert_clean(result: &Value) {
     let counts = &result["counts"];
     for name in [
         "lost",

@@ -22,6 +22,7 @@ mod codec_roundtrip;
 mod commands_bench;
 mod commands_bench_faults;
 mod commands_bench_live;
+mod commands_bench_load;
 mod commands_bench_page;
 mod commands_bench_schema;
 #[cfg(target_os = "linux")]

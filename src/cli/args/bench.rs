@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::cli::address::Proxy;
 use crate::cli::args::tls::Tls;
+use crate::cli::property::Property;
 use crate::mqtt::Version;
 
 /// What kind of load.
@@ -36,17 +38,42 @@ pub enum Kind {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Connection")]
 pub struct Target {
-    /// Broker to load
-    #[arg(short = 'h', long, value_name = "HOST", default_value = "localhost")]
-    pub host: String,
+    /// Broker to load; several of one cluster with commas, which clients take in turns
+    #[arg(short = 'h', long, value_name = "HOST", value_delimiter = ',')]
+    #[arg(default_value = "localhost")]
+    pub host: Vec<String>,
 
     /// Port of the broker [default: 1883, with TLS 8883]
     #[arg(short, long, value_name = "PORT")]
     pub port: Option<u16>,
 
-    /// Local address to connect from
-    #[arg(short = 'A', long, value_name = "ADDRESS")]
-    pub bind_address: Option<String>,
+    /// Connect through this Unix socket instead
+    #[arg(long, value_name = "PATH", conflicts_with = "host")]
+    pub unix: Option<PathBuf>,
+
+    /// Speak MQTT over WebSockets
+    #[arg(long)]
+    pub ws: bool,
+
+    /// Path to ask for over WebSockets [default: /mqtt]
+    #[arg(long, value_name = "PATH", requires = "ws")]
+    pub ws_path: Option<String>,
+
+    /// Connect through a proxy: socks5h://[user[:password]@]host[:port], or http://…
+    #[arg(long, value_name = "URL", value_parser = parse_proxy)]
+    pub proxy: Option<Proxy>,
+
+    /// Local addresses to connect from, in turns: each has some 28,000 ports
+    #[arg(short = 'A', long, value_name = "ADDRESSES", value_delimiter = ',')]
+    pub bind_address: Vec<String>,
+
+    /// A line a client, under a head such as id,user,password,cert,key
+    #[arg(long, value_name = "FILE")]
+    pub clients_csv: Option<PathBuf>,
+
+    /// Version 5 property in one word: -D 'publish user-property KEY VALUE'; connect, publish, subscribe
+    #[arg(short = 'D', long, value_name = "PROPERTY", value_parser = parse_property)]
+    pub property: Vec<Property>,
 
     /// User name
     #[arg(short, long, value_name = "NAME")]
@@ -115,24 +142,59 @@ pub struct Load {
     #[arg(long, value_name = "N", value_parser = clients())]
     pub topics: Option<u32>,
 
-    /// Beginning of every topic; for sub the filter [default: mqttx-bench/ and a number of this run]
-    #[arg(short, long, value_name = "PREFIX")]
+    #[arg(
+        short,
+        long,
+        value_name = "PREFIX",
+        help = "Beginning of every topic, or a pattern with %i and %rand_N; for sub the filter \
+                [default: mqttx-bench/ and a number of this run]"
+    )]
     pub topic: Option<String>,
 
     /// Bytes of each payload: 64, 4k, or a range 64..1k; verified from 16 on
     #[arg(short = 's', long, value_name = "SIZE", default_value = "64", value_parser = parse_sizes)]
     pub payload: (usize, usize),
 
+    /// Send this file as every payload, behind the head that is checked
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["payload", "template"])]
+    pub file: Option<PathBuf>,
+
+    /// Between the payloads in --file, which take turns; \n for a newline
+    #[arg(long, value_name = "TEXT", requires = "file")]
+    pub split: Option<String>,
+
+    /// Text with %i (the publisher's number) and %rand_N (below N) to send, behind the head
+    #[arg(long, value_name = "FILE", conflicts_with = "payload")]
+    pub template: Option<PathBuf>,
+
+    /// Payloads exactly as they are, without a head: counted, not checked; needs --max
+    #[arg(long)]
+    pub no_verify: bool,
+
+    /// Have every message retained; the topics are cleared at the end
+    #[arg(long)]
+    pub retain: bool,
+
+    /// Connections opened a second [default: 64 at a time]
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    pub conn_rate: Option<f64>,
+
     /// Messages a second in all, sent when they are due whatever the broker does: measures latency
     #[arg(long, value_name = "RATE", value_parser = parse_rate, conflicts_with = "max")]
     pub rate: Option<f64>,
 
+    /// A rate that rises evenly over this time, such as 0..20k:30s
+    #[arg(long, value_name = "FROM..TO:TIME", value_parser = parse_ramp)]
+    #[arg(conflicts_with_all = ["rate", "max", "duration", "warmup"])]
+    pub ramp: Option<Ramp>,
+
     /// Latency against load: this many rates between two, such as 1k..50k:8
-    #[arg(long, value_name = "FROM..TO:N", value_parser = parse_steps, conflicts_with_all = ["rate", "max"])]
+    #[arg(long, value_name = "FROM..TO:N", value_parser = parse_steps)]
+    #[arg(conflicts_with_all = ["rate", "max", "ramp"])]
     pub steps: Option<Steps>,
 
     /// The highest rate at which these hold, such as 'e2e.p99<10ms,lost=0'
-    #[arg(long, value_name = "CONDITIONS", conflicts_with_all = ["rate", "max", "steps"])]
+    #[arg(long, value_name = "CONDITIONS", conflicts_with_all = ["rate", "max", "steps", "ramp"])]
     pub find_max: Option<String>,
 
     /// As fast as the window allows: measures throughput only
@@ -229,6 +291,10 @@ pub struct Report {
     #[arg(long, value_enum, value_name = "HOW", conflicts_with = "quiet")]
     pub progress: Option<ProgressWord>,
 
+    /// Fail with 82 when the generator itself may have been the limit, or late
+    #[arg(long)]
+    pub strict: bool,
+
     /// No progress, no table: only files, errors and the exit status
     #[arg(long)]
     pub quiet: bool,
@@ -245,6 +311,14 @@ pub struct Steps {
     pub from: f64,
     pub to: f64,
     pub count: u32,
+}
+
+/// A rate that rises, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ramp {
+    pub from: f64,
+    pub to: f64,
+    pub time: Duration,
 }
 
 /// `mqttx bench compare`.
@@ -313,9 +387,9 @@ Latency counts from the moment a message was due, so waiting for a stalled broke
 Every message is checked: lost, duplicated, reordered, corrupt.
 
 Exit status:
-  0 measured · 1 wrong words, or no broker · 7 connections lost · 81 the broker lost, doubled,
-  reordered or changed what it must not · 99 a threshold was not met · 128-162 refused, with the
-  broker's Reason Code (version 3: 1-5)";
+  0 measured · 1 wrong words, no broker, or stopped · 7 connections lost · 81 the broker lost, doubled,
+  reordered or changed what it must not · 82 with --strict: the generator was the limit · 99 a
+  threshold was not met · 128-162 refused, with the broker's Reason Code (version 3: 1-5)";
 
 fn parse_version(text: &str) -> Result<Version, String> {
     match text {
@@ -363,6 +437,32 @@ fn parse_steps(text: &str) -> Result<Steps, String> {
         Ok(count @ 2..=100) if from < to => Ok(Steps { from, to, count }),
         _ => Err(format!("{}, at least two of them, rising", wanted())),
     }
+}
+
+fn parse_ramp(text: &str) -> Result<Ramp, String> {
+    let wanted = || "such is 0..20k:30s".to_owned();
+    let (range, time) = text.split_once(':').ok_or_else(wanted)?;
+    let (from, to) = range.split_once("..").ok_or_else(wanted)?;
+    let from = match parse_number(from)? {
+        0.0 => 0.0,
+        _ => parse_rate(from)?,
+    };
+    let (to, time) = (parse_rate(to)?, parse_time(time)?);
+    if from >= to || time.is_zero() {
+        return Err(format!("{}, rising", wanted()));
+    }
+    Ok(Ramp { from, to, time })
+}
+
+fn parse_proxy(text: &str) -> Result<Proxy, String> {
+    Proxy::parse(text).map_err(|verdict| verdict.sentence)
+}
+
+/// The words of one property in one: a value may have spaces, a key may not.
+fn parse_property(text: &str) -> Result<Property, String> {
+    let is_pair = text.split_whitespace().nth(1) == Some("user-property");
+    let words: Vec<&str> = text.splitn(if is_pair { 4 } else { 3 }, ' ').collect();
+    Property::unpack(&words.join("\0"))
 }
 
 fn parse_sizes(text: &str) -> Result<(usize, usize), String> {
@@ -416,6 +516,24 @@ mod tests {
         assert_eq!((steps.from, steps.to, steps.count), (1e3, 50e3, 8));
         for wrong in ["1k", "2k..1k", "1..2:1", "1..2:x"] {
             assert!(parse_steps(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn ramps_and_properties() {
+        let ramp = parse_ramp("0..20k:30s").unwrap();
+        assert_eq!((ramp.from, ramp.to, ramp.time.as_secs()), (0.0, 2e4, 30));
+        for wrong in ["20k:3s", "2..1:3s", "1..2", "1..2:0s"] {
+            assert!(parse_ramp(wrong).is_err(), "{wrong}");
+        }
+        assert!(parse_property("publish user-property k some words").is_ok());
+        assert!(parse_property("publish message-expiry-interval 60").is_ok());
+        for wrong in [
+            "publish",
+            "publish nothing 1",
+            "publish message-expiry-interval x",
+        ] {
+            assert!(parse_property(wrong).is_err(), "{wrong}");
         }
     }
 

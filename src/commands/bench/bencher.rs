@@ -38,6 +38,7 @@ impl Bencher<'_> {
             let goes_on = match plan.mode {
                 Mode::MaxOnly => self.row(plan.max_stage(qos), plan.runs, report),
                 Mode::RateOnly(rate) => self.row(plan.rate_stage(qos, rate), plan.runs, report),
+                Mode::Ramp(ramp) => self.row(plan.ramp_stage(qos, ramp), plan.runs, report),
                 Mode::Both => self.both(qos, report),
                 Mode::Steps(steps) => rates(steps)
                     .into_iter()
@@ -167,6 +168,7 @@ pub(super) fn blank(plan: &Plan, machine: Machine, target: Target, command: Vec<
         shape: plan.shape.clone(),
         is_verified: plan.is_verified,
         rows: Vec::new(),
+        is_strict: false,
         verdicts: Vec::new(),
         found: Vec::new(),
         trouble: None::<Trouble>,

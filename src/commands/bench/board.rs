@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Waker};
 
 use crate::client::End;
+use crate::commands::bench::body::Bodies;
 use crate::commands::bench::live::Live;
 use crate::commands::bench::pace::Clock;
 use crate::commands::bench::plan::Stage;
@@ -45,7 +46,7 @@ pub(super) struct Board {
     pub(super) run: u16,
     pub(super) topics: Vec<String>,
     /// What stands in every payload behind its head.
-    pub(super) filler: Vec<u8>,
+    pub(super) bodies: Bodies,
     pub(super) is_verified: bool,
     phase: AtomicU8,
     /// When the load begins, when it counts from, and when it ends.
@@ -106,7 +107,7 @@ impl Board {
         clock: Clock,
         run: u16,
         topics: Vec<String>,
-        filler: Vec<u8>,
+        bodies: Bodies,
         is_verified: bool,
     ) -> Self {
         let lines = (0..stage.shape.pubs).map(|_| Line::default()).collect();
@@ -115,7 +116,7 @@ impl Board {
             clock,
             run,
             topics,
-            filler,
+            bodies,
             is_verified,
             phase: AtomicU8::new(Phase::Connect as u8),
             start: AtomicU64::new(u64::MAX),

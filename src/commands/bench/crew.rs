@@ -7,10 +7,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
-use crate::client::Options;
 use crate::commands::bench::board::{Board, Phase, What};
 use crate::commands::bench::desk::{Desk, Heard, Published};
 use crate::commands::bench::stats::Tally;
+use crate::commands::bench::who::Who;
+use crate::mqtt::property::PropertiesBuf;
 
 /// For good-byes.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(3);
@@ -22,22 +23,35 @@ pub(super) struct Gathered {
     pub(super) heard: Vec<Heard>,
 }
 
+/// How the clients of a run connect, publish and subscribe.
+pub(super) struct Manner {
+    pub(super) who: Arc<Who>,
+    /// What a subscriber to all topics asks for.
+    pub(super) filter: String,
+    pub(super) retain: bool,
+    pub(super) publish_properties: PropertiesBuf,
+    pub(super) subscribe_properties: PropertiesBuf,
+    /// Nanoseconds between two connections of one thread; none for as fast as they come to stand.
+    pub(super) gap: Option<f64>,
+}
+
 /// One generator thread, before it runs.
 pub(super) struct Worker {
     pub(super) board: Arc<Board>,
-    pub(super) options: Options,
+    pub(super) manner: Manner,
     pub(super) name: String,
-    pub(super) prefix: String,
     pub(super) thread: usize,
     pub(super) threads: usize,
-    /// What kind `sub` subscribes to.
-    pub(super) listened: String,
     pub(super) bell: watch::Receiver<()>,
 }
 
 impl Worker {
     pub(super) fn run(self) -> Gathered {
-        let desk = Desk::new(Arc::clone(&self.board));
+        let desk = Desk::new(
+            Arc::clone(&self.board),
+            self.manner.retain,
+            self.manner.subscribe_properties.clone(),
+        );
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();

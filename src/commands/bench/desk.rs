@@ -5,11 +5,13 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use crate::commands::bench::board::Board;
 use crate::commands::bench::pace::Pacer;
 use crate::commands::bench::stats::Tally;
 use crate::commands::bench::track::Seen;
+use crate::mqtt::property::PropertiesBuf;
 
 pub(super) struct Desk {
     pub(super) board: Arc<Board>,
@@ -18,6 +20,12 @@ pub(super) struct Desk {
     pub(super) published: RefCell<Vec<Published>>,
     pub(super) heard: RefCell<Vec<Heard>>,
     bell: RefCell<Vec<Waker>>,
+    /// Messages are retained, and taken away at the end.
+    pub(super) retains: bool,
+    /// What every SUBSCRIBE carries.
+    pub(super) subscribe_properties: PropertiesBuf,
+    /// When the next connection may be opened, where their rate is given.
+    turn: Cell<f64>,
     /// Stretches of the run that others have been shown.
     shown: Cell<usize>,
 }
@@ -38,8 +46,15 @@ pub(super) struct Heard {
 }
 
 impl Desk {
-    pub(super) fn new(board: Arc<Board>) -> Rc<Self> {
+    pub(super) fn new(
+        board: Arc<Board>,
+        retains: bool,
+        subscribe_properties: PropertiesBuf,
+    ) -> Rc<Self> {
         Rc::new(Self {
+            retains,
+            subscribe_properties,
+            turn: Cell::new(0.0),
             pacer: Pacer::new(board.clock),
             board,
             tally: RefCell::new(Tally::new()),
@@ -59,6 +74,22 @@ impl Desk {
             let tally = self.tally.borrow();
             let over = tally.points.iter().take(at).skip(from);
             over.for_each(|point| self.board.live.add(&point.e2e));
+        }
+    }
+
+    /// Waits for the next turn to connect, `gap` nanoseconds after the one before.
+    pub(super) async fn turn(&self, gap: Option<f64>) {
+        let Some(gap) = gap else {
+            return;
+        };
+        let now = self.board.clock.now() as f64;
+        let due = match self.turn.get() {
+            0.0 => now,
+            next => next,
+        };
+        self.turn.set(due + gap);
+        if due > now {
+            tokio::time::sleep(Duration::from_nanos((due - now) as u64)).await;
         }
     }
 

@@ -178,56 +178,45 @@ impl Glance {
         let label = self.name.replace('\\', "\\\\").replace('"', "\\\"");
         let labels = format!("stage=\"{label}\",run=\"{}\"", self.run);
         let mut out = String::new();
-        let mut put = |name: &str, kind: &str, help: &str, value: f64| {
+        let seconds = |value: u64| value as f64 / 1e9;
+        let counters = [
+            ("sent", "Messages sent", self.sent),
+            ("acked", "Messages acknowledged", self.acked),
+            ("received", "Deliveries", self.received),
+            (
+                "expected",
+                "Deliveries owed for what was sent",
+                self.expected,
+            ),
+            ("connects", "Connections accepted", self.connects),
+        ];
+        for (name, help, value) in counters {
             let _ = writeln!(
                 out,
-                "# HELP mqttx_bench_{name} {help}\n# TYPE mqttx_bench_{name} {kind}\n\
-                 mqttx_bench_{name}{{{labels}}} {value}"
+                "# HELP mqttx_bench_{name}_total {help} in this run.\n\
+                 # TYPE mqttx_bench_{name}_total counter\n\
+                 mqttx_bench_{name}_total{{{labels}}} {value}"
             );
-        };
-        put(
-            "sent_total",
-            "counter",
-            "Messages sent in this run.",
-            self.sent as f64,
-        );
-        put(
-            "acked_total",
-            "counter",
-            "Messages acknowledged in this run.",
-            self.acked as f64,
-        );
-        put(
-            "received_total",
-            "counter",
-            "Deliveries in this run.",
-            self.received as f64,
-        );
-        put(
-            "expected_total",
-            "counter",
-            "Deliveries owed for what was sent in this run.",
-            self.expected as f64,
-        );
-        put(
-            "connects_total",
-            "counter",
-            "Connections accepted in this run.",
-            self.connects as f64,
-        );
-        put(
-            "done_ratio",
-            "gauge",
-            "How much of warm-up and measurement is over.",
-            self.share,
-        );
-        let seconds = |value: u64| value as f64 / 1e9;
-        if let Some(lag) = self.lag {
-            let help = "Worst lateness of the generator itself since the last look.";
-            put("lag_seconds", "gauge", help, seconds(lag));
         }
-        if let Some(cores) = self.cores {
-            put("cpu_cores", "gauge", "Cores the generator uses.", cores);
+        let share = (
+            "done_ratio",
+            "How much of the load is over",
+            Some(self.share),
+        );
+        let lag = (
+            "lag_seconds",
+            "Worst lateness of the generator lately",
+            self.lag.map(seconds),
+        );
+        let cores = ("cpu_cores", "Cores the generator uses", self.cores);
+        for (name, help, value) in [share, lag, cores] {
+            if let Some(value) = value {
+                let _ = writeln!(
+                    out,
+                    "# HELP mqttx_bench_{name} {help}.\n# TYPE mqttx_bench_{name} gauge\n\
+                     mqttx_bench_{name}{{{labels}}} {value}"
+                );
+            }
         }
         if let Some(e2e) = &self.e2e {
             out.push_str(

@@ -83,11 +83,11 @@ pub(super) fn filler(len: usize) -> Vec<u8> {
     (0..len).map(|at| b'a' + (at % 26) as u8).collect()
 }
 
-/// Whether everything behind the head is as it was sent.
+/// Whether the length and everything behind the head are as they were sent.
 #[inline]
-pub(super) fn is_intact(payload: &[u8], filler: &[u8]) -> bool {
-    payload.len() <= WRITTEN_LEN
-        || filler.get(WRITTEN_LEN..payload.len()) == Some(&payload[WRITTEN_LEN..])
+pub(super) fn is_intact(payload: &[u8], body: &[u8]) -> bool {
+    payload.len() == body.len()
+        && (payload.len() <= WRITTEN_LEN || body[WRITTEN_LEN..] == payload[WRITTEN_LEN..])
 }
 
 #[cfg(test)]
@@ -112,7 +112,7 @@ mod tests {
             if len >= WRITTEN_LEN {
                 assert_eq!(read, written);
             }
-            assert!(is_intact(&payload, &filler(64)));
+            assert!(is_intact(&payload, &filler(len)));
         }
     }
 

@@ -9,12 +9,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinHandle, spawn_local};
 
 use crate::cli::args::bench::Kind;
-use crate::client::{End, Handler, Message, Options, Prepared, Session};
+use crate::client::{End, Handler, Message, Prepared, Session};
 use crate::commands::bench::board::{Phase, What};
 use crate::commands::bench::churner::Churner;
 use crate::commands::bench::crew::Worker;
 use crate::commands::bench::desk::Desk;
-use crate::commands::bench::pace::Chance;
 use crate::commands::bench::publisher::Publisher;
 use crate::commands::bench::requester::{REPLY, Requester, Responder};
 use crate::commands::bench::subscriber::Subscriber;
@@ -22,9 +21,6 @@ use crate::commands::bench::track::Tracker;
 
 /// Connections a thread opens at the same time.
 const OPENING_MAX: usize = 64;
-
-/// Different lengths of a payload whose size is a range.
-const SIZES: usize = 16;
 
 /// After an attempt that failed, while others succeed.
 const CHURN_PAUSE: Duration = Duration::from_millis(10);
@@ -39,6 +35,7 @@ impl Worker {
         let mut tasks = Vec::new();
         let mut shared = None;
         for number in (0..shape.subs).filter(|&number| self.is_ours(number)) {
+            desk.turn(self.manner.gap).await;
             let Some(permit) = self.permit(&opening).await else {
                 return Ok(tasks);
             };
@@ -49,6 +46,7 @@ impl Worker {
             });
         }
         for number in (0..shape.pubs).filter(|&number| self.is_ours(number)) {
+            desk.turn(self.manner.gap).await;
             let Some(permit) = self.permit(&opening).await else {
                 return Ok(tasks);
             };
@@ -85,7 +83,7 @@ impl Worker {
             trackers,
             permit,
         );
-        self.start(desk, name, handler)
+        self.start(desk, self.after_pubs(number), name, handler)
     }
 
     fn publisher(
@@ -104,7 +102,7 @@ impl Worker {
                 prepared,
                 Some(permit),
             );
-            return self.start(desk, name, handler);
+            return self.start(desk, number as usize, name, handler);
         }
         let replies = Subscriber::new(
             Rc::clone(&desk),
@@ -116,7 +114,12 @@ impl Worker {
         )
         .on_topics_with(REPLY);
         let requests = Publisher::new(Rc::clone(&desk), name.clone(), number, prepared, None);
-        self.start(desk, name, Requester::new(requests, replies))
+        self.start(
+            desk,
+            number as usize,
+            name,
+            Requester::new(requests, replies),
+        )
     }
 
     fn responder(
@@ -128,16 +131,20 @@ impl Worker {
         let name = format!("{}-s{number}", self.name);
         let filter = self.filter(Some(number));
         let handler = Responder::new(Rc::clone(&desk), name.clone(), filter, permit);
-        self.start(desk, name, handler)
+        self.start(desk, self.after_pubs(number), name, handler)
     }
 
     /// Comes and goes until the run is over.
     fn churner(&self, desk: Rc<Desk>, number: u32) -> JoinHandle<()> {
         let name = format!("{}-p{number}", self.name);
-        let options = self.options_of(&name);
+        let options = self.manner.who.options(number as usize, &name);
+        let gap = self.manner.gap;
         spawn_local(async move {
             let mut has_connected = false;
             while desk.board.phase() < Phase::Leave {
+                if has_connected {
+                    desk.turn(gap).await;
+                }
                 let mut session = match Session::new(options.clone()) {
                     Ok(session) => session,
                     Err(what) => {
@@ -161,10 +168,12 @@ impl Worker {
     fn start<H: Handler + 'static>(
         &self,
         desk: Rc<Desk>,
+        number: usize,
         name: String,
         mut handler: H,
     ) -> Result<JoinHandle<()>, String> {
-        let mut session = Session::new(self.options_of(&name)).map_err(str::to_owned)?;
+        let options = self.manner.who.options(number, &name);
+        let mut session = Session::new(options).map_err(str::to_owned)?;
         Ok(spawn_local(async move {
             let end = session.run(&mut handler).await;
             ended(&desk, &name, end);
@@ -204,40 +213,30 @@ impl Worker {
 
     fn filter(&self, wanted: Option<u32>) -> String {
         match wanted {
-            // Whose topics these are is for the user to say.
-            None if self.board.stage.shape.kind == Kind::Sub => self.listened.clone(),
             Some(topic) => self.board.topics[topic as usize].clone(),
-            None if self.is_shared() => format!("$share/bench/{}/+", self.prefix),
-            None => format!("{}/+", self.prefix),
+            None if self.is_shared() => format!("$share/bench/{}", self.manner.filter),
+            None => self.manner.filter.clone(),
         }
     }
 
-    fn options_of(&self, name: &str) -> Options {
-        Options {
-            client_id: name.to_owned(),
-            ..self.options.clone()
-        }
+    /// Subscribers are counted behind the publishers.
+    fn after_pubs(&self, number: u32) -> usize {
+        (self.board.stage.shape.pubs + number) as usize
     }
 
-    /// One PUBLISH a payload size.
+    /// One PUBLISH a variant of the payload.
     fn prepared(&self, publisher: u32) -> Result<Vec<Prepared>, String> {
         let stage = &self.board.stage;
         let topic = &self.board.topics[stage.shape.topic_of(publisher) as usize];
-        let (least, most) = stage.sizes;
-        let mut chance = Chance::new(stage.seed ^ u64::from(publisher));
-        let sizes: Vec<usize> = if least == most {
-            vec![least]
-        } else {
-            let range = (most - least + 1) as u64;
-            (0..SIZES)
-                .map(|_| least + (chance.next() % range) as usize)
-                .collect()
-        };
-        sizes
-            .into_iter()
-            .map(|size| {
-                let message = Message::new(topic, &self.board.filler[..size]).qos(stage.qos);
-                Prepared::new(&message, self.options.version).map_err(|refused| refused.to_string())
+        let version = self.manner.who.routes.first().map(|route| route.version);
+        let version = version.ok_or("no way to the broker")?;
+        let bodies = self.board.bodies.of_publisher(publisher).iter();
+        bodies
+            .map(|body| {
+                let mut message = Message::new(topic, body).qos(stage.qos);
+                message.retain = self.manner.retain;
+                message.properties = self.manner.publish_properties.properties();
+                Prepared::new(&message, version).map_err(|refused| refused.to_string())
             })
             .collect()
     }

@@ -167,9 +167,16 @@ fn stage(stage: &Stage) -> Value {
             value["mode"] = "closed".into();
             value["window"] = window.into();
         }
-        Load::Rate { rate, arrival } => {
+        Load::Rate {
+            rate,
+            arrival,
+            ramp_from,
+        } => {
             value["mode"] = "open".into();
             value["target_rate"] = rate.into();
+            if let Some(from) = ramp_from {
+                value["ramp_from"] = from.into();
+            }
             value["arrival"] = format!("{arrival:?}").to_lowercase().into();
         }
     }

@@ -8,6 +8,7 @@
 //!
 //! Every wait has an end: a broker that says nothing costs patience, never more.
 
+use std::io::Error;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -16,16 +17,18 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::cli::args::bench::Kind;
-use crate::client::Options;
 use crate::commands::bench::board::{Board, Failures, Phase, Times, What};
-use crate::commands::bench::crew::{Gathered, Worker};
+use crate::commands::bench::body;
+use crate::commands::bench::body::{Payload, Topics};
+use crate::commands::bench::crew::{Gathered, Manner, Worker};
 use crate::commands::bench::desk::{Heard, Published};
-use crate::commands::bench::head;
 use crate::commands::bench::health::{Health, Look, resident};
 use crate::commands::bench::pace::Clock;
 use crate::commands::bench::plan::{Shape, Stage};
 use crate::commands::bench::stats::Tally;
 use crate::commands::bench::stop::Stop;
+use crate::commands::bench::who::Who;
+use crate::mqtt::property::PropertiesBuf;
 
 /// For everybody to be connected and subscribed.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
@@ -44,7 +47,7 @@ const STEP: Duration = Duration::from_millis(2);
 
 /// What every run needs to know besides its stage.
 pub(super) struct Setting {
-    pub(super) options: Options,
+    pub(super) who: Who,
     pub(super) clock: Clock,
     pub(super) threads: usize,
     pub(super) is_verified: bool,
@@ -52,6 +55,12 @@ pub(super) struct Setting {
     pub(super) target: Option<u32>,
     /// Beginning of every topic and client identifier of this bench.
     pub(super) prefix: String,
+    pub(super) payload: Payload,
+    pub(super) retain: bool,
+    pub(super) publish_properties: PropertiesBuf,
+    pub(super) subscribe_properties: PropertiesBuf,
+    /// Connections opened a second.
+    pub(super) conn_rate: Option<f64>,
     pub(super) nonce: u32,
     pub(super) stop: Stop,
 }
@@ -98,31 +107,46 @@ pub(super) fn measure(
     setting: &Setting,
     progress: &mut dyn FnMut(&Tick<'_>),
 ) -> std::io::Result<Outcome> {
-    let topics = (0..stage.shape.topics)
-        .map(|topic| format!("{}/{run}/{topic}", setting.prefix))
-        .collect();
-    let filler = head::filler(stage.sizes.1);
+    let topics = match stage.shape.kind {
+        // Whose topics these are is for the user to say.
+        Kind::Sub => Ok(Topics {
+            names: Vec::new(),
+            filter: setting.prefix.clone(),
+        }),
+        _ => body::topics(&setting.prefix, run, stage.shape.topics, stage.seed),
+    };
+    let topics = topics.map_err(Error::other)?;
+    let bodies = setting
+        .payload
+        .bodies(stage.shape.pubs, setting.is_verified, stage.seed)
+        .map_err(Error::other)?;
     let board = Arc::new(Board::new(
         stage.clone(),
         setting.clock,
         run,
-        topics,
-        filler,
+        topics.names,
+        bodies,
         setting.is_verified,
     ));
     let (bell, _) = watch::channel(());
     let clients = stage.shape.pubs + stage.shape.subs;
     let threads = setting.threads.min(clients as usize).max(1);
+    let who = Arc::new(setting.who.clone());
     let mut crew = Vec::new();
     for thread in 0..threads {
         let worker = Worker {
             board: Arc::clone(&board),
-            options: setting.options.clone(),
+            manner: Manner {
+                who: Arc::clone(&who),
+                filter: topics.filter.clone(),
+                retain: setting.retain,
+                publish_properties: setting.publish_properties.clone(),
+                subscribe_properties: setting.subscribe_properties.clone(),
+                gap: setting.conn_rate.map(|rate| 1e9 * threads as f64 / rate),
+            },
             name: format!("bench-{:x}-{run}", setting.nonce),
-            prefix: format!("{}/{run}", setting.prefix),
             thread,
             threads,
-            listened: setting.prefix.clone(),
             bell: bell.subscribe(),
         };
         let spawned = std::thread::Builder::new()

@@ -15,6 +15,7 @@ mod alarm_linux;
 mod alarm_thread;
 mod bencher;
 mod board;
+mod body;
 mod churner;
 mod compare;
 mod crew;
@@ -34,6 +35,7 @@ mod prometheus;
 mod publisher;
 mod report;
 mod requester;
+mod setup;
 mod show;
 mod stats;
 mod stop;
@@ -42,9 +44,9 @@ mod text;
 mod threshold;
 mod track;
 mod trouble;
+mod who;
 
 use std::ffi::OsString;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -52,30 +54,18 @@ use clap::{Args as _, FromArgMatches as _};
 use serde_json::Value;
 
 use crate::cli::args::bench::{Bench, Compare, EXAMPLES, Redraw};
-use crate::cli::args::connection::Connection;
-use crate::cli::args::will::Will;
-use crate::client::Options;
 use crate::commands::bench::bencher::Bencher;
 use crate::commands::bench::health::Machine;
-use crate::commands::bench::load::Setting;
-use crate::commands::bench::pace::Clock;
 use crate::commands::bench::plan::Plan;
 use crate::commands::bench::progress::Progress;
 use crate::commands::bench::prometheus::Exporter;
-use crate::commands::bench::report::{Report, Target, Trouble};
-use crate::commands::bench::stop::Stop;
+use crate::commands::bench::report::{Report, Trouble};
 use crate::commands::bench::threshold::Threshold;
-use crate::commands::bench::trouble::{CALLER, plain, tell};
-use crate::commands::{connect, terminal};
-use crate::net::Dial;
-use crate::net::address::Transport;
+use crate::commands::bench::trouble::{plain, tell};
+use crate::commands::terminal;
 
 /// One line for the list of commands.
 pub const ABOUT: &str = "Load a broker: how fast is it, how late are messages, is any lost";
-
-/// Open files besides the connections: timers, pollers, standard streams, reports.
-#[cfg(unix)]
-const DESCRIPTORS_OWN: u64 = 64;
 
 /// The clap tree, for help, manual and completions.
 pub fn tree() -> clap::Command {
@@ -201,7 +191,8 @@ fn read_report(path: &Path) -> Result<Value, Trouble> {
 /// Everything is read and checked before the first byte is sent.
 fn bench(args: &Bench, words: &[OsString]) -> Result<(Report, Option<Value>), Trouble> {
     let machine = Machine::look();
-    let plan = Plan::new(args, machine.cores).map_err(plain)?;
+    let payload = setup::payload(args)?;
+    let plan = Plan::new(args, &payload, machine.cores).map_err(plain)?;
     let baseline = args
         .report
         .baseline
@@ -214,39 +205,12 @@ fn bench(args: &Bench, words: &[OsString]) -> Result<(Report, Option<Value>), Tr
     for threshold in thresholds.iter().chain(&wanted) {
         threshold.check(&plan, baseline.is_some()).map_err(plain)?;
     }
-    descriptors(plan.shape.pubs + plan.shape.subs)?;
-    let options = options(args)?;
-    let address = &options.dial.address;
-    let (host, port) = (address.host.clone(), address.port);
-    let transport = transport(&options.dial);
-    let nonce = nonce();
-    let listener = if is_here(&host) {
-        health::listener(port)
-    } else {
-        None
-    };
-    let usual = || format!("mqttx-bench/{nonce:x}");
-    let setting = Setting {
-        options,
-        clock: Clock::start(),
-        threads: plan.threads,
-        is_verified: plan.is_verified,
-        target: listener.as_ref().map(|(pid, _)| *pid),
-        prefix: args.load.topic.clone().unwrap_or_else(usual),
-        nonce,
-        stop: Stop::on_signals(),
-    };
+    setup::descriptors(plan.shape.pubs + plan.shape.subs)?;
+    let (setting, target) = setup::setting(args, &plan, payload)?;
     let exporter = args.report.prometheus.as_deref();
     let exporter = exporter.map(exporter_at).transpose()?;
     let mut command = vec!["mqttx".to_owned(), "bench".to_owned()];
     command.extend(words.iter().map(|word| word.to_string_lossy().into_owned()));
-    let target = Target {
-        host,
-        port,
-        version: args.target.protocol_version,
-        transport,
-        process: listener.map(|(_, name)| name),
-    };
     let mut report = bencher::blank(&plan, machine, target, without_secrets(command));
     let mut bencher = Bencher {
         plan: &plan,
@@ -257,31 +221,17 @@ fn bench(args: &Bench, words: &[OsString]) -> Result<(Report, Option<Value>), Tr
             exporter,
             plan.threads,
         ),
-        run: nonce as u16,
+        run: setting.nonce as u16,
         wanted,
     };
     bencher.all(&mut report);
+    report.is_strict = args.report.strict;
     let rows = &report.rows;
     report.verdicts = thresholds
         .iter()
         .flat_map(|threshold| threshold.judge(rows, baseline.as_ref()))
         .collect();
     Ok((report, baseline))
-}
-
-/// By the name of its URL scheme, but for what MQTT's own schemes say less clearly.
-fn transport(dial: &Dial) -> &'static str {
-    match (
-        dial.address.transport,
-        dial.websocket.is_some(),
-        dial.tls.is_some(),
-    ) {
-        (Transport::Unix, ..) => "unix",
-        (Transport::Tcp, true, true) => "wss",
-        (Transport::Tcp, true, false) => "ws",
-        (Transport::Tcp, false, true) => "tls",
-        (Transport::Tcp, false, false) => "tcp",
-    }
 }
 
 fn exporter_at(asked: &str) -> Result<Exporter, Trouble> {
@@ -358,39 +308,6 @@ fn write(path: &Path, text: &str) -> Result<(), Trouble> {
         .map_err(|error| plain(format!("cannot write {}: {error}", path.display())))
 }
 
-/// What every client has in common; each gets its own identifier.
-fn options(args: &Bench) -> Result<Options, Trouble> {
-    let target = &args.target;
-    let mut connection: Connection = from_nothing();
-    connection.host.clone_from(&target.host);
-    connection.port = target.port;
-    connection.bind_address.clone_from(&target.bind_address);
-    connection.username.clone_from(&target.username);
-    connection.pw = target.pw.clone().map(OsString::from);
-    connection.keepalive = target.keepalive;
-    connection.max_inflight = u32::from(args.load.inflight);
-    let asked = connect::Asked {
-        caller: CALLER,
-        connection: &connection,
-        tls: &args.tls,
-        will: &from_nothing::<Will>(),
-        version: target.protocol_version,
-        receive_max: None,
-    };
-    connect::options(&asked).map_err(|error| Trouble {
-        sentence: error.message.trim_end_matches('.').to_owned(),
-        hint: error.hint,
-        status: error.kind.exit_status(),
-    })
-}
-
-/// A group of options nobody said anything about.
-fn from_nothing<A: clap::Args>() -> A {
-    let command = A::augment_args(clap::Command::new("nothing").disable_help_flag(true));
-    let matches = command.get_matches_from(["nothing"]);
-    A::from_arg_matches(&matches).expect("every option of the group has a default")
-}
-
 /// Passwords and keys do not belong into a report.
 fn without_secrets(mut command: Vec<String>) -> Vec<String> {
     const SECRET: [&str; 3] = ["-P", "--pw", "--psk"];
@@ -405,45 +322,6 @@ fn without_secrets(mut command: Vec<String>) -> Vec<String> {
         }
     }
     command
-}
-
-/// Room for this many connections, as far as the system lets us.
-#[cfg(unix)]
-fn descriptors(clients: u32) -> Result<(), Trouble> {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let wanted = u64::from(clients) + DESCRIPTORS_OWN;
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= wanted) {
-        return Ok(());
-    }
-    limit.current = limit.maximum;
-    let raised = setrlimit(Resource::Nofile, limit);
-    if raised.is_ok() && limit.maximum.is_none_or(|most| most >= wanted) {
-        return Ok(());
-    }
-    Err(Trouble {
-        sentence: format!(
-            "{clients} connections need {wanted} open files; the limit here is {}",
-            limit.maximum.unwrap_or_default()
-        ),
-        hint: Some("fewer clients, or a higher limit (ulimit -Hn)".to_owned()),
-        status: 1,
-    })
-}
-
-#[cfg(not(unix))]
-fn descriptors(_: u32) -> Result<(), Trouble> {
-    Ok(())
-}
-
-fn is_here(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-/// Chance enough to tell this bench's messages from another's.
-fn nonce() -> u32 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(std::process::id()) as u32
 }
 
 #[cfg(test)]

@@ -58,6 +58,25 @@ pub(super) struct Schedule {
     /// From the start to the next due time.
     at: f64,
     chance: Chance,
+    ramp: Option<Rise>,
+}
+
+/// The gap of a rate that rises evenly: from the first to the last over so many nanoseconds.
+#[derive(Clone, Copy, Debug)]
+struct Rise {
+    from: f64,
+    to: f64,
+    time: f64,
+}
+
+/// A rate that rises from nought is taken for this share of its end at first.
+const RISE_LEAST: f64 = 0.01;
+
+impl Rise {
+    fn gap(self, at: f64) -> f64 {
+        let rate = self.from + (self.to - self.from) * (at / self.time).min(1.0);
+        1e9 / rate.max(self.to * RISE_LEAST)
+    }
 }
 
 impl Schedule {
@@ -70,11 +89,25 @@ impl Schedule {
             arrival,
             at: gap * share,
             chance: Chance::new(seed),
+            ramp: None,
         };
         if arrival == Arrival::Poisson {
             schedule.at = schedule.chance.exponential() * gap;
         }
         schedule
+    }
+
+    /// The rate begins with `from` and reaches its own after `time`, in nanoseconds.
+    pub(super) fn rising(mut self, from: f64, time: u64) -> Self {
+        let rise = Rise {
+            from,
+            to: 1e9 / self.gap,
+            time: time as f64,
+        };
+        self.at *= rise.gap(0.0) / self.gap;
+        self.gap = rise.gap(0.0);
+        self.ramp = Some(rise);
+        self
     }
 
     pub(super) fn begin(&mut self, start: u64) {
@@ -98,6 +131,9 @@ impl Schedule {
         match self.arrival {
             Arrival::Uniform => self.at += self.gap,
             Arrival::Poisson => self.at += self.chance.exponential() * self.gap,
+        }
+        if let Some(rise) = self.ramp {
+            self.gap = rise.gap(self.at);
         }
     }
 }
@@ -244,6 +280,17 @@ mod tests {
     fn a_rate_above_one_a_nanosecond_still_counts() {
         let all = dues(Schedule::new(2e9, 0.0, Arrival::Uniform, 1), 5);
         assert_eq!(all, [1_000, 1_000, 1_001, 1_001, 1_002]);
+    }
+
+    #[test]
+    fn a_rising_rate_sends_what_its_area_is() {
+        // From 0 to 1,000 a second over 2 seconds is 1,000 messages.
+        let schedule = Schedule::new(1_000.0, 0.0, Arrival::Uniform, 1).rising(0.0, 2_000_000_000);
+        let all = dues(schedule, 2_000);
+        let inside = all.iter().filter(|&&due| due < 2_000_001_000).count();
+        assert!((980..1_020).contains(&inside), "{inside}");
+        let half = all.iter().filter(|&&due| due < 1_000_001_000).count();
+        assert!((240..270).contains(&half), "{half}");
     }
 
     #[test]

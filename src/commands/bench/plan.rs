@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use crate::cli::args::bench::{ArrivalWord, Bench, Kind, Steps};
+use crate::cli::args::bench::{ArrivalWord, Bench, Kind, Ramp, Steps};
+use crate::commands::bench::body::{Payload, topics};
 use crate::commands::bench::head::HEAD_LEN;
 use crate::commands::bench::pace::Arrival;
 use crate::mqtt::QoS;
@@ -90,7 +91,12 @@ pub(super) enum Load {
     /// As fast as this many undelivered messages a publisher allow: closed loop.
     Max { window: u32 },
     /// This many messages a second in all, when they are due: open loop.
-    Rate { rate: f64, arrival: Arrival },
+    Rate {
+        rate: f64,
+        arrival: Arrival,
+        /// It begins with this rate and rises evenly until its end.
+        ramp_from: Option<f64>,
+    },
 }
 
 /// One measurement, run several times.
@@ -135,6 +141,8 @@ pub(super) enum Mode {
     Both,
     MaxOnly,
     RateOnly(f64),
+    /// A rate that rises.
+    Ramp(Ramp),
     /// One rate after the other.
     Steps(Steps),
     /// Rates until the highest is found that holds.
@@ -151,17 +159,11 @@ pub(super) fn rates(steps: Steps) -> Vec<f64> {
 
 impl Plan {
     /// Refuses what cannot be, in one sentence. `cores` are those of this machine.
-    pub(super) fn new(args: &Bench, cores: usize) -> Result<Self, String> {
+    pub(super) fn new(args: &Bench, payload: &Payload, cores: usize) -> Result<Self, String> {
         let shape = shape(args)?;
         let mode = mode(args);
         allowed(args, mode)?;
-        if let Some(prefix) = &args.load.topic {
-            let check = match args.load.kind {
-                Kind::Sub => check_filter,
-                _ => check_name,
-            };
-            check(prefix).map_err(|what| format!("-t {prefix}: {what}"))?;
-        }
+        topic(args, &shape)?;
         if args.load.duration.is_zero() {
             return Err("--duration: a measurement takes some time".to_owned());
         }
@@ -169,18 +171,7 @@ impl Plan {
         if has_rate && matches!(args.load.kind, Kind::Sub | Kind::Conn | Kind::Churn) {
             return Err("a rate is for kinds that publish".to_owned());
         }
-        let is_verified = args.load.payload.0 >= HEAD_LEN && args.load.kind != Kind::Sub;
-        if !is_verified && mode != Mode::MaxOnly {
-            return Err(format!(
-                "--payload {}: a message that carries its time has at least {HEAD_LEN} bytes; \
-                 with --max smaller ones are counted, unverified",
-                args.load.payload.0
-            ));
-        }
-        let arrival = match args.load.arrival {
-            ArrivalWord::Uniform => Arrival::Uniform,
-            ArrivalWord::Poisson => Arrival::Poisson,
-        };
+        let is_verified = is_verified(args, payload, mode)?;
         let mut qos: Vec<QoS> = Vec::new();
         // Idle connections and those that come and go have no QoS to speak of.
         let has_qos = !shape.is_connects();
@@ -201,14 +192,17 @@ impl Plan {
                 .map_or_else(|| (cores / 2).max(1), usize::from),
             is_verified,
             window: args.load.window,
-            arrival,
+            arrival: match args.load.arrival {
+                ArrivalWord::Uniform => Arrival::Uniform,
+                ArrivalWord::Poisson => Arrival::Poisson,
+            },
             base: Stage {
                 shape: shape.clone(),
                 qos: QoS::AtMostOnce,
                 load: Load::Max {
                     window: args.load.window,
                 },
-                sizes: args.load.payload,
+                sizes: payload.sizes(is_verified),
                 inflight: args.load.inflight,
                 warmup: args.load.warmup,
                 duration: args.load.duration,
@@ -239,7 +233,23 @@ impl Plan {
             load: Load::Rate {
                 rate,
                 arrival: self.arrival,
+                ramp_from: None,
             },
+            ..self.base.clone()
+        }
+    }
+
+    /// All of it is measured: there is nothing to warm up for.
+    pub(super) fn ramp_stage(&self, qos: QoS, ramp: Ramp) -> Stage {
+        Stage {
+            qos,
+            load: Load::Rate {
+                rate: ramp.to,
+                arrival: self.arrival,
+                ramp_from: Some(ramp.from),
+            },
+            warmup: Duration::ZERO,
+            duration: ramp.time,
             ..self.base.clone()
         }
     }
@@ -254,6 +264,8 @@ fn mode(args: &Bench) -> Mode {
     let load = &args.load;
     if let Some(rate) = load.rate {
         Mode::RateOnly(rate)
+    } else if let Some(ramp) = load.ramp {
+        Mode::Ramp(ramp)
     } else if let Some(steps) = load.steps {
         Mode::Steps(steps)
     } else if load.find_max.is_some() {
@@ -263,6 +275,41 @@ fn mode(args: &Bench) -> Mode {
     } else {
         Mode::Both
     }
+}
+
+/// Whether payloads carry a head; without one nothing can be timed.
+fn is_verified(args: &Bench, payload: &Payload, mode: Mode) -> Result<bool, String> {
+    if args.load.kind == Kind::Sub {
+        return Ok(false);
+    }
+    if args.load.no_verify {
+        return match mode {
+            Mode::MaxOnly => Ok(false),
+            _ => Err("--no-verify: without a head nothing can be timed; say --max".to_owned()),
+        };
+    }
+    let (least, _) = payload.sizes(true);
+    if least < HEAD_LEN && mode != Mode::MaxOnly {
+        return Err(format!(
+            "--payload {least}: a message that carries its time has at least {HEAD_LEN} bytes; \
+             with --max smaller ones are counted, unverified"
+        ));
+    }
+    Ok(least >= HEAD_LEN)
+}
+
+/// What -t says must be a topic, or lead to some.
+fn topic(args: &Bench, shape: &Shape) -> Result<(), String> {
+    let Some(asked) = &args.load.topic else {
+        return Ok(());
+    };
+    let wrong = |what: &str| format!("-t {asked}: {what}");
+    if args.load.kind == Kind::Sub {
+        return check_filter(asked).map_err(wrong);
+    }
+    let topics = topics(asked, 0, shape.topics, args.load.seed).map_err(|what| wrong(&what))?;
+    let mut each = topics.names.iter();
+    each.try_for_each(|topic| check_name(topic).map_err(wrong))
 }
 
 fn shape(args: &Bench) -> Result<Shape, String> {
@@ -333,15 +380,18 @@ fn clients(kind: Kind, pubs: Option<u32>, subs: Option<u32>) -> Result<(u32, u32
 
 /// Nobody floods a broker of strangers by accident.
 fn allowed(args: &Bench, mode: Mode) -> Result<(), String> {
-    let host = &args.target.host;
     let is_slow = match mode {
+        Mode::Ramp(ramp) => ramp.to <= PUBLIC_RATE_MAX,
         Mode::RateOnly(rate) => rate <= PUBLIC_RATE_MAX,
         Mode::Steps(steps) => steps.to <= PUBLIC_RATE_MAX,
         Mode::Both | Mode::MaxOnly | Mode::FindMax => false,
     };
-    if args.target.yes || is_slow || is_near(host) {
+    if args.target.yes || is_slow || args.target.unix.is_some() {
         return Ok(());
     }
+    let Some(host) = args.target.host.iter().find(|host| !is_near(host)) else {
+        return Ok(());
+    };
     Err(format!(
         "{host} is not on this machine or a private network: say --rate 1k or less, or --yes if \
          you may load it"
@@ -379,7 +429,9 @@ mod tests {
         let matches = command
             .try_get_matches_from(words)
             .map_err(|error| error.to_string())?;
-        Plan::new(&Bench::from_arg_matches(&matches).unwrap(), 8)
+        let args = Bench::from_arg_matches(&matches).unwrap();
+        let (least, most) = args.load.payload;
+        Plan::new(&args, &Payload::Sizes(least, most), 8)
     }
 
     #[test]
@@ -449,6 +501,15 @@ mod tests {
             ("fanout --topics 2", "2"),
             ("-s 8", "16 bytes"),
             ("-t a/+", "-t a/+"),
+            ("-t a/%x", "-t a/%x"),
+            ("-t a/%rand_1 --pubs 2", "%i tells them apart"),
+            ("--no-verify", "say --max"),
+            ("--ramp 0..9k:1s --rate 5", "cannot be used with"),
+            ("--ramp 0..9k:1s --warmup 1s", "cannot be used with"),
+            ("churn --ramp 0..9k:1s", "kinds that publish"),
+            ("--file x --template y", "cannot be used with"),
+            ("--split x", "--file"),
+            ("--unix x -h y", "cannot be used with"),
             ("--duration 0s", "--duration"),
             ("-q 3", "3"),
         ] {

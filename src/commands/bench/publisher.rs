@@ -7,11 +7,11 @@ use std::task::Context;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::client::{Engine, Event, Feed, Handler, Prepared};
+use crate::client::{Engine, Event, Feed, Handler, Message, Prepared};
 use crate::commands::bench::board::{Phase, Times, What};
 use crate::commands::bench::desk::{Desk, Ear, Published};
 use crate::commands::bench::head::{HEAD_LEN, Head};
-use crate::commands::bench::pace::{Chance, Schedule};
+use crate::commands::bench::pace::Schedule;
 use crate::commands::bench::plan::Load;
 use crate::mqtt::property::Properties;
 use crate::mqtt::{QoS, Reason};
@@ -29,9 +29,8 @@ pub(super) struct Publisher {
     number: u32,
     /// Deliveries each message should lead to.
     copies: u64,
-    /// One a payload size; the sizes take turns at random.
+    /// One a variant of the payload, in turns.
     prepared: Vec<Prepared>,
-    chance: Chance,
     /// Also the count of messages sent.
     sequence: u32,
     schedule: Option<Schedule>,
@@ -47,6 +46,7 @@ pub(super) struct Publisher {
     asked: u64,
     has_begun: bool,
     is_done: bool,
+    has_cleared: bool,
     acks: Acks,
     acked_now: u64,
     refused: u64,
@@ -72,10 +72,18 @@ impl Publisher {
                 let has_window = copies > 0 && board.is_verified;
                 (None, has_window.then_some(u64::from(window)))
             }
-            Load::Rate { rate, arrival } => {
+            Load::Rate {
+                rate,
+                arrival,
+                ramp_from,
+            } => {
                 let pubs = f64::from(stage.shape.pubs);
                 let share = f64::from(number) / pubs;
                 let schedule = Schedule::new(rate / pubs, share, arrival, seed);
+                let schedule = match ramp_from {
+                    None => schedule,
+                    Some(from) => schedule.rising(from / pubs, stage.duration.as_nanos() as u64),
+                };
                 (Some(schedule), None)
             }
         };
@@ -84,7 +92,6 @@ impl Publisher {
             number,
             copies,
             prepared,
-            chance: Chance::new(seed),
             sequence: 0,
             schedule,
             window,
@@ -94,6 +101,7 @@ impl Publisher {
             asked: 0,
             has_begun: false,
             is_done: false,
+            has_cleared: false,
             acks: Acks::new(stage.qos, stage.inflight),
             acked_now: 0,
             refused: 0,
@@ -234,7 +242,7 @@ impl Publisher {
     fn send(&mut self, due: u64, now: u64, client: &mut Engine) -> bool {
         let prepared = match self.prepared.len() {
             1 => &self.prepared[0],
-            sizes => &self.prepared[(self.chance.next() % sizes as u64) as usize],
+            many => &self.prepared[self.sequence as usize % many],
         };
         let head = Head {
             run: self.desk.board.run,
@@ -393,7 +401,17 @@ impl Handler for Publisher {
         match self.desk.board.phase() {
             // In a closed loop nothing is owed.
             Phase::Drain => self.settle(self.schedule.is_none()),
-            Phase::Leave => client.disconnect(Reason::NORMAL_DISCONNECTION, Properties::EMPTY),
+            Phase::Leave => {
+                if self.desk.retains && self.sequence > 0 && !self.has_cleared {
+                    // Retained messages of a bench are nobody's: an empty one takes them away.
+                    self.has_cleared = true;
+                    let topic = self.desk.board.stage.shape.topic_of(self.number) as usize;
+                    let mut nothing = Message::new(&self.desk.board.topics[topic], b"");
+                    nothing.retain = true;
+                    let _ = client.publish(&nothing);
+                }
+                client.disconnect(Reason::NORMAL_DISCONNECTION, Properties::EMPTY);
+            }
             _ => {}
         }
     }

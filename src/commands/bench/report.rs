@@ -29,6 +29,8 @@ pub(super) struct Report {
     pub(super) shape: Shape,
     pub(super) is_verified: bool,
     pub(super) rows: Vec<Row>,
+    /// A generator that may have been the limit is a failure.
+    pub(super) is_strict: bool,
     /// What --threshold came to.
     pub(super) verdicts: Vec<Verdict>,
     /// What --find-max found, by QoS: none when not even the lowest rate held.
@@ -208,19 +210,41 @@ impl Report {
         doubts
     }
 
-    fn doubt_rate(&self, row: &Row, name: &str, doubts: &mut Vec<String>) {
-        let Some(tool) = row.tool_cores() else {
-            return;
-        };
+    /// Whether the generator may be what was measured.
+    fn is_limited(&self) -> bool {
+        self.rows.iter().any(|row| {
+            let mut doubts = Vec::new();
+            if row.stage.is_open() {
+                self.doubt_lag(row, "", &mut doubts);
+            } else {
+                self.doubt_busy(row, "", &mut doubts);
+            }
+            !doubts.is_empty()
+        })
+    }
+
+    /// The generator uses all it has; true when it was said.
+    fn doubt_busy(&self, row: &Row, name: &str, doubts: &mut Vec<String>) -> bool {
         let threads = row_threads(self.threads, &row.stage.shape) as f64;
-        let cores = self.machine.cores as f64;
-        let target = row.target_cores().unwrap_or(0.0);
-        if tool >= BUSY * threads {
+        let busy = row.tool_cores().filter(|&tool| tool >= BUSY * threads);
+        if let Some(tool) = busy {
             doubts.push(format!(
                 "{name}: the generator is the bottleneck ({tool:.2} of {threads} cores used): the \
                  broker may be faster; this is a lower bound."
             ));
-        } else if target > 0.0 && tool + target >= 0.95 * cores {
+        }
+        busy.is_some()
+    }
+
+    fn doubt_rate(&self, row: &Row, name: &str, doubts: &mut Vec<String>) {
+        if self.doubt_busy(row, name, doubts) {
+            return;
+        }
+        let cores = self.machine.cores as f64;
+        if let (Some(tool), Some(target)) = (row.tool_cores(), row.target_cores())
+            && target > 0.0
+            && tool + target >= 0.95 * cores
+        {
             doubts.push(format!(
                 "{name}: generator ({tool:.2}) and broker ({target:.2}) together fill all {cores} \
                  cores of this machine."
@@ -228,7 +252,7 @@ impl Report {
         }
     }
 
-    fn doubt_latency(&self, row: &Row, name: &str, doubts: &mut Vec<String>) {
+    fn doubt_lag(&self, row: &Row, name: &str, doubts: &mut Vec<String>) {
         let lag = row.all.lag.percentile(0.99);
         let p50 = row.all.e2e.percentile(0.5);
         if let (Some(lag), Some(p50)) = (lag, p50)
@@ -240,11 +264,15 @@ impl Report {
                 lag as f64 / 1e6
             ));
         }
+    }
+
+    fn doubt_latency(&self, row: &Row, name: &str, doubts: &mut Vec<String>) {
+        self.doubt_lag(row, name, doubts);
         if row.all.unsent > 0 {
             doubts.push(format!(
                 "{name}: {} messages that were due were never sent: this rate is not sustained, \
                  and the latencies are lower bounds.",
-                row.all.unsent
+                text::count(row.all.unsent)
             ));
         }
     }
@@ -283,6 +311,7 @@ impl Report {
             None if self.verdicts.iter().any(|verdict| !verdict.holds) => 99,
             // Whoever said what must hold has said what is bad enough to fail.
             None if self.verdicts.is_empty() && !self.faults().is_empty() => 81,
+            None if self.is_strict && self.is_limited() => 82,
             None => 0,
         }
     }
@@ -300,8 +329,88 @@ pub(super) fn row_name(stage: &Stage) -> String {
         Load::Max { .. } if stage.shape.kind == Kind::Conn => "connections".to_owned(),
         Load::Max { .. } if stage.shape.kind == Kind::Churn => "connects".to_owned(),
         Load::Max { .. } => format!("QoS {}, highest rate", stage.qos.bits()),
+        Load::Rate {
+            rate,
+            ramp_from: Some(from),
+            ..
+        } => format!(
+            "QoS {} from {} to {}/s",
+            stage.qos.bits(),
+            text::rate(Some(from)),
+            text::rate(Some(rate))
+        ),
         Load::Rate { rate, .. } => {
             format!("QoS {} at {}/s", stage.qos.bits(), text::rate(Some(rate)))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::commands::bench::pace::Arrival;
+
+    fn report(lag: u64) -> Report {
+        let shape = Shape {
+            kind: Kind::Pubsub,
+            pubs: 1,
+            subs: 1,
+            topics: 1,
+        };
+        let stage = Stage {
+            shape: shape.clone(),
+            qos: QoS::AtMostOnce,
+            load: Load::Rate {
+                rate: 1_000.0,
+                arrival: Arrival::Uniform,
+                ramp_from: None,
+            },
+            sizes: (64, 64),
+            inflight: 1,
+            warmup: Duration::ZERO,
+            duration: Duration::from_secs(1),
+            drain: Duration::ZERO,
+            seed: 1,
+        };
+        let mut row = Row::new(stage, Vec::new());
+        for _ in 0..2_000 {
+            row.all.e2e.record(1_000_000);
+            row.all.lag.record(lag);
+        }
+        Report {
+            started: String::new(),
+            command: Vec::new(),
+            seed: 1,
+            machine: Machine::default(),
+            threads: 1,
+            target: Target {
+                host: "localhost".to_owned(),
+                port: 1,
+                version: Version::V5,
+                transport: "tcp",
+                process: None,
+            },
+            shape,
+            is_verified: true,
+            rows: vec![row],
+            is_strict: true,
+            verdicts: Vec::new(),
+            found: Vec::new(),
+            trouble: None,
+        }
+    }
+
+    #[test]
+    fn strict_is_about_the_generator_alone() {
+        assert_eq!(report(1_000).exit_status(), 0);
+        let mut late = report(500_000);
+        assert_eq!(late.exit_status(), 82);
+        late.rows[0].all.seen.duplicates = 1;
+        assert_eq!(late.exit_status(), 81);
+        late.rows[0].all.seen.duplicates = 0;
+        late.is_strict = false;
+        assert_eq!(late.exit_status(), 0);
     }
 }

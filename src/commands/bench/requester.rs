@@ -88,7 +88,8 @@ impl Responder {
             .record(board.clock.now() - self.connecting_since);
         self.permit = None;
         let how = SubscribeOptions::with_qos(board.stage.qos);
-        if let Err(refused) = client.subscribe(&[(&self.filter, how)], Properties::EMPTY) {
+        let properties = self.desk.subscribe_properties.properties();
+        if let Err(refused) = client.subscribe(&[(&self.filter, how)], properties) {
             board.fail(&self.name, What::Unsendable(refused.to_string()));
         }
     }

@@ -95,7 +95,8 @@ impl Subscriber {
         board.live.connected();
         self.permit = None;
         let how = SubscribeOptions::with_qos(board.stage.qos);
-        if let Err(refused) = client.subscribe(&[(&self.filter, how)], Properties::EMPTY) {
+        let properties = self.desk.subscribe_properties.properties();
+        if let Err(refused) = client.subscribe(&[(&self.filter, how)], properties) {
             board.fail(&self.name, What::Unsendable(refused.to_string()));
         }
     }
@@ -157,8 +158,8 @@ impl Subscriber {
             return false;
         };
         let len = publish.payload.len();
-        let fits = (stage.sizes.0..=stage.sizes.1).contains(&len);
-        if !fits || !is_intact(publish.payload, &board.filler) {
+        let body = board.bodies.of(publisher, head.sequence);
+        if !body.is_some_and(|body| is_intact(publish.payload, body)) {
             tally.corrupt += 1;
             return false;
         }

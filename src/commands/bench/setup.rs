@@ -1,0 +1,307 @@
+//! From the words to what every run needs: how clients connect, what they send, and room for them.
+//! Files that are named are read here, before the first byte is sent.
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+
+use crate::cli::args::bench::Bench;
+use crate::cli::args::connection::Connection;
+use crate::cli::args::will::Will;
+use crate::cli::property;
+use crate::cli::property::Target as Packet;
+use crate::client::Options;
+use crate::commands::bench::body::Payload;
+use crate::commands::bench::health;
+use crate::commands::bench::load::Setting;
+use crate::commands::bench::pace::Clock;
+use crate::commands::bench::plan::Plan;
+use crate::commands::bench::report::{Target, Trouble};
+use crate::commands::bench::stop::Stop;
+use crate::commands::bench::trouble::{CALLER, plain};
+use crate::commands::bench::who::{Person, Who, people};
+use crate::commands::connect;
+use crate::mqtt::Version;
+use crate::net::Dial;
+use crate::net::address::Transport;
+
+/// Open files besides the connections: timers, pollers, standard streams, reports.
+#[cfg(unix)]
+const DESCRIPTORS_OWN: u64 = 64;
+
+/// A file with payloads is no longer than this.
+const PAYLOAD_FILE_MAX: u64 = 256 << 20;
+
+/// What the user wants to be sent.
+pub(super) fn payload(args: &Bench) -> Result<Payload, Trouble> {
+    let load = &args.load;
+    let Some(path) = load.file.as_ref().or(load.template.as_ref()) else {
+        let (least, most) = load.payload;
+        return Ok(Payload::Sizes(least, most));
+    };
+    let name = path.display();
+    let unreadable = |error: std::io::Error| plain(format!("cannot read {name}: {error}"));
+    let len = std::fs::metadata(path).map_err(unreadable)?.len();
+    if len > PAYLOAD_FILE_MAX {
+        return Err(plain(format!("{name} has more than 256 MiB")));
+    }
+    let content = std::fs::read(path).map_err(unreadable)?;
+    if load.template.is_some() {
+        let text = String::from_utf8(content)
+            .map_err(|_| plain(format!("{name}: a template is UTF-8 text")))?;
+        return Ok(Payload::Template(text));
+    }
+    let parts = match &load.split {
+        None => vec![content],
+        Some(between) => split(&content, &unescaped(between)),
+    };
+    if parts.is_empty() {
+        return Err(plain(format!("{name} holds nothing to send")));
+    }
+    Ok(Payload::Parts(parts))
+}
+
+/// The pieces between; what follows the last one only if there is anything.
+fn split(content: &[u8], between: &[u8]) -> Vec<Vec<u8>> {
+    let mut parts = vec![Vec::new()];
+    let mut rest = content;
+    while let Some((&first, after)) = rest.split_first() {
+        if !between.is_empty() && rest.starts_with(between) {
+            parts.push(Vec::new());
+            rest = &rest[between.len()..];
+        } else {
+            if let Some(part) = parts.last_mut() {
+                part.push(first);
+            }
+            rest = after;
+        }
+    }
+    parts.pop_if(|part| part.is_empty());
+    parts
+}
+
+/// As it is typed in a shell: \\n, \\t, \\0 and \\\\.
+fn unescaped(text: &str) -> Vec<u8> {
+    text.replace("\\\\", "\u{0}")
+        .replace("\\n", "\n")
+        .replace("\\t", "\t")
+        .replace("\\0", "\u{1}")
+        .bytes()
+        .map(|byte| match byte {
+            0 => b'\\',
+            1 => 0,
+            other => other,
+        })
+        .collect()
+}
+
+/// What every run has in common, and what is said about the broker.
+pub(super) fn setting(
+    args: &Bench,
+    plan: &Plan,
+    payload: Payload,
+) -> Result<(Setting, Target), Trouble> {
+    let who = who(args, (plan.shape.pubs + plan.shape.subs) as usize)?;
+    let [first, ..] = who.routes.as_slice() else {
+        return Err(plain("which host? -h HOST"));
+    };
+    let address = &first.dial.address;
+    let (host, port) = (address.host.clone(), address.port);
+    let listener = if is_here(&host) {
+        health::listener(port)
+    } else {
+        None
+    };
+    let target = Target {
+        host: args.target.unix.as_ref().map_or_else(
+            || args.target.host.join(","),
+            |path| path.display().to_string(),
+        ),
+        port,
+        version: args.target.protocol_version,
+        transport: transport(&first.dial),
+        process: listener.as_ref().map(|(_, name)| name.clone()),
+    };
+    let nonce = nonce();
+    let usual = || format!("mqttx-bench/{nonce:x}");
+    let setting = Setting {
+        who,
+        clock: Clock::start(),
+        threads: plan.threads,
+        is_verified: plan.is_verified,
+        target: listener.map(|(pid, _)| pid),
+        prefix: args.load.topic.clone().unwrap_or_else(usual),
+        payload,
+        retain: args.load.retain,
+        publish_properties: property::collect(&args.target.property, Packet::Publish),
+        subscribe_properties: property::collect(&args.target.property, Packet::Subscribe),
+        conn_rate: args.load.conn_rate,
+        nonce,
+        stop: Stop::on_signals(),
+    };
+    Ok((setting, target))
+}
+
+fn who(args: &Bench, clients: usize) -> Result<Who, Trouble> {
+    let target = &args.target;
+    let people = match &target.clients_csv {
+        None => Vec::new(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| plain(format!("cannot read {}: {error}", path.display())))?;
+            people(path, &text).map_err(plain)?
+        }
+    };
+    if target.clients_csv.is_some() && people.len() < clients {
+        return Err(plain(format!(
+            "--clients-csv has {} lines for {clients} clients",
+            people.len()
+        )));
+    }
+    let has_version_5 = target.protocol_version == Version::V5;
+    if !has_version_5 && !target.property.is_empty() {
+        return Err(plain("-D: properties are for version 5"));
+    }
+    let from = if target.bind_address.is_empty() {
+        vec![None]
+    } else {
+        target.bind_address.iter().cloned().map(Some).collect()
+    };
+    let mut routes = Vec::new();
+    for host in &target.host {
+        for bind in &from {
+            routes.push(options(args, host, bind.as_ref(), None)?);
+        }
+    }
+    let mut who = Who { routes, people };
+    // Who has a certificate has a way of their own.
+    if who.people.iter().any(|person| person.cert.is_some()) {
+        let hosts = target.host.iter().cycle().zip(from.iter().cycle());
+        let each = who.people.iter().take(clients).zip(hosts);
+        let own: Result<Vec<Options>, Trouble> = each
+            .map(|(person, (host, bind))| options(args, host, bind.as_ref(), Some(person)))
+            .collect();
+        who.routes = own?;
+    }
+    Ok(who)
+}
+
+/// What clients of one way have in common; each gets its own identifier.
+fn options(
+    args: &Bench,
+    host: &str,
+    bind: Option<&String>,
+    person: Option<&Person>,
+) -> Result<Options, Trouble> {
+    let target = &args.target;
+    let mut connection: Connection = from_nothing();
+    host.clone_into(&mut connection.host);
+    connection.port = target.port;
+    connection.unix.clone_from(&target.unix);
+    connection.ws = target.ws;
+    connection.ws_path.clone_from(&target.ws_path);
+    connection.proxy.clone_from(&target.proxy);
+    connection.bind_address = bind.cloned();
+    connection.username.clone_from(&target.username);
+    connection.pw = target.pw.clone().map(OsString::from);
+    connection.keepalive = target.keepalive;
+    connection.property.clone_from(&target.property);
+    connection.max_inflight = u32::from(args.load.inflight);
+    let mut tls = args.tls.clone();
+    if let Some(person) = person {
+        tls.cert.clone_from(&person.cert);
+        tls.key.clone_from(&person.key);
+    }
+    let asked = connect::Asked {
+        caller: CALLER,
+        connection: &connection,
+        tls: &tls,
+        will: &from_nothing::<Will>(),
+        version: target.protocol_version,
+        receive_max: None,
+    };
+    connect::options(&asked).map_err(|error| Trouble {
+        sentence: error.message.trim_end_matches('.').to_owned(),
+        hint: error.hint,
+        status: error.kind.exit_status(),
+    })
+}
+
+/// A group of options nobody said anything about.
+fn from_nothing<A: clap::Args>() -> A {
+    let command = A::augment_args(clap::Command::new("nothing").disable_help_flag(true));
+    let matches = command.get_matches_from(["nothing"]);
+    A::from_arg_matches(&matches).expect("every option of the group has a default")
+}
+
+/// Room for this many connections, as far as the system lets us.
+#[cfg(unix)]
+pub(super) fn descriptors(clients: u32) -> Result<(), Trouble> {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let wanted = u64::from(clients) + DESCRIPTORS_OWN;
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= wanted) {
+        return Ok(());
+    }
+    limit.current = limit.maximum;
+    let raised = setrlimit(Resource::Nofile, limit);
+    if raised.is_ok() && limit.maximum.is_none_or(|most| most >= wanted) {
+        return Ok(());
+    }
+    Err(Trouble {
+        sentence: format!(
+            "{clients} connections need {wanted} open files; the limit here is {}",
+            limit.maximum.unwrap_or_default()
+        ),
+        hint: Some("fewer clients, or a higher limit (ulimit -Hn)".to_owned()),
+        status: 1,
+    })
+}
+
+#[cfg(not(unix))]
+pub(super) fn descriptors(_: u32) -> Result<(), Trouble> {
+    Ok(())
+}
+
+/// By the name of its URL scheme, but for what MQTT's own schemes say less clearly.
+fn transport(dial: &Dial) -> &'static str {
+    match (
+        dial.address.transport,
+        dial.websocket.is_some(),
+        dial.tls.is_some(),
+    ) {
+        (Transport::Unix, ..) => "unix",
+        (Transport::Tcp, true, true) => "wss",
+        (Transport::Tcp, true, false) => "ws",
+        (Transport::Tcp, false, true) => "tls",
+        (Transport::Tcp, false, false) => "tcp",
+    }
+}
+
+fn is_here(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Chance enough to tell this bench's messages from another's.
+fn nonce() -> u32 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id()) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_falls_into_its_parts() {
+        let parts = |text: &str, between: &str| -> Vec<String> {
+            split(text.as_bytes(), &unescaped(between))
+                .into_iter()
+                .map(|part| String::from_utf8(part).unwrap())
+                .collect()
+        };
+        assert_eq!(parts("a\nb\n", "\\n"), ["a", "b"]);
+        assert_eq!(parts("a--b", "--"), ["a", "b"]);
+        assert_eq!(parts("", "\\n"), [""; 0]);
+        assert_eq!(unescaped("\\t\\\\\\0"), b"\t\\\0");
+    }
+}
