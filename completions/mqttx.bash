@@ -1035,7 +1035,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__pub)
-            opts="-t -m -f -n -s -l -q -r -h -p -A -u -P -i -I -k -c -x -V -M -D -d -L -o --topic --message --file --null-message --stdin-file --stdin-line --qos --retain --repeat --repeat-delay --host --port --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --wait --connect-timeout --max-reconnects --no-reconnect --url --protocol --profile --save-profile --print-config --options-file --help --version"
+            opts="-t -m -f -n -s -l -q -r -h -p -A -u -P -i -I -k -c -x -V -M -D -d -L -o --topic --message --file --null-message --stdin-file --stdin-line --qos --retain --repeat --repeat-delay --host --port --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --topic-from-line --jsonl --template --seed --rate --format --payload-size --confirm --wait --connect-timeout --max-reconnects --no-reconnect --url --protocol --profile --save-profile --print-config --options-file --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1266,6 +1266,30 @@ _mqttx() {
                     return 0
                     ;;
                 --will-qos)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --topic-from-line)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --template)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --payload-size)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

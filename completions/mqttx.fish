@@ -39,7 +39,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s t -l topic -d 'Topic
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s m -l message -d 'Payload' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s f -l file -d 'Take the payload from this file' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s q -l qos -d 'QoS of the messages' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l repeat -d 'Publish this many times (with -m, -f, -n, -s)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l repeat -d 'Publish this many times (with -m, -f, -n, -s, --template) [default: 1, with --rate no end]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l repeat-delay -d 'Seconds to wait between repeated messages' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s h -l host -d 'Broker to connect to' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s p -l port -d 'Port of the broker [default: 1883, with TLS 8883]; 0 takes the host as path of a Unix socket' -r
@@ -76,6 +76,12 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l psk-identity -d 'Ide
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l will-topic -d 'Topic of the Will Message' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l will-payload -d 'Payload of the Will Message' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l will-qos -d 'QoS of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l topic-from-line -d 'Each line of standard input is a topic, a tab (or SEP) and a payload' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l template -d 'Make each payload from a template: a file, or temperature, weather, device, counter' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l seed -d 'Seed of the chance in templates, for the same messages again' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l rate -d 'Send so many messages a second at most, such as 10/s or 6/m; without --repeat for ever' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l format -d 'What payloads are typed as: hex, base64, json, cbor or msgpack (both typed as JSON)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l payload-size -d 'A payload of so many bytes, such as 64 or 4KiB: the digits 0 to 9, again and again' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l wait -d 'Try for so long to reach a broker that is not up yet, such as 30s' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l connect-timeout -d 'Give up an attempt after so long, and so long after CONNECT [default: 30s]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l max-reconnects -d 'Give up after this many failed attempts in a row to come back' -r
@@ -99,6 +105,8 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l tls-skip-hostname -d
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l tls-use-os-certs -d 'Trust the certificates the operating system trusts'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l no-tls -d 'No TLS, whatever else was said (also on port 8883)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l will-retain -d 'Retain the Will Message'
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l jsonl -d 'Each line of standard input is a JSON object: topic, payload or payload_b64 or payload_hex, qos, retain, properties; what is missing is as -t, -q and -r say'
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l confirm -d 'At QoS 0 too, end with 0 only when the broker has answered a PINGREQ behind the last message'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l no-reconnect -d 'End when the connection is lost'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l print-config -d 'Print what counts after all (line, environment, profile, file), and end'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l help -d 'Print this help (-h is the host)'

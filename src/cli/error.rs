@@ -27,6 +27,8 @@ pub enum Kind {
     /// The connection ended before the work was done.
     Lost,
     Timeout,
+    /// What was to be sent is not what it should be: a line, a template, a payload.
+    Data,
     /// Messages came, and they were not what was expected.
     Unexpected,
     /// A v5 broker refused a message or a subscription with this Reason Code.
@@ -56,6 +58,10 @@ pub const EXIT_STATUSES: &[(&str, &str)] = &[
         "27",
         "timed out: -W, or --idle before everything awaited had come",
     ),
+    (
+        "65",
+        "the input is broken: a line, a template, a file, a payload",
+    ),
     ("70", "a bug in mqttx itself"),
     (
         "80",
@@ -76,6 +82,7 @@ impl Kind {
             Self::Tls => 8,
             Self::System => 14,
             Self::Timeout => 27,
+            Self::Data => 65,
             Self::Bug => 70,
             Self::Unexpected => 80,
             Self::Refused(code) | Self::Reason(code) => code,

@@ -213,6 +213,7 @@ pub(crate) fn walk(clean: &mut Clean, words: &[OsString]) -> Result<Option<Lexed
             Take::Property => {
                 at += property_words(clean, joined, &words[at + 1..])?;
             }
+            Take::Joined(usual, _) if joined.is_none() => clean.put(row.name(), usual),
             _ => {
                 let value = match &joined {
                     Some(value) => value.as_os_str(),
@@ -385,7 +386,7 @@ fn take(clean: &mut Clean, row: &Row, value: &OsStr) -> Result<(), Verdict> {
             }
             clean.put(row.name(), number.to_string());
         }
-        Take::Checked(check) => {
+        Take::Checked(check) | Take::Joined(_, check) => {
             let text = utf8(row, value)?;
             check(text).map_err(|told| Verdict::spaced(format!("{}: {told}", row.long)))?;
             clean.put(row.name(), text);

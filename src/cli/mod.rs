@@ -10,9 +10,11 @@
 
 pub mod address;
 pub mod args;
+pub mod encoding;
 pub mod error;
 pub mod expect;
 pub mod format;
+pub mod jsonl;
 pub(crate) mod judge;
 pub mod layers;
 pub(crate) mod lexer;
@@ -143,7 +145,7 @@ pub fn parse(caller: Caller, words: &[OsString], sources: &Sources) -> Result<Re
         Program::Publish => {
             let mut publish = typed::<args::publish::Publish>(caller, words);
             if !beyond.is_empty() {
-                publish.reach = typed(caller, beyond);
+                publish.beyond = typed(caller, beyond);
             }
             relations::publish(caller, &publish)?;
             Request::Publish(Box::new(publish))
@@ -194,7 +196,7 @@ pub fn tree(program: Program) -> clap::Command {
     let base = usage::base(program);
     let command = match program {
         Program::Publish => {
-            args::reach::Reach::augment_args(args::publish::Publish::augment_args(base))
+            args::making::Beyond::augment_args(args::publish::Publish::augment_args(base))
         }
         Program::Subscribe => args::expect::augment(args::subscribe::Subscribe::augment_args(base)),
         Program::Request => {

@@ -29,13 +29,44 @@ fn reach(args: &Reach) -> Result<(), Error> {
     }
 }
 
+/// One source of payloads, and what each of them needs.
+fn making(args: &Publish) -> Result<(), Error> {
+    let making = &args.beyond.making;
+    let sources = making.sources();
+    if sources.len() > 1 {
+        let told = format!("{} and {} cannot be used together.", sources[0], sources[1]);
+        return Err(usage(&told));
+    }
+    let Some(source) = sources.first() else {
+        return match making.seed {
+            None => Ok(()),
+            Some(_) => Err(usage("--seed is for --template.")),
+        };
+    };
+    let lines = args.stdin_line && !making.reads_lines();
+    if lines || args.message.source().is_some() {
+        return Err(usage(&format!(
+            "{source} and another source of payloads cannot be used together."
+        )));
+    }
+    if making.topic_from_line.is_some() && args.topic.is_some() {
+        return Err(usage(
+            "The topic comes from -t or from each line, not from both.",
+        ));
+    }
+    if making.seed.is_some() && making.template.is_none() {
+        return Err(usage("--seed is for --template."));
+    }
+    Ok(())
+}
+
 pub(crate) fn publish(caller: Caller, args: &Publish) -> Result<(), Error> {
-    reach(&args.reach)?;
+    reach(&args.beyond.reach)?;
+    making(args)?;
     shared(&args.connection, &args.tls, &args.will, Version::V311)?;
     let is_input = matches!(args.source(), Some(Source::Lines | Source::Stdin));
     input_twice(&args.connection, is_input)?;
-    let complete = args.source().is_some() && args.topic.is_some();
-    if caller.manner == Manner::Mqttx && !complete {
+    if caller.manner == Manner::Mqttx && !args.is_complete() {
         return Err(incomplete_publish());
     }
     Ok(())

@@ -182,12 +182,37 @@ fn after(program: Program) -> String {
     for (line, told) in examples(program) {
         out.push_str(&format!("  {line}\n      {told}\n"));
     }
+    out.push_str(more(program));
     out.push_str("\nExit status:\n");
     for (status, told) in EXIT_STATUSES {
         out.push_str(&format!("  {status:<8} {told}\n"));
     }
     out.pop();
     out
+}
+
+/// What options cannot tell in a line.
+fn more(program: Program) -> &'static str {
+    match program {
+        Program::Publish => {
+            "
+Templates:
+  Jinja's language: {{ seq }} counts from 1, {{ now }} and {{ time }} (seconds), {{ time_ms }}, {{ elapsed }},
+  {{ client }}, {{ topic }}; {{ random(1, 6) }}, {{ normal(20, 0.5) | round(1) }}, {{ pick('a', 'b') }},
+  {{ uuid() }}, {{ wave(20, 5, 600) }} (mean, amplitude, seconds), {{ csv('table.csv').column }} (a row each).
+"
+        }
+        Program::Subscribe => {
+            "
+Expectations:
+  A message meets the first open expectation it fits; what fits none is let pass. All met ends it with 0,
+  with -C the messages of -C must meet them all. 80 when a message is rejected, comes out of order, or -C is
+  reached too soon; 27 when time runs out (-W, --idle). A COMMAND that fails ends it with COMMAND's status;
+  one that ends well while nothing else is awaited, with 0, behind all messages the broker had by then.
+"
+        }
+        _ => "",
+    }
 }
 
 fn examples(program: Program) -> &'static [(&'static str, &'static str)] {
@@ -204,6 +229,10 @@ fn examples(program: Program) -> &'static [(&'static str, &'static str)] {
             (
                 "tail -f log | mqttx pub -t log -l -q 1",
                 "each line a message; none is lost",
+            ),
+            (
+                "mqttx pub -t home/temperature --template temperature --rate 1/s",
+                "a thermometer, until Ctrl-C",
             ),
         ],
         Program::Subscribe => &[

@@ -62,6 +62,8 @@ pub(crate) enum Take {
     Bytes,
     /// One whole number between two bounds, else a sentence.
     Whole(i64, i64, fn(i64) -> Verdict),
+    /// What stands behind `=`, unless this objects, or the first where there is no `=`.
+    Joined(&'static str, fn(&str) -> Result<(), String>),
     /// One word, handed on as it is unless this objects.
     Checked(fn(&str) -> Result<(), String>),
     /// One word with rules of its own; puts clean words itself.

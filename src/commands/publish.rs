@@ -5,14 +5,12 @@
 //! written (QoS 0) or acknowledged; what was not is counted and told. A connection that is lost in
 //! the middle is taken up again, and the client layer repeats what was not acknowledged.
 
-use std::io::Read;
-use std::path::Path;
 use std::process::ExitCode;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
-use crate::cli::args::message::Source;
 use crate::cli::args::publish::Publish;
+use crate::cli::encoding::Format;
 use crate::cli::error::{Error, Kind};
 use crate::cli::property;
 use crate::cli::property::Target;
@@ -24,14 +22,18 @@ use crate::client::{
 };
 use crate::commands::connect;
 use crate::commands::connect::Asked;
-use crate::commands::lines::{Lines, Next};
+use crate::commands::drive::{Sources, Wishes, drive};
+use crate::commands::feeding::{Feeding, feeding};
+use crate::commands::lines::Next;
+use crate::commands::making::{Made, Maker, Pace};
 use crate::commands::outcome;
 use crate::commands::reach;
 use crate::commands::stdout::Stdout;
+use crate::commands::template::Template;
 use crate::commands::terminal;
 use crate::commands::trace::Tracer;
 use crate::mqtt::property::{PropertiesBuf, PropertyId};
-use crate::mqtt::{Packet, QoS, Reason, Version, limits};
+use crate::mqtt::{Packet, QoS, Reason, Version};
 
 /// How often a broker that went away in the middle is tried again before what is left counts as
 /// lost: with pauses of 1, 2, 4 … 30 seconds about four minutes.
@@ -44,10 +46,11 @@ pub(crate) fn run(caller: Caller, args: &Publish) -> Result<ExitCode, Error> {
     let quiet = args.connection.quiet;
     let hushed = |error: Error| if quiet { error.silent() } else { error };
     let feeding = feeding(args).map_err(hushed)?;
-    let (Some(feeding), Some(topic)) = (feeding, args.topic.clone()) else {
+    let Some(feeding) = feeding.filter(|_| args.is_complete()) else {
         terminal::print_out(&usage::of_link(caller.program));
         return Err(relations::incomplete_publish());
     };
+    let topic = args.topic.clone().unwrap_or_default();
     let mut options = connect::options(&Asked {
         caller,
         connection: &args.connection,
@@ -65,7 +68,7 @@ pub(crate) fn run(caller: Caller, args: &Publish) -> Result<ExitCode, Error> {
         };
     }
     connect::period(&args.connection, &mut options.retry);
-    reach::apply(&args.reach, &mut options);
+    reach::apply(&args.beyond.reach, &mut options);
     let place = options.dial.address.to_string();
     let mut publisher = Publisher {
         caller,
@@ -76,6 +79,9 @@ pub(crate) fn run(caller: Caller, args: &Publish) -> Result<ExitCode, Error> {
         properties: property::collect(&args.connection.property, Target::Publish),
         parting: property::collect(&args.connection.property, Target::Disconnect),
         feeding,
+        pace: args.beyond.making.rate.map(Pace::new),
+        confirming: args.beyond.making.confirm.then_some(Confirming::Due),
+        wishes: args.is_endless().then(Wishes::default),
         taken: 0,
         refused: None,
         refusals: 0,
@@ -87,82 +93,21 @@ pub(crate) fn run(caller: Caller, args: &Publish) -> Result<ExitCode, Error> {
         out: Stdout::new().map_err(|error| Error::new(Kind::Failed, error.to_string()))?,
     };
     let mut session = Session::new(options).map_err(|told| Error::new(Kind::Failed, told))?;
-    let end = connect::runtime()?.block_on(session.run(&mut publisher));
+    let runtime = connect::runtime()?;
+    let end = match publisher.wishes.clone() {
+        None => Some(runtime.block_on(session.run(&mut publisher))),
+        Some(wishes) => runtime.block_on(async {
+            let sources = Sources::new(None, true)
+                .map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
+            Ok(drive(&mut session, &mut publisher, &wishes, sources).await)
+        })?,
+    };
     publisher.out.flush();
-    let verdict = publisher.verdict(&end, session.engine(), &place);
+    let verdict = publisher.verdict(end.as_ref(), session.engine(), &place);
     match verdict {
         None => Ok(ExitCode::SUCCESS),
         Some(error) => Err(hushed(error)),
     }
-}
-
-/// Where the payloads come from.
-#[derive(Debug)]
-enum Feeding {
-    Repeat {
-        payload: Vec<u8>,
-        left: u32,
-        delay: Duration,
-        next: Option<Instant>,
-    },
-    Lines {
-        lines: Lines,
-        number: u64,
-    },
-}
-
-fn feeding(args: &Publish) -> Result<Option<Feeding>, Error> {
-    let payload = match args.source() {
-        None => return Ok(None),
-        Some(Source::Lines) => {
-            let lines = Lines::new(std::io::stdin());
-            return Ok(Some(Feeding::Lines { lines, number: 0 }));
-        }
-        Some(Source::Words(words)) => words.as_encoded_bytes().to_vec(),
-        Some(Source::Empty) => Vec::new(),
-        Some(Source::File(path)) => read_file(&path)?,
-        Some(Source::Stdin) => read_stdin()?,
-    };
-    let delay = args.repeat_delay.unwrap_or_default();
-    Ok(Some(Feeding::Repeat {
-        payload,
-        left: args.repeat,
-        delay,
-        next: None,
-    }))
-}
-
-pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
-    std::fs::read(path).map_err(|error| {
-        let shown = path.display();
-        let words = outcome::system_words(&error);
-        Error::new(
-            Kind::Failed,
-            format!(
-                "Unable to read file \"{shown}\": {words}.\nError loading input file \"{shown}\"."
-            ),
-        )
-    })
-}
-
-pub(crate) fn read_stdin() -> Result<Vec<u8>, Error> {
-    let failed = |told: &str| {
-        Error::new(
-            Kind::Failed,
-            format!("{told}\nError loading input from stdin."),
-        )
-    };
-    let mut payload = Vec::new();
-    let most = limits::PACKET_SIZE_MAX as u64;
-    std::io::stdin()
-        .lock()
-        .take(most)
-        .read_to_end(&mut payload)
-        .map_err(|error| failed(&outcome::system_words(&error)))?;
-    if payload.is_empty() {
-        return Err(failed("Zero length input."));
-    }
-    Ok(payload)
 }
 
 /// Feeds the connection and keeps account.
@@ -176,6 +121,10 @@ struct Publisher {
     /// The properties of DISCONNECT.
     parting: PropertiesBuf,
     feeding: Feeding,
+    pace: Option<Pace>,
+    confirming: Option<Confirming>,
+    /// How somebody ends what has no end of its own.
+    wishes: Option<Wishes>,
     /// Messages the client layer took.
     taken: u64,
     /// The first Reason Code with which a broker refused a message.
@@ -185,6 +134,15 @@ struct Publisher {
     failed: Option<Error>,
     tracer: Option<Tracer>,
     out: Stdout,
+}
+
+/// How far the proof is that the broker has read everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Confirming {
+    Due,
+    /// The PINGREQ is on its way.
+    Asked,
+    Done,
 }
 
 impl Publisher {
@@ -208,12 +166,44 @@ impl Publisher {
         Ok(ticket)
     }
 
+    fn publish_made(&mut self, client: &mut Engine, made: &Made) -> Result<(), String> {
+        let topic = made.topic.as_deref().unwrap_or(&self.topic);
+        if topic.is_empty() {
+            return Err("no topic, neither here nor as -t".to_owned());
+        }
+        let own = made.properties.as_ref();
+        if own.is_some_and(|own| !own.is_empty()) && !client.options().version.is_v5() {
+            return Err("properties need version 5: -V 5".to_owned());
+        }
+        let message = Message {
+            topic,
+            payload: &made.payload,
+            qos: made.qos.unwrap_or(self.qos),
+            retain: made.retain.unwrap_or(self.retain),
+            properties: own.unwrap_or(&self.properties).properties(),
+        };
+        client
+            .publish(&message)
+            .map_err(|refused| refused.to_string())?;
+        self.taken += 1;
+        Ok(())
+    }
+
     fn is_waiting(&self, client: &Engine) -> bool {
         self.caller.manner == Manner::Mosquitto && client.unacknowledged() > 0
     }
 
     /// Nothing more comes: parts after the last acknowledgement.
-    fn end(&self, client: &mut Engine) -> Feed {
+    fn end(&mut self, client: &mut Engine) -> Feed {
+        match self.confirming {
+            Some(Confirming::Due) => {
+                self.confirming = Some(Confirming::Asked);
+                client.ping();
+                return Feed::Idle;
+            }
+            Some(Confirming::Asked) => return Feed::Idle,
+            Some(Confirming::Done) | None => {}
+        }
         if self.parting.is_empty() {
             return Feed::End;
         }
@@ -224,26 +214,80 @@ impl Publisher {
     }
 
     fn give_up(&mut self, told: String) -> Feed {
-        self.failed
-            .get_or_insert_with(|| Error::new(Kind::Failed, told));
+        self.give_up_as(Kind::Failed, told)
+    }
+
+    fn give_up_as(&mut self, kind: Kind, told: String) -> Feed {
+        self.failed.get_or_insert_with(|| Error::new(kind, told));
         Feed::End
     }
 
+    /// A line, by itself or as what it says; its number is told where it is wrong.
+    fn publish_line(
+        &mut self,
+        client: &mut Engine,
+        line: &[u8],
+        number: u64,
+        maker: Option<&Maker>,
+    ) -> Feed {
+        let Some(maker) = maker else {
+            return match self.publish(client, line) {
+                Ok(_) => Feed::More,
+                Err(refused) => {
+                    self.give_up(format!("line {number}: {}", sentence(self.caller, refused)))
+                }
+            };
+        };
+        let made = maker.line(line);
+        match made.and_then(|made| self.publish_made(client, &made)) {
+            Ok(()) => Feed::More,
+            Err(told) => self.give_up_as(Kind::Data, format!("line {number}: {told}")),
+        }
+    }
+
+    fn publish_template(
+        &mut self,
+        client: &mut Engine,
+        template: &mut Template,
+        format: Option<Format>,
+    ) -> Feed {
+        let payload = template.make().and_then(|text| match format {
+            None => Ok(text.into_bytes()),
+            Some(format) => format.encode(text.as_bytes()),
+        });
+        match payload {
+            Err(told) => self.give_up_as(Kind::Data, format!("--template: {told}")),
+            Ok(payload) => match self.publish(client, &payload) {
+                Ok(_) => Feed::More,
+                Err(refused) => self.give_up(sentence(self.caller, refused)),
+            },
+        }
+    }
+
+    /// Somebody wants what has no end to end.
+    fn is_stopped(&self) -> bool {
+        self.wishes
+            .as_ref()
+            .is_some_and(|wishes| wishes.ask().is_some())
+    }
+
     /// What is told at the end, if not all went well.
-    fn verdict(self, end: &End, client: &Engine, place: &str) -> Option<Error> {
+    fn verdict(self, end: Option<&End>, client: &Engine, place: &str) -> Option<Error> {
         let left = client.unacknowledged() + client.unwritten();
         let ending = self
             .failed
-            .or_else(|| outcome::error(self.caller, end, place));
+            .or_else(|| outcome::error(self.caller, end?, place));
+        let unproved = self
+            .confirming
+            .is_some_and(|proof| proof != Confirming::Done);
+        let ending = ending.map(|error| match unproved && self.taken > 0 {
+            true => error.and(format!("{} not confirmed", messages(self.taken))),
+            false => error,
+        });
         if let Some(error) = ending {
-            let many = if left == 1 {
-                "message was"
-            } else {
-                "messages were"
-            };
             let is_told = left > 0 && self.taken > 0;
             return Some(match is_told {
-                true => error.and(format!("{left} {many} not delivered")),
+                true => error.and(format!("{} not delivered", messages(left as u64))),
                 false => error,
             });
         }
@@ -297,8 +341,17 @@ impl Publisher {
 
 impl Handler for Publisher {
     fn handle(&mut self, event: Event<'_>, _client: &mut Engine) {
-        if let Event::Acked(acked) = event {
-            self.acked(&acked);
+        match event {
+            Event::Acked(acked) => self.acked(&acked),
+            Event::Connack(connack) if connack.reason == Reason::SUCCESS => {
+                if let Some(wishes) = &self.wishes {
+                    wishes.set_up(true);
+                }
+            }
+            Event::Pong if self.confirming == Some(Confirming::Asked) => {
+                self.confirming = Some(Confirming::Done);
+            }
+            _ => {}
         }
     }
 
@@ -308,6 +361,12 @@ impl Handler for Publisher {
             return Feed::End;
         }
         // Taken out, so that a payload can be borrowed while the rest of `self` publishes it.
+        if self.is_stopped() {
+            return self.end(client);
+        }
+        if let Some(due) = self.pace.as_ref().and_then(Pace::due) {
+            return Feed::At(due);
+        }
         let mut feeding = std::mem::replace(&mut self.feeding, Feeding::NOTHING);
         let feed = match &mut feeding {
             Feeding::Repeat { left: 0, .. } => self.end(client),
@@ -329,21 +388,33 @@ impl Handler for Publisher {
                 }
                 Err(refused) => self.give_up(sentence(self.caller, refused)),
             },
-            Feeding::Lines { lines, number } => match lines.next(cx) {
+            Feeding::Template { left: Some(0), .. } => self.end(client),
+            Feeding::Template {
+                template,
+                format,
+                left,
+            } => {
+                *left = left.map(|left| left - 1);
+                self.publish_template(client, template, *format)
+            }
+            Feeding::Lines {
+                lines,
+                number,
+                maker,
+            } => match lines.next(cx) {
                 Next::Wait => Feed::Idle,
                 Next::End => self.end(client),
                 Next::Failed(error) => self.give_up(format!("standard input: {error}")),
                 Next::Line(line) => {
                     *number += 1;
-                    match self.publish(client, line) {
-                        Ok(_) => Feed::More,
-                        Err(refused) => self
-                            .give_up(format!("line {number}: {}", sentence(self.caller, refused))),
-                    }
+                    self.publish_line(client, line, *number, maker.as_ref())
                 }
             },
         };
         self.feeding = feeding;
+        if let (Feed::More, Some(pace)) = (feed, &mut self.pace) {
+            pace.sent();
+        }
         feed
     }
 
@@ -356,19 +427,19 @@ impl Handler for Publisher {
 
     fn retry(&mut self, end: &End, pause: Duration) {
         self.out.flush();
+        if let Some(wishes) = &self.wishes {
+            wishes.set_up(false);
+        }
+        // Whether what went out at QoS 0 was read cannot be asked any more.
+        if self.confirming.is_some() && self.qos == QoS::AtMostOnce && self.taken > 0 {
+            let told = format!("connection lost: {end}");
+            self.failed
+                .get_or_insert_with(|| Error::new(Kind::Lost, told));
+        }
         if !self.quiet && self.caller.manner == Manner::Mqttx {
             terminal::print_err(&format!("mqttx pub: {end}; trying again in {pause:?}\n"));
         }
     }
-}
-
-impl Feeding {
-    const NOTHING: Self = Self::Repeat {
-        payload: Vec::new(),
-        left: 0,
-        delay: Duration::ZERO,
-        next: None,
-    };
 }
 
 fn sentence(caller: Caller, refused: Refused) -> String {
@@ -382,4 +453,13 @@ fn sentence(caller: Caller, refused: Refused) -> String {
         }
         (_, refused) => refused.to_string(),
     }
+}
+
+fn messages(count: u64) -> String {
+    let were = if count == 1 {
+        "message was"
+    } else {
+        "messages were"
+    };
+    format!("{count} {were}")
 }

@@ -14,9 +14,9 @@ use crate::client::{End, Engine, Event, Feed, Handler, Message, Session, Way};
 use crate::commands::connect;
 use crate::commands::connect::Asked;
 use crate::commands::drive::{Ask, Sources, Wishes, drive};
+use crate::commands::feeding::{read_file, read_stdin};
 use crate::commands::outcome;
 use crate::commands::printer::Printer;
-use crate::commands::publish::{read_file, read_stdin};
 use crate::commands::reach;
 use crate::commands::subscribe::subscribe_options;
 use crate::commands::trace::Tracer;
@@ -74,7 +74,7 @@ fn payload(args: &Request) -> Result<Vec<u8>, Error> {
         Some(Source::Words(words)) => Ok(words.as_encoded_bytes().to_vec()),
         Some(Source::File(path)) => read_file(&path),
         Some(Source::Stdin) => read_stdin(),
-        Some(Source::Empty | Source::Lines) | None => Ok(Vec::new()),
+        Some(_) | None => Ok(Vec::new()),
     }
 }
 

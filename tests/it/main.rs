@@ -37,6 +37,7 @@ mod commands_passwd;
 mod commands_ping;
 #[cfg(unix)]
 mod commands_pub;
+mod commands_pub_made;
 #[cfg(unix)]
 mod commands_remedies;
 #[cfg(unix)]

@@ -33,6 +33,10 @@ pub enum Source {
     Empty,
     Stdin,
     Lines,
+    /// Made anew for each message.
+    Template(String),
+    /// So many bytes, whatever they are.
+    Size(usize),
 }
 
 impl Message {

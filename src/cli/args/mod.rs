@@ -8,6 +8,7 @@ pub mod broker;
 pub mod connection;
 pub mod ctrl;
 pub mod expect;
+pub mod making;
 pub mod message;
 pub mod mosquitto;
 pub mod output;

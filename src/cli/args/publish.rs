@@ -5,8 +5,8 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::args::connection::Connection;
+use crate::cli::args::making::Beyond;
 use crate::cli::args::message::{Message, Source};
-use crate::cli::args::reach::Reach;
 use crate::cli::args::tls::Tls;
 use crate::cli::args::will::Will;
 
@@ -37,14 +37,9 @@ pub struct Publish {
     #[arg(short, long, help_heading = "Message")]
     pub retain: bool,
 
-    /// Publish this many times (with -m, -f, -n, -s)
-    #[arg(
-        long,
-        value_name = "COUNT",
-        default_value_t = 1,
-        help_heading = "Message"
-    )]
-    pub repeat: u32,
+    /// Publish this many times (with -m, -f, -n, -s, --template) [default: 1, with --rate no end]
+    #[arg(long, value_name = "COUNT", help_heading = "Message")]
+    pub repeat: Option<u32>,
 
     /// Seconds to wait between repeated messages
     #[arg(long, value_name = "SECONDS", value_parser = parse_micros, help_heading = "Message")]
@@ -52,7 +47,7 @@ pub struct Publish {
 
     /// Parsed apart, and only when one of its words is there.
     #[arg(skip)]
-    pub reach: Reach,
+    pub beyond: Beyond,
 
     #[command(flatten)]
     pub connection: Connection,
@@ -67,10 +62,29 @@ pub struct Publish {
 impl Publish {
     pub fn source(&self) -> Option<Source> {
         if self.stdin_line {
-            Some(Source::Lines)
-        } else {
-            self.message.source()
+            return Some(Source::Lines);
         }
+        let making = &self.beyond.making;
+        match &making.template {
+            _ if making.reads_lines() => Some(Source::Lines),
+            Some(named) => Some(Source::Template(named.clone())),
+            None => making
+                .payload_size
+                .map(Source::Size)
+                .or_else(|| self.message.source()),
+        }
+    }
+
+    /// Whether it goes on until somebody ends it.
+    pub fn is_endless(&self) -> bool {
+        let has_end = self.repeat.is_some() || self.source() == Some(Source::Lines);
+        self.beyond.making.rate.is_some() && !has_end
+    }
+
+    /// Whether it is known what to say, and where.
+    pub fn is_complete(&self) -> bool {
+        let has_topic = self.topic.is_some() || self.beyond.making.reads_lines();
+        has_topic && self.source().is_some()
     }
 }
 

@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 
 use crate::cli::Caller;
 use crate::cli::args::expect;
-use crate::cli::args::{ping, reach};
+use crate::cli::args::{making, ping, reach};
 use crate::cli::words::{CTRL, P, PING, R, Row, S, Take, flag, row};
 
 pub(crate) static ROWS: &[Row] = &[
@@ -24,6 +24,24 @@ pub(crate) static ROWS: &[Row] = &[
     judged("--idle", S, "time", Take::Checked(reach::time)),
     judged("--ready-file", S, "file", Take::Bytes),
     judged("--ready-fd", S, "number", Take::Checked(expect::descriptor)),
+    judged(
+        "--topic-from-line",
+        P,
+        "separator",
+        Take::Joined("\t", making::separator),
+    ),
+    flag("", "--jsonl", P).own(),
+    judged("--template", P, "template", Take::Text),
+    judged("--seed", P, "number", Take::Checked(making::seed)),
+    judged("--rate", P, "rate", Take::Checked(making::rate_fits)),
+    judged("--format", P, "format", Take::Checked(making::format_fits)),
+    judged(
+        "--payload-size",
+        P,
+        "size",
+        Take::Checked(making::size_fits),
+    ),
+    flag("", "--confirm", P).own(),
     judged("--wait", REACHING, "time", Take::Checked(reach::time)),
     judged(
         "--connect-timeout",
