@@ -22,14 +22,17 @@ _mqttx() {
             mqttx,broker)
                 cmd="mqttx__subcmd__broker"
                 ;;
+            mqttx,completions)
+                cmd="mqttx__subcmd__completions"
+                ;;
             mqttx,ctrl)
                 cmd="mqttx__subcmd__ctrl"
                 ;;
-            mqttx,generate)
-                cmd="mqttx__subcmd__generate"
-                ;;
             mqttx,link)
                 cmd="mqttx__subcmd__link"
+                ;;
+            mqttx,man)
+                cmd="mqttx__subcmd__man"
                 ;;
             mqttx,passwd)
                 cmd="mqttx__subcmd__passwd"
@@ -43,14 +46,11 @@ _mqttx() {
             mqttx,rr)
                 cmd="mqttx__subcmd__rr"
                 ;;
+            mqttx,signal)
+                cmd="mqttx__subcmd__signal"
+                ;;
             mqttx,sub)
                 cmd="mqttx__subcmd__sub"
-                ;;
-            mqttx__subcmd__generate,completions)
-                cmd="mqttx__subcmd__generate__subcmd__completions"
-                ;;
-            mqttx__subcmd__generate,man)
-                cmd="mqttx__subcmd__generate__subcmd__man"
                 ;;
             *)
                 ;;
@@ -59,7 +59,7 @@ _mqttx() {
 
     case "${cmd}" in
         mqttx)
-            opts="-h --help pub sub rr ping broker bench passwd ctrl link generate"
+            opts="-h --help pub sub rr ping broker bench passwd ctrl link signal completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -456,6 +456,20 @@ _mqttx() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mqttx__subcmd__completions)
+            opts="-h --help bash elvish fish powershell zsh"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mqttx__subcmd__ctrl)
             opts="-f -q -v -h -p -A -u -P -i -I -k -x -V -D -d -L -o --file --qos --verbose --wait --connect-timeout --host --port --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --profile --save-profile --print-config --options-file --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -706,8 +720,8 @@ _mqttx() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        mqttx__subcmd__generate)
-            opts="-h --help completions man"
+        mqttx__subcmd__link)
+            opts="-h --force --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -720,23 +734,9 @@ _mqttx() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        mqttx__subcmd__generate__subcmd__completions)
-            opts="-h --help bash elvish fish powershell zsh"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        mqttx__subcmd__generate__subcmd__man)
+        mqttx__subcmd__man)
             opts="-h --dir --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -745,20 +745,6 @@ _mqttx() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        mqttx__subcmd__link)
-            opts="-h --force --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
@@ -1632,6 +1618,32 @@ _mqttx() {
                     return 0
                     ;;
                 -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mqttx__subcmd__signal)
+            opts="-a -p -h --all --pid --pid-file --help config-reload log-rotate save shutdown tree-print xtreport"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --pid)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pid-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -29,7 +29,9 @@ set edit:completion:arg-completer[mqttx] = {|@words|
             cand passwd 'Add, change and delete users in a password file'
             cand ctrl 'Give commands to a running broker'
             cand link 'Make links named mosquitto, mosquitto_pub, mosquitto_sub, mosquitto_rr, mosquitto_passwd'
-            cand generate 'Print shell completions or man pages'
+            cand signal 'Send a signal to a running broker'
+            cand completions 'Print the completions of a shell'
+            cand man 'Print a man page, or write all of them to a directory'
         }
         &'mqttx;pub'= {
             cand -t 'Topic to publish to'
@@ -641,17 +643,20 @@ set edit:completion:arg-completer[mqttx] = {|@words|
             cand -h 'Print help'
             cand --help 'Print help'
         }
-        &'mqttx;generate'= {
+        &'mqttx;signal'= {
+            cand -p 'The broker with this process id'
+            cand --pid 'The broker with this process id'
+            cand --pid-file 'The broker that wrote its process id to this file'
+            cand -a 'Every broker on this machine, mosquitto''s and ours'
+            cand --all 'Every broker on this machine, mosquitto''s and ours'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'mqttx;completions'= {
             cand -h 'Print help'
             cand --help 'Print help'
-            cand completions 'Print the completions of a shell'
-            cand man 'Print a man page, or write all of them to a directory'
         }
-        &'mqttx;generate;completions'= {
-            cand -h 'Print help'
-            cand --help 'Print help'
-        }
-        &'mqttx;generate;man'= {
+        &'mqttx;man'= {
             cand --dir 'Write every page to this directory'
             cand -h 'Print help'
             cand --help 'Print help'

@@ -34,7 +34,9 @@ complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "bench" -d 'Load a broke
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "passwd" -d 'Add, change and delete users in a password file'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "ctrl" -d 'Give commands to a running broker'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "link" -d 'Make links named mosquitto, mosquitto_pub, mosquitto_sub, mosquitto_rr, mosquitto_passwd'
-complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "generate" -d 'Print shell completions or man pages'
+complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "signal" -d 'Send a signal to a running broker'
+complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "completions" -d 'Print the completions of a shell'
+complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "man" -d 'Print a man page, or write all of them to a directory'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s t -l topic -d 'Topic to publish to' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s m -l message -d 'Payload' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s f -l file -d 'Take the payload from this file' -r -F
@@ -505,9 +507,10 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l help -d 'Print this
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l version -d 'Print the version'
 complete -c mqttx -n "__fish_mqttx_using_subcommand link" -l force -d 'Replace files that are there already'
 complete -c mqttx -n "__fish_mqttx_using_subcommand link" -s h -l help -d 'Print help'
-complete -c mqttx -n "__fish_mqttx_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -s h -l help -d 'Print help'
-complete -c mqttx -n "__fish_mqttx_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -f -a "completions" -d 'Print the completions of a shell'
-complete -c mqttx -n "__fish_mqttx_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -f -a "man" -d 'Print a man page, or write all of them to a directory'
-complete -c mqttx -n "__fish_mqttx_using_subcommand generate; and __fish_seen_subcommand_from completions" -s h -l help -d 'Print help'
-complete -c mqttx -n "__fish_mqttx_using_subcommand generate; and __fish_seen_subcommand_from man" -l dir -d 'Write every page to this directory' -r -F
-complete -c mqttx -n "__fish_mqttx_using_subcommand generate; and __fish_seen_subcommand_from man" -s h -l help -d 'Print help'
+complete -c mqttx -n "__fish_mqttx_using_subcommand signal" -s p -l pid -d 'The broker with this process id' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand signal" -l pid-file -d 'The broker that wrote its process id to this file' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand signal" -s a -l all -d 'Every broker on this machine, mosquitto\'s and ours'
+complete -c mqttx -n "__fish_mqttx_using_subcommand signal" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mqttx -n "__fish_mqttx_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c mqttx -n "__fish_mqttx_using_subcommand man" -l dir -d 'Write every page to this directory' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand man" -s h -l help -d 'Print help'

@@ -21,6 +21,7 @@ pub(crate) mod lexer;
 pub(crate) mod number;
 pub mod property;
 pub mod relations;
+pub mod topics;
 pub mod usage;
 pub(crate) mod words;
 

@@ -43,6 +43,7 @@ pub(crate) fn help(caller: Caller) -> String {
         Manner::Mqttx => crate::cli::tree(caller.program)
             .bin_name(format!("mqttx {}", caller.program.subcommand()))
             .render_help()
+            .ansi()
             .to_string(),
         Manner::Mosquitto => of_link(caller.program),
     }

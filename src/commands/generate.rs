@@ -1,4 +1,4 @@
-//! `mqttx generate`: shell completions and man pages, from the same tree the parser uses.
+//! `mqttx completions` and `mqttx man`: shell completions and man pages, from the same tree the parser uses.
 //!
 //! What it writes is also committed in `completions/` and `man/`; a test compares the two.
 
@@ -7,41 +7,50 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
 
+use crate::cli::topics;
+use crate::cli::topics::{TOPICS, Topic};
 use crate::commands::COMMANDS;
 use crate::commands::terminal;
 
-pub const ABOUT: &str = "Print shell completions or man pages";
+pub const COMPLETIONS_ABOUT: &str = "Print the completions of a shell";
+pub const MAN_ABOUT: &str = "Print a man page, or write all of them to a directory";
 
 #[derive(Parser, Debug)]
-#[command(name = "generate", bin_name = "mqttx generate", about = ABOUT, after_help = EXAMPLES)]
-struct Args {
-    #[command(subcommand)]
-    what: What,
+#[command(name = "completions", bin_name = "mqttx completions", about = COMPLETIONS_ABOUT)]
+#[command(after_help = COMPLETIONS_EXAMPLES)]
+struct Completions {
+    /// Shell to print them for
+    shell: Shell,
 }
 
-#[derive(Subcommand, Debug)]
-enum What {
-    /// Print the completions of a shell
-    Completions { shell: Shell },
-    /// Print a man page, or write all of them to a directory
-    Man {
-        /// Command to print the page of; without it the page of mqttx itself
-        command: Option<String>,
-        /// Write every page to this directory
-        #[arg(long, value_name = "DIR", conflicts_with = "command")]
-        dir: Option<PathBuf>,
-    },
+const COMPLETIONS_EXAMPLES: &str = "Examples:
+  mqttx completions bash > ~/.local/share/bash-completion/completions/mqttx
+  mqttx completions zsh > ~/.zfunc/_mqttx
+  mqttx completions fish > ~/.config/fish/completions/mqttx.fish";
+
+#[derive(Parser, Debug)]
+#[command(name = "man", bin_name = "mqttx man", about = MAN_ABOUT, after_help = MAN_EXAMPLES)]
+struct Man {
+    /// Command or topic (exit-status, format …); without it the page of mqttx itself
+    page: Option<String>,
+    /// Write every page to this directory
+    #[arg(long, value_name = "DIR", conflicts_with = "page")]
+    dir: Option<PathBuf>,
 }
 
-const EXAMPLES: &str = "Examples:
-  mqttx generate completions bash > /etc/bash_completion.d/mqttx
-  mqttx generate man pub | man -l -";
+const MAN_EXAMPLES: &str = "Examples:
+  mqttx man sub | man -l -
+  mqttx man --dir ~/.local/share/man/man1";
 
-pub fn tree() -> clap::Command {
-    Args::command()
+pub fn completions_tree() -> clap::Command {
+    Completions::command()
+}
+
+pub fn man_tree() -> clap::Command {
+    Man::command()
 }
 
 /// The whole tree, for what must know every command at once.
@@ -80,7 +89,14 @@ pub fn man_pages() -> io::Result<Vec<(String, Vec<u8>)>> {
         let tree = (command.tree)().display_name(name.clone()).bin_name(called);
         pages.push((format!("{name}.1"), page(tree)?));
     }
+    for topic in TOPICS {
+        pages.push((format!("{}.7", topic.page), cli_page(topic)));
+    }
     Ok(pages)
+}
+
+fn cli_page(topic: &Topic) -> Vec<u8> {
+    topics::page(topic).into_bytes()
 }
 
 fn page(command: clap::Command) -> io::Result<Vec<u8>> {
@@ -92,34 +108,41 @@ fn page(command: clap::Command) -> io::Result<Vec<u8>> {
     Ok(out)
 }
 
-pub fn run(words: Vec<OsString>) -> ExitCode {
-    let name = OsString::from("mqttx generate");
-    let args = match Args::try_parse_from(std::iter::once(name).chain(words)) {
+pub fn run_completions(words: Vec<OsString>) -> ExitCode {
+    let name = OsString::from("mqttx completions");
+    match Completions::try_parse_from(std::iter::once(name).chain(words)) {
+        Ok(args) => terminal::print_out_bytes(&completions(args.shell)),
+        Err(error) => terminal::clap(&error),
+    }
+}
+
+pub fn run_man(words: Vec<OsString>) -> ExitCode {
+    let name = OsString::from("mqttx man");
+    let args = match Man::try_parse_from(std::iter::once(name).chain(words)) {
         Ok(args) => args,
         Err(error) => return terminal::clap(&error),
     };
-    let written = match args.what {
-        What::Completions { shell } => Ok(completions(shell)),
-        What::Man { command, dir: None } => one_page(command.as_deref()),
-        What::Man { dir: Some(dir), .. } => all_pages(&dir),
+    let written = match args.dir {
+        None => one_page(args.page.as_deref()),
+        Some(dir) => all_pages(&dir),
     };
     match written {
         Ok(text) => terminal::print_out_bytes(&text),
         Err(sentence) => {
-            terminal::print_err(&format!("mqttx generate: {sentence}\n"));
+            terminal::print_err(&format!("mqttx man: {sentence}\n"));
             ExitCode::FAILURE
         }
     }
 }
 
-fn one_page(command: Option<&str>) -> Result<Vec<u8>, String> {
-    let file = command.map_or_else(|| "mqttx.1".to_owned(), |name| format!("mqttx-{name}.1"));
+fn one_page(asked: Option<&str>) -> Result<Vec<u8>, String> {
+    let name = asked.map_or_else(|| "mqttx".to_owned(), |name| format!("mqttx-{name}"));
     let pages = man_pages().map_err(|error| error.to_string())?;
     pages
         .into_iter()
-        .find(|(name, _)| *name == file)
+        .find(|(file, _)| file.rsplit_once('.').is_some_and(|(stem, _)| stem == name))
         .map(|(_, text)| text)
-        .ok_or_else(|| format!("no command '{}'", command.unwrap_or_default()))
+        .ok_or_else(|| format!("no page '{}'", asked.unwrap_or_default()))
 }
 
 fn all_pages(dir: &std::path::Path) -> Result<Vec<u8>, String> {

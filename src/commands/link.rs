@@ -55,10 +55,15 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
     }
 }
 
+#[cfg(unix)]
+const OTHERS: &[&str] = &[passwd::LINK, mosquitto::LINK, crate::commands::signal::LINK];
+#[cfg(not(unix))]
+const OTHERS: &[&str] = &[passwd::LINK, mosquitto::LINK];
+
 fn make_all(args: &Args, target: &Path) -> Result<String, String> {
     let mut told = String::new();
     let clients = Program::LINKED.into_iter().map(Program::link);
-    for name in clients.chain([passwd::LINK, mosquitto::LINK]) {
+    for name in clients.chain(OTHERS.iter().copied()) {
         let link = args
             .dir
             .join(name)

@@ -29,6 +29,8 @@ mod reach;
 mod remedy;
 mod request;
 mod secret;
+#[cfg(unix)]
+pub mod signal;
 mod sources;
 mod stdout;
 mod subscribe;
@@ -42,6 +44,7 @@ use std::process::ExitCode;
 
 use crate::cli;
 use crate::cli::error::Error;
+use crate::cli::topics::TOPICS;
 use crate::cli::{Caller, Manner, Program};
 
 /// A word after `mqttx`, and what it leads to.
@@ -109,11 +112,24 @@ pub const COMMANDS: &[Command] = &[
         run: link::run,
         tree: link::tree,
     },
+    #[cfg(unix)]
     Command {
-        name: "generate",
-        about: generate::ABOUT,
-        run: generate::run,
-        tree: generate::tree,
+        name: "signal",
+        about: signal::ABOUT,
+        run: signal::run,
+        tree: signal::tree,
+    },
+    Command {
+        name: "completions",
+        about: generate::COMPLETIONS_ABOUT,
+        run: generate::run_completions,
+        tree: generate::completions_tree,
+    },
+    Command {
+        name: "man",
+        about: generate::MAN_ABOUT,
+        run: generate::run_man,
+        tree: generate::man_tree,
     },
 ];
 
@@ -133,6 +149,10 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
     if Path::new(&called).file_stem() == Some(OsStr::new(passwd::LINK)) {
         return passwd::speak(Manner::Mosquitto, &rest);
+    }
+    #[cfg(unix)]
+    if Path::new(&called).file_stem() == Some(OsStr::new(signal::LINK)) {
+        return signal::speak(&rest);
     }
     if Path::new(&called).file_stem() == Some(OsStr::new(mosquitto::LINK)) {
         return mosquitto::speak(&rest);
@@ -171,6 +191,10 @@ fn linked(called: &OsStr) -> Option<Program> {
 }
 
 fn help(about: Option<&OsString>) -> ExitCode {
+    let topic = about.and_then(|word| TOPICS.iter().find(|topic| word == topic.name));
+    if let Some(topic) = topic {
+        return terminal::print_out(&cli::topics::text(topic));
+    }
     match about.map(|word| command(word.to_str().unwrap_or_default())) {
         None => terminal::print_out(&overview()),
         Some(Some(command)) => (command.run)(vec!["--help".into()]),
@@ -182,7 +206,11 @@ fn overview() -> String {
     let mut out = format!("{}\n", env!("CARGO_PKG_DESCRIPTION"));
     out.push_str("\nUsage: mqttx COMMAND [options]\n\nCommands:\n");
     for command in COMMANDS {
-        out.push_str(&format!("  {:<10} {}\n", command.name, command.about));
+        out.push_str(&format!("  {:<12} {}\n", command.name, command.about));
+    }
+    out.push_str("\nTopics of mqttx help:\n");
+    for topic in TOPICS {
+        out.push_str(&format!("  {:<12} {}\n", topic.name, topic.about));
     }
     out.push_str("\nmqttx COMMAND --help tells more; mqttx --version tells which mqttx this is.\n");
     out
@@ -215,7 +243,7 @@ fn obey(caller: Caller, words: &[OsString]) -> Result<ExitCode, Error> {
         cli::Request::Config(text) => Ok(terminal::print_out(&text)),
         cli::Request::Save(saved) => Ok(terminal::print_out(&sources::save(&saved)?)),
         cli::Request::Help(text) | cli::Request::Version(text) => {
-            let printed = terminal::print_out(&text);
+            let printed = terminal::print_help(&text);
             // The clients of mosquitto have always failed on these two.
             Ok(if caller.manner == Manner::Mosquitto {
                 ExitCode::FAILURE

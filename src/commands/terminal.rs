@@ -16,6 +16,24 @@ pub(crate) fn print_out(text: &str) -> ExitCode {
     print_out_bytes(text.as_bytes())
 }
 
+/// Prints help, whose colours are for terminals.
+pub(crate) fn print_help(text: &str) -> ExitCode {
+    match takes_colour(&std::io::stdout()) {
+        true => print_out(text),
+        false => print_out(&without_colour(text)),
+    }
+}
+
+/// The text without what switches colours: from ESC to the next `m`.
+fn without_colour(text: &str) -> String {
+    let mut parts = text.split('\x1b');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out.push_str(part.split_once('m').map_or("", |(_, rest)| rest));
+    }
+    out
+}
+
 pub(crate) fn print_out_bytes(text: &[u8]) -> ExitCode {
     match std::io::stdout().lock().write_all(text) {
         Ok(()) => ExitCode::SUCCESS,
@@ -60,7 +78,11 @@ pub(crate) fn clap(error: &clap::Error) -> ExitCode {
 }
 
 fn stderr_takes_colour() -> bool {
+    takes_colour(&std::io::stderr())
+}
+
+fn takes_colour(stream: &impl IsTerminal) -> bool {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
-    !unwanted && !dumb && std::io::stderr().is_terminal()
+    !unwanted && !dumb && stream.is_terminal()
 }

@@ -45,6 +45,8 @@ mod commands_rr;
 #[cfg(unix)]
 mod commands_settings;
 #[cfg(unix)]
+mod commands_signal;
+#[cfg(unix)]
 mod commands_sub;
 #[cfg(unix)]
 mod compare_argv;
