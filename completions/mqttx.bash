@@ -367,7 +367,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__broker)
-            opts="-c -p -d -v -q -h --config-file --port --bind --listen --cert --key --cafile --require-certificate --origin --allow-anonymous --password-file --acl-file --refuse-subscribe --persistence --sync --workers --limit --limits --sys-interval --ready-file --daemon --test-config --print-config --verbose --quiet --help"
+            opts="-c -p -d -v -q -h --config-file --port --bind --listen --cert --key --cafile --require-certificate --origin --allow-anonymous --password-file --acl-file --refuse-subscribe --persistence --sync --workers --limit --limits --sys-interval --ready-file --daemon --test-config --print-config --log-dest --log-type --log-format --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -447,6 +447,18 @@ _mqttx() {
                     ;;
                 --ready-file)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-dest)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-type)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json mosquitto" -- "${cur}"))
                     return 0
                     ;;
                 *)

@@ -353,13 +353,18 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l workers -d 'Worke
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l limit -d 'Set a limit, repeatable; `--limits` lists them' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l sys-interval -d 'Seconds between two rounds of the topics below $SYS; 0 publishes none' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l ready-file -d 'Write the addresses as JSON once clients can connect' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l log-dest -d 'Where log lines go, repeatable: stderr, stdout, syslog, topic, none, or file PATH' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l log-type -d 'What is logged, repeatable: error, warning, notice, information, subscribe, unsubscribe, debug, all or none' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l log-format -d 'How a line looks' -r -f -a "text\t'For people'
+json\t'An object a line, for programs'
+mosquitto\t'With the lines of mosquitto, for those who know them'"
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l require-certificate -d 'Turn clients without a certificate away'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l allow-anonymous -d 'Let clients in without a user name, also from other machines'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l limits -d 'List the limits with their defaults, and end'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s d -l daemon -d 'Go to the background'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l test-config -d 'Say whether the configuration file is in order, and end'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l print-config -d 'Print the configuration file as it is understood, without secrets, and end'
-complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s v -l verbose -d 'Log each subscription and message'
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s v -l verbose -d 'Log each subscription and packet'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s q -l quiet -d 'Log nothing but errors'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s h -l host -d 'Broker to load; several of one cluster with commas, which clients take in turns' -r

@@ -286,6 +286,7 @@ impl Broker {
                 keep_alive,
                 user_name: connect.user_name.map(Into::into),
                 session_present,
+                bridge: connect.bridge,
             },
         );
         self.resume(session, now);

@@ -218,6 +218,7 @@ impl Broker {
         match state.expires_at {
             Some(at) if at <= now => {
                 self.stats.sessions_expired += 1;
+                self.note_expired(slot);
                 self.end_session(slot, now);
             }
             Some(at) => {

@@ -32,6 +32,8 @@ pub enum What {
         user_name: Option<Box<str>>,
         /// Session Present.
         session_present: bool,
+        /// The client said that it is a bridge.
+        bridge: bool,
     },
     /// The Network Connection ends.
     Closed(Cause),
@@ -50,7 +52,9 @@ pub enum What {
         /// The Topic Filter.
         filter: Box<str>,
     },
-    /// Asked for with `trace` only.
+    /// The Session of a client that is away is over; no connection is named.
+    Expired,
+    /// Asked for with `trace_packets` only.
     Published {
         /// The Topic Name.
         topic: Box<str>,
@@ -60,6 +64,15 @@ pub enum What {
         retain: bool,
         /// Bytes of payload.
         payload: usize,
+    },
+    /// Asked for with `trace_packets` only: a packet as it came, or as the system took it.
+    Packet {
+        /// It went to the client.
+        sent: bool,
+        /// The version it is written in.
+        version: Version,
+        /// All of it.
+        frame: Box<[u8]>,
     },
 }
 

@@ -47,6 +47,7 @@ mod stats;
 mod subscribe;
 mod sys;
 mod timers;
+mod trace;
 
 use std::collections::HashSet;
 use std::io::IoSlice;
@@ -101,8 +102,10 @@ pub struct Config {
     pub seed: [u8; 32],
     /// Somebody publishes the broker's own topics, and is told who wants them.
     pub sys: bool,
-    /// Events for each packet too, not only for connections.
+    /// Events for Subscriptions too, not only for connections.
     pub trace: bool,
+    /// Events for each packet, too. Slow.
+    pub trace_packets: bool,
 }
 
 impl Config {
@@ -110,7 +113,7 @@ impl Config {
     fn looks_at_each(&self) -> bool {
         let sizes_matter = self.limits.payload_size_max < self.limits.packet_size_max;
         let payloads_matter = sizes_matter && self.limits.payload_size_max < PAYLOAD_MAX;
-        self.trace || self.profile.qos_raised || payloads_matter
+        self.trace_packets || self.profile.qos_raised || payloads_matter
     }
 }
 
@@ -357,6 +360,10 @@ impl Broker {
         if connection.id != id {
             return;
         }
+        if self.config.trace_packets {
+            self.trace_sent(id, count);
+        }
+        let connection = &mut self.connections[id.slot as usize];
         connection.outbox.wrote(&mut self.spare, count);
         self.stats.bytes_sent += count as u64;
         connection.traffic.bytes_sent += count as u64;

@@ -441,7 +441,7 @@ impl Broker {
     }
 
     fn note_published(&mut self, slot: u32, topic: &str, publish: &Publish<'_>) {
-        if self.config.trace {
+        if self.config.trace_packets {
             self.event(
                 slot,
                 What::Published {

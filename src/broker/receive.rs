@@ -178,6 +178,9 @@ impl Broker {
         let Phase::Open(session) = self.connections[slot as usize].phase else {
             return false;
         };
+        if self.config.trace_packets {
+            return false;
+        }
         let (2, [high, low, ..]) = (head.body_len, body) else {
             return false;
         };
@@ -283,6 +286,7 @@ impl Broker {
     }
 
     fn packet(&mut self, slot: u32, frame: Frame<'_>, now: Instant) -> Step {
+        self.trace_received(slot, frame.bytes());
         let connection = &self.connections[slot as usize];
         let version = connection.version;
         let decoded = Packet::decode(frame.bytes(), version);
@@ -332,7 +336,11 @@ impl Broker {
         now: Instant,
     ) -> Step {
         match decoded {
-            Ok(Packet::Connect(connect)) => self.connect(slot, &connect, frame.bytes(), now),
+            Ok(Packet::Connect(connect)) => {
+                let step = self.connect(slot, &connect, frame.bytes(), now);
+                self.trace_received(slot, frame.bytes());
+                step
+            }
             Ok(_) => self.break_rule(slot, "a packet before CONNECT", now),
             Err(violation) => self.connect_malformed(slot, frame.bytes(), violation, now),
         }

@@ -77,7 +77,7 @@ impl Broker {
         }
     }
 
-    /// Publishes messages of the broker's own topics.
+    /// Publishes messages of the broker's own topics, and retains them.
     pub fn publish_sys(&mut self, messages: &[Message], now: Instant) {
         self.keep_sys(messages, now);
         self.publish_own(messages, now);

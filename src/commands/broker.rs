@@ -18,13 +18,15 @@ use clap::FromArgMatches as _;
 use crate::broker::access::rules::{Rules, SubscribeCheck};
 use crate::broker::limits::{Limits, ROWS};
 use crate::broker::profile::Profile;
-use crate::cli::args::broker::{BrokerArgs, EXAMPLES, RefuseSubscribe, SyncWhen};
+use crate::cli::args::broker::{BrokerArgs, EXAMPLES, LogFormat, RefuseSubscribe, SyncWhen};
 use crate::commands::mosquitto;
 use crate::daemon;
 use crate::daemon::Ended;
 use crate::daemon::auth::acl_file;
 use crate::daemon::auth::password_file::PasswordFile;
+use crate::daemon::conf::logging;
 use crate::daemon::conf::{Conf, Durability, Endpoint, Persistence, Place};
+use crate::daemon::log::{Form, LogConf};
 use crate::daemon::process::go_to_background;
 use crate::net::tls::server::ServerTls;
 
@@ -121,8 +123,7 @@ fn conf(args: &BrokerArgs) -> anyhow::Result<Conf> {
                 SyncWhen::Off => Durability::Off,
             },
         }),
-        verbose: args.verbose,
-        quiet: args.quiet,
+        log: log(args)?,
         sys_interval: Duration::from_secs(u64::from(args.sys_interval)),
         ready_file: args.ready_file.clone(),
         command: (!args.command.is_empty()).then(|| args.command.clone()),
@@ -141,6 +142,31 @@ pub(crate) fn set_limits(limits: &mut Limits, settings: &[String]) -> anyhow::Re
             .map_err(|what| anyhow!("--limit {setting}: {what}"))?;
     }
     Ok(())
+}
+
+fn log(args: &BrokerArgs) -> anyhow::Result<LogConf> {
+    let mut log = LogConf {
+        form: match args.log_format {
+            LogFormat::Text => Form::Own,
+            LogFormat::Json => Form::Json,
+            LogFormat::Mosquitto => Form::Mosquitto,
+        },
+        timestamp: args.log_format == LogFormat::Mosquitto,
+        ..LogConf::default()
+    };
+    if !args.log_dest.is_empty() {
+        log.dests = logging::dests(&args.log_dest).map_err(|what| anyhow!("--log-dest {what}"))?;
+    }
+    if !args.log_type.is_empty() {
+        log.types = logging::types(&args.log_type).map_err(|what| anyhow!("--log-type {what}"))?;
+    }
+    if args.verbose {
+        log.verbose();
+    }
+    if args.quiet {
+        log.quiet();
+    }
+    Ok(log)
 }
 
 fn listeners(args: &BrokerArgs) -> anyhow::Result<Vec<Endpoint>> {

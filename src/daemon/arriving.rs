@@ -9,6 +9,7 @@ use mio::Token;
 
 use crate::broker::ConnectionId;
 use crate::broker::Crossing;
+use crate::daemon::conf::log_words::LogType;
 use crate::daemon::listener::Accepted;
 use crate::daemon::mail::Mail;
 use crate::daemon::peer::Peer;
@@ -33,7 +34,11 @@ impl Worker {
                     break;
                 }
                 match self.seat.listeners[place].accept() {
-                    Ok(accepted) => self.place(accepted),
+                    Ok(accepted) => {
+                        let port = self.seat.listeners[place].port();
+                        self.seat.log.accepted(&accepted.from, port);
+                        self.place(accepted);
+                    }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) if is_of_one_connection(&error) => {}
@@ -41,7 +46,8 @@ impl Worker {
                         // Mostly no descriptor is left. The connection stays in the backlog, and
                         // is tried again in a while. One line tells of all in a row.
                         if self.accept_again.is_none() {
-                            self.seat.log.line(&format!("accepting failed: {error}"));
+                            let line = format!("accepting failed: {error}");
+                            self.seat.log.say(LogType::Error, &line);
                         }
                         self.accept_again = Some(self.now + ACCEPT_PAUSE);
                         return;
@@ -76,9 +82,7 @@ impl Worker {
     pub(crate) fn adopt(&mut self, accepted: Accepted, bytes: Vec<u8>) {
         let from = accepted.from;
         let Some(id) = self.broker.open(self.now) else {
-            self.seat.log.line(&format!(
-                "{from} refused: as many connections as are allowed"
-            ));
+            self.seat.log.full(&from);
             return;
         };
         self.seat_peer(id, accepted, bytes);

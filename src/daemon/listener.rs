@@ -108,6 +108,14 @@ fn bind_tcp(address: SocketAddr) -> io::Result<mio::net::TcpListener> {
 }
 
 impl Listener {
+    /// Zero for a Unix socket.
+    pub(crate) fn port(&self) -> u16 {
+        match &self.place {
+            Place::Tcp(address) => address.port(),
+            Place::Unix(_) => 0,
+        }
+    }
+
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         match &mut self.socket {
             Accepts::Tcp(socket) => registry.register(socket, token, Interest::READABLE),

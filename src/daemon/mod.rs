@@ -10,7 +10,7 @@ pub mod conf;
 mod following;
 mod layers;
 mod listener;
-mod log;
+pub mod log;
 mod mail;
 mod observer;
 pub mod opening;
@@ -97,8 +97,8 @@ pub enum Error {
 impl Daemon {
     /// Starts listening and serving. Returns once clients can connect.
     pub fn start(conf: &Conf) -> Result<Self, Error> {
-        let log = Log::start(conf.verbose, conf.quiet)
-            .map_err(|error| Error::System("starting the log", error))?;
+        let log =
+            Log::start(&conf.log).map_err(|error| Error::System("starting the log", error))?;
         opening::begin(&log, conf);
         let started = Self::start_with(conf, log.clone());
         if started.is_err() {
@@ -132,6 +132,7 @@ impl Daemon {
             ),
             None => None,
         };
+        log.attach(&Workers::new(&mailboxes));
         let (notes, to_come) = Notes::new();
         let observer = Observer::start(conf, Workers::new(&mailboxes), to_come)
             .map_err(system("starting the thread of the broker's own topics"))?;
@@ -194,6 +195,11 @@ impl Daemon {
         Workers::new(&self.mailboxes).snapshot()
     }
 
+    /// Opens the files of the log anew, after somebody has moved them away.
+    pub fn reopen_log(&self) {
+        self.log.reopen();
+    }
+
     /// Says goodbye to all clients and waits for the workers.
     pub fn stop(self) -> Result<(), Error> {
         for mailbox in &self.mailboxes {
@@ -246,7 +252,8 @@ fn config(conf: &Conf, number: usize, workers: usize) -> Config {
         access: access(conf),
         seed: chance(),
         sys: !conf.sys_interval.is_zero(),
-        trace: conf.verbose,
+        trace: conf.log.wants_subscriptions(),
+        trace_packets: conf.log.wants_packets(),
     }
 }
 

@@ -77,8 +77,7 @@ async fn serve(
             }
             Asked::Tree => daemon.print_subscriptions(),
             Asked::Save => daemon.save(),
-            // No file is to be opened anew.
-            Asked::Rotate => {}
+            Asked::Rotate => daemon.reopen_log(),
         }
     }
 }
@@ -86,6 +85,7 @@ async fn serve(
 /// A configuration with a fault in it changes nothing.
 fn reload(daemon: &mut Daemon, source: Option<&Source>) {
     daemon.log.line("Reloading config.");
+    daemon.reopen_log();
     let Some(source) = source else { return };
     let conf = source
         .settings()

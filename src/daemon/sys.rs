@@ -195,10 +195,19 @@ fn heap() -> Vec<(&'static str, u64)> {
 }
 
 fn message(topic: &str, text: &str, now: Instant) -> Message {
+    own_message(topic, text, true, now)
+}
+
+/// A line of the log: nobody wants yesterday's, so it is not retained.
+pub(crate) fn log_message(topic: &str, text: &str, now: Instant) -> Message {
+    own_message(topic, text, false, now)
+}
+
+fn own_message(topic: &str, text: &str, retain: bool, now: Instant) -> Message {
     let publish = Publish {
         dup: false,
         qos: QoS::ExactlyOnce,
-        retain: true,
+        retain,
         topic,
         packet_id: None,
         properties: Properties::EMPTY,

@@ -8,6 +8,8 @@ mod broker_core;
 #[cfg(target_os = "linux")]
 mod broker_listeners;
 #[cfg(target_os = "linux")]
+mod broker_log;
+#[cfg(target_os = "linux")]
 mod broker_sys;
 mod client_cuts;
 mod client_layer;

@@ -99,7 +99,17 @@ pub struct BrokerArgs {
     /// Print the configuration file as it is understood, without secrets, and end
     #[arg(long, requires = "config_file")]
     pub print_config: bool,
-    /// Log each subscription and message
+    /// Where log lines go, repeatable: stderr, stdout, syslog, topic, none, or file PATH
+    #[arg(long, value_name = "DEST")]
+    pub log_dest: Vec<String>,
+    /// What is logged, repeatable: error, warning, notice, information, subscribe, unsubscribe,
+    /// debug, all or none
+    #[arg(long, value_name = "TYPE")]
+    pub log_type: Vec<String>,
+    /// How a line looks
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// Log each subscription and packet
     #[arg(short, long)]
     pub verbose: bool,
     /// Log nothing but errors
@@ -119,6 +129,17 @@ pub enum RefuseSubscribe {
     Nothing,
     /// When some of the messages could not be delivered
     Partly,
+}
+
+/// How a line of the log looks.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// An object a line, for programs.
+    Json,
+    /// With the lines of mosquitto, for those who know them.
+    Mosquitto,
 }
 
 /// The end of `mqttx broker --help`.

@@ -12,7 +12,7 @@ mod expand;
 mod limits;
 mod listeners;
 pub mod log_words;
-mod logging;
+pub mod logging;
 mod open;
 pub mod parse;
 mod persistence;
@@ -40,6 +40,7 @@ use crate::broker::profile::Profile;
 use crate::daemon::auth::password_file::PasswordFile;
 use crate::daemon::conf::parse::Fault;
 use crate::daemon::conf::settings::Settings;
+use crate::daemon::log::LogConf;
 
 /// As mosquitto's `sys_interval`.
 pub const SYS_INTERVAL: Duration = Duration::from_secs(10);
@@ -136,10 +137,8 @@ pub struct Conf {
     pub profile: Profile,
     /// Where what survives a restart is kept; `None` keeps nothing.
     pub persistence: Option<Persistence>,
-    /// Log each subscription and message.
-    pub verbose: bool,
-    /// Log nothing but errors.
-    pub quiet: bool,
+    /// What is logged, how, and where to.
+    pub log: LogConf,
     /// Time between two rounds of the broker's own topics; zero: there are none.
     pub sys_interval: Duration,
     /// Write the addresses here, as JSON, once clients can connect.
@@ -193,8 +192,7 @@ impl Default for Conf {
             limits: Limits::default(),
             profile: Profile::STANDARD,
             persistence: None,
-            verbose: false,
-            quiet: false,
+            log: LogConf::default(),
             sys_interval: SYS_INTERVAL,
             ready_file: None,
             command: None,

@@ -48,10 +48,11 @@ impl Source {
             lines,
             local_only: settings.is_local_only(),
         });
-        conf.verbose |= self.verbose;
+        if self.verbose {
+            conf.log.verbose();
+        }
         if self.quiet {
-            conf.quiet = true;
-            conf.verbose = false;
+            conf.log.types.clear();
         }
         Ok(conf)
     }

@@ -59,6 +59,7 @@ impl Core {
                 seed: [7; 32],
                 sys: false,
                 trace: false,
+                trace_packets: false,
             };
             Broker::new(config, Arc::clone(&shared), now)
         };

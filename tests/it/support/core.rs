@@ -529,6 +529,7 @@ fn brokers(
             seed: [1; 32],
             sys: false,
             trace: false,
+            trace_packets: false,
         };
         Broker::new(config, Arc::clone(&shared), now)
     };

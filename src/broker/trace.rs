@@ -1,0 +1,76 @@
+//! Packets for a log that wants each of them: as they came, and as the system took them. Only with
+//! `trace_packets`; otherwise nothing of this is touched.
+
+use std::io::IoSlice;
+
+use crate::broker::Broker;
+use crate::broker::SLICES_MAX;
+use crate::broker::connection::{ConnectionId, Phase};
+use crate::broker::event::{Event, What};
+use crate::mqtt::frame::{self, Scan};
+
+/// Names no connection.
+const NO_CONNECTION: ConnectionId = ConnectionId {
+    slot: u32::MAX,
+    serial: 0,
+};
+
+impl Broker {
+    /// A packet that came; CONNECT only once it was accepted.
+    pub(crate) fn trace_received(&mut self, slot: u32, frame: &[u8]) {
+        if !self.config.trace_packets {
+            return;
+        }
+        let connection = &self.connections[slot as usize];
+        if matches!(connection.phase, Phase::Open(_)) {
+            let what = What::Packet {
+                sent: false,
+                version: connection.version,
+                frame: frame.into(),
+            };
+            self.event(slot, what);
+        }
+    }
+
+    /// The system is about to have taken `count` bytes.
+    pub(crate) fn trace_sent(&mut self, id: ConnectionId, count: usize) {
+        let Some(connection) = self.connections.get_mut(id.slot as usize) else {
+            return;
+        };
+        let version = connection.version;
+        let mut traced = std::mem::take(&mut connection.traced);
+        let mut left = count;
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let filled = connection.outbox.slices(&mut slices);
+        for slice in &slices[..filled] {
+            let taken = left.min(slice.len());
+            traced.extend_from_slice(&slice[..taken]);
+            left -= taken;
+        }
+        let mut at = 0;
+        while let Ok(Scan::Head(head)) = frame::scan(&traced[at..], usize::MAX) {
+            let Some(frame) = traced.get(at..at + head.total()) else {
+                break;
+            };
+            at += head.total();
+            let frame = frame.into();
+            let what = What::Packet {
+                sent: true,
+                version,
+                frame,
+            };
+            self.event(id.slot, what);
+        }
+        traced.drain(..at);
+        self.connections[id.slot as usize].traced = traced;
+    }
+
+    /// A Session is over whose client stayed away.
+    pub(crate) fn note_expired(&mut self, session: u32) {
+        self.effects.events.push(Event {
+            connection: NO_CONNECTION,
+            client_id: self.sessions[session as usize].client_id.clone(),
+            what: What::Expired,
+        });
+    }
+}
