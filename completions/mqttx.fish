@@ -162,6 +162,14 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l reject-regex -d 'A p
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l idle -d 'End when no message came for so long, such as 2s or 500ms, counted from the SUBACK' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l ready-file -d 'Write the subscriptions to this file, as JSON, once the broker has acknowledged them' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l ready-fd -d 'The same, to a file descriptor this program was started with' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l select -d 'Print only this part of a JSON payload, such as .wind.speed or .list[0]; repeatable' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l decode -d 'Show payloads of topics that match FILTER as JSON; FORMAT is cbor, msgpack, hex or base64; repeatable' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l delimiter -d 'What follows each message in place of a newline; \\0, \\t, \\n and \\xNN may be written so' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l out -d 'Write to this file in place of standard output' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l out-dir -d 'Write each payload to a file of its own in this directory, named by number and topic' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l color -d 'Colours of --log [default: auto, on a terminal and without NO_COLOR]' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l wait -d 'Try for so long to reach a broker that is not up yet, such as 30s' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l connect-timeout -d 'Give up an attempt after so long, and so long after CONNECT [default: 30s]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l max-reconnects -d 'Give up after this many failed attempts in a row to come back' -r
@@ -195,6 +203,9 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l tls-use-os-certs -d 
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l no-tls -d 'No TLS, whatever else was said (also on port 8883)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l will-retain -d 'Retain the Will Message'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l in-order -d 'What is expected must come in this order'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l jsonl -d 'Each message as a JSON object on a line of its own: the names of %j, payloads that are no UTF-8 in payload_b64'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l log -d 'Time, topic, QoS, retain, size and payload, for eyes'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l hexdump -d 'Payloads as bytes and letters, sixteen a line'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l no-reconnect -d 'End when the connection is lost'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l print-config -d 'Print what counts after all (line, environment, profile, file), and end'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l help -d 'Print this help (-h is the host)'

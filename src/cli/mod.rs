@@ -10,6 +10,7 @@
 
 pub mod address;
 pub mod args;
+pub mod decode;
 pub mod encoding;
 pub mod error;
 pub mod expect;
@@ -21,6 +22,7 @@ pub(crate) mod lexer;
 pub(crate) mod number;
 pub mod property;
 pub mod relations;
+pub mod select;
 pub mod topics;
 pub mod usage;
 pub(crate) mod words;

@@ -86,6 +86,39 @@ pub(crate) fn ctrl(args: &Ctrl) -> Result<(), Error> {
     shared(&args.connection, &args.tls, &args.will, Version::V5)
 }
 
+/// One form a message, and one place.
+fn showing(args: &Subscribe) -> Result<(), Error> {
+    let showing = &args.beyond.showing;
+    let mut forms = showing.forms();
+    let others = [
+        (args.output.output_format.is_some(), "-F"),
+        (args.watch, "-w"),
+        (args.message_rate, "--message-rate"),
+    ];
+    let others = others.into_iter().filter(|(is_asked, _)| *is_asked);
+    if !forms.is_empty() {
+        forms.extend(others.map(|(_, name)| name));
+    }
+    if let [one, other, ..] = forms[..] {
+        return Err(usage(&format!(
+            "{one} and {other} cannot be used together."
+        )));
+    }
+    let undelimited = args.output.no_newline || showing.log || showing.hexdump;
+    if showing.delimiter.is_some() && undelimited {
+        return Err(usage(
+            "--delimiter is for messages without -N, --log and --hexdump.",
+        ));
+    }
+    if showing.out.is_some() && showing.out_dir.is_some() {
+        return Err(usage("--out and --out-dir cannot be used together."));
+    }
+    if showing.color.is_some() && !showing.log {
+        return Err(usage("--color is for --log."));
+    }
+    Ok(())
+}
+
 pub(crate) fn subscribe(args: &Subscribe) -> Result<(), Error> {
     reach(&args.beyond.reach)?;
     shared(&args.connection, &args.tls, &args.will, Version::V311)?;
@@ -95,6 +128,7 @@ pub(crate) fn subscribe(args: &Subscribe) -> Result<(), Error> {
         )
         .hint("mqttx sub -t 'some/topic/#'"));
     }
+    showing(args)?;
     if args.beyond.expect.in_order && args.beyond.expect.expect.len() < 2 {
         return Err(usage("--in-order needs two expectations."));
     }

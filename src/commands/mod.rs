@@ -29,6 +29,7 @@ mod reach;
 mod remedy;
 mod request;
 mod secret;
+mod show;
 #[cfg(unix)]
 pub mod signal;
 mod sources;

@@ -8,10 +8,12 @@ use jiff::tz::TimeZone;
 use crate::cli::Caller;
 use crate::cli::Manner;
 use crate::cli::args::output::Output;
+use crate::cli::args::showing::Showing;
 use crate::cli::error::{Error, Kind};
 use crate::cli::format;
 use crate::cli::format::{Arrival, Moment};
 use crate::client::Way;
+use crate::commands::show::{Show, unwritten};
 use crate::commands::stdout::Stdout;
 use crate::commands::terminal;
 use crate::commands::trace::Tracer;
@@ -26,6 +28,10 @@ pub(crate) struct Printer {
     zone: Option<TimeZone>,
     pub(crate) tracer: Option<Tracer>,
     pub(crate) out: Stdout,
+    /// Forms that mosquitto's clients do not have.
+    show: Option<Show>,
+    /// A message could not be written where it belongs.
+    pub(crate) failed: Option<Error>,
 }
 
 impl Printer {
@@ -46,7 +52,18 @@ impl Printer {
             zone,
             tracer,
             out,
+            show: None,
+            failed: None,
         })
+    }
+
+    /// Takes over what was asked for beyond mosquitto's words.
+    pub(crate) fn showing(mut self, asked: &Showing) -> Result<Self, Error> {
+        self.show = Show::new(asked)?;
+        if let Some(path) = &asked.out {
+            self.out = Stdout::to(path).map_err(|error| unwritten(path, &error))?;
+        }
+        Ok(self)
     }
 
     pub(crate) fn message(&mut self, publish: &Publish<'_>) {
@@ -58,10 +75,17 @@ impl Printer {
             packet_id: publish.packet_id.map_or(0, |id| id.value()),
             properties: publish.properties,
         };
-        let moment = self.zone.as_ref().map(now);
-        let complaint = self
-            .output
-            .write(&arrival, moment.as_ref(), &mut self.out.buffer);
+        let complaint = if let Some(show) = &mut self.show {
+            let shown = show.message(&arrival, &self.output, now, &mut self.out.buffer);
+            shown.unwrap_or_else(|error| {
+                self.failed.get_or_insert(error);
+                None
+            })
+        } else {
+            let moment = self.zone.as_ref().map(now);
+            self.output
+                .write(&arrival, moment.as_ref(), &mut self.out.buffer)
+        };
         self.out.settle();
         if let Some(told) = complaint
             && !self.quiet

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io;
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 
 /// Bytes that are written at once under load.
@@ -26,6 +27,15 @@ impl Stdout {
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self {
             file: duplicate()?,
+            buffer: Vec::new(),
+            failed: None,
+        })
+    }
+
+    /// The same into a file.
+    pub(crate) fn to(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            file: File::create(path)?,
             buffer: Vec::new(),
             failed: None,
         })

@@ -61,7 +61,8 @@ pub(crate) fn run(caller: Caller, args: &Subscribe) -> Result<ExitCode, Error> {
     if let Some(tracer) = &mut tracer {
         tracer.tells_granted = true;
     }
-    let printer = Printer::new(caller, args.connection.quiet, &args.output, tracer)?;
+    let printer = Printer::new(caller, args.connection.quiet, &args.output, tracer)?
+        .showing(&args.beyond.showing)?;
     let wishes = Wishes::default();
     let address = &options.dial.address;
     let reachable =
@@ -245,6 +246,9 @@ impl<'a> Subscriber<'a> {
             }
         }
         self.print(publish);
+        if let Some(error) = self.printer.failed.take() {
+            return self.fail(client, error);
+        }
         if self.printer.out.failed.is_some() {
             return self.leave(client, Reason::NORMAL_DISCONNECTION);
         }

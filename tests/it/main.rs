@@ -39,6 +39,7 @@ mod commands_passwd;
 mod commands_ping;
 #[cfg(unix)]
 mod commands_pub;
+#[cfg(unix)]
 mod commands_pub_made;
 #[cfg(unix)]
 mod commands_remedies;
@@ -50,6 +51,8 @@ mod commands_settings;
 mod commands_signal;
 #[cfg(unix)]
 mod commands_sub;
+#[cfg(unix)]
+mod commands_sub_shown;
 #[cfg(unix)]
 mod compare_argv;
 #[cfg(unix)]

@@ -9,6 +9,7 @@ use regex_lite::Regex;
 
 use crate::cli::args::bench::parse_time;
 use crate::cli::args::reach::Reach;
+use crate::cli::args::showing::Showing;
 use crate::cli::expect::{Expectation, Expectations};
 use crate::cli::lexer::Clean;
 use crate::cli::words::Verdict;
@@ -18,6 +19,9 @@ use crate::cli::words::Verdict;
 pub struct Beyond {
     #[command(flatten)]
     pub expect: Expect,
+
+    #[command(flatten)]
+    pub showing: Showing,
 
     #[command(flatten)]
     pub reach: Reach,

@@ -17,6 +17,7 @@ pub mod ping;
 pub mod publish;
 pub mod reach;
 pub mod request;
+pub mod showing;
 pub mod subscribe;
 pub mod tls;
 pub mod will;

@@ -133,6 +133,15 @@ impl Moment {
     }
 
     /// `2026-11-20T21:34:16.539867+0000`, the `tst` of JSON.
+    /// `14:02:11.318`, in local time.
+    pub fn clock_millis(&self) -> String {
+        format!(
+            "{}.{:03}",
+            self.strftime(b'T'),
+            self.nanoseconds / 1_000_000
+        )
+    }
+
     pub(crate) fn iso_micros(&self) -> String {
         format!(
             "{}T{}.{:06}{}",

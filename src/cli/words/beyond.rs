@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 
 use crate::cli::Caller;
 use crate::cli::args::expect;
-use crate::cli::args::{making, ping, reach};
+use crate::cli::args::{making, ping, reach, showing};
 use crate::cli::words::{CTRL, P, PING, R, Row, S, Take, flag, row};
 
 pub(crate) static ROWS: &[Row] = &[
@@ -30,7 +30,20 @@ pub(crate) static ROWS: &[Row] = &[
         "separator",
         Take::Joined("\t", making::separator),
     ),
-    flag("", "--jsonl", P).own(),
+    flag("", "--jsonl", P | S).own(),
+    flag("", "--log", S).own(),
+    flag("", "--hexdump", S).own(),
+    judged("--select", S, "path", Take::Checked(showing::select)),
+    judged("--decode", S, "rule", Take::Checked(showing::decode)),
+    judged(
+        "--delimiter",
+        S,
+        "delimiter",
+        Take::Checked(showing::delimiter),
+    ),
+    judged("--out", S, "file", Take::Bytes),
+    judged("--out-dir", S, "directory", Take::Bytes),
+    judged("--color", S, "choice", Take::Checked(showing::colour)),
     judged("--template", P, "template", Take::Text),
     judged("--seed", P, "number", Take::Checked(making::seed)),
     judged("--rate", P, "rate", Take::Checked(making::rate_fits)),
