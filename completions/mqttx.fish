@@ -346,10 +346,11 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l version -d 'Print t
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s c -l config-file -d 'Start from this mosquitto.conf, and do as mosquitto does' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s p -l port -d 'TCP port to listen on, repeatable; 0 lets the system choose [default: 1883]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l bind -d 'Address to listen on, repeatable [default: this machine only]' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l listen -d 'Listen here instead, repeatable: mqtt://ADDRESS:PORT, mqtts://, ws://, wss:// or unix:PATH' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l listen -d 'Listen here instead, repeatable: mqtt://ADDRESS:PORT, mqtts://, ws://, wss:// or unix:PATH, with rules of its own behind a `?`, see below' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l cert -d 'Certificate for mqtts and wss, in PEM, with those that lead to its root' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l key -d 'Key of the certificate, in PEM' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l cafile -d 'Take client certificates that lead to these roots' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l crlfile -d 'Revoked client certificates, in PEM' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l origin -d 'Origin that may ask for a WebSocket, repeatable [default: all]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l password-file -d 'Users and password hashes, as mosquitto_passwd writes them' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l acl-file -d 'Who may publish and receive what, in mosquitto\'s language' -r -F

@@ -130,6 +130,11 @@ impl Listener {
         }
     }
 
+    /// Whether both are one listener, perhaps with other rules.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.open, &other.open)
+    }
+
     /// Its Network Connections now.
     pub fn connections(&self) -> usize {
         self.open.load(Ordering::Relaxed)

@@ -319,6 +319,11 @@ impl Broker {
         }
     }
 
+    /// Whose rules a connection follows, and who it proved to be.
+    pub fn standing_of(&self, id: ConnectionId) -> Option<(Arc<Listener>, Option<Arc<str>>)> {
+        self.connection(id).map(|_| self.standing(id.slot))
+    }
+
     /// Takes a connection out, which its listener counts no more.
     pub(crate) fn remove_connection(&mut self, slot: u32) {
         self.router.forget(slot);

@@ -2,8 +2,6 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::net::Ipv4Addr;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,16 +17,16 @@ use crate::broker::access::rules::{Rules, SubscribeCheck};
 use crate::broker::limits::{Limits, ROWS};
 use crate::broker::profile::Profile;
 use crate::cli::args::broker::{BrokerArgs, EXAMPLES, LogFormat, RefuseSubscribe, SyncWhen};
+use crate::commands::listening;
 use crate::commands::mosquitto;
 use crate::daemon;
 use crate::daemon::Ended;
 use crate::daemon::auth::acl_file;
 use crate::daemon::auth::password_file::PasswordFile;
 use crate::daemon::conf::logging;
-use crate::daemon::conf::{Conf, Durability, Endpoint, Persistence, Place};
+use crate::daemon::conf::{Conf, Durability, Endpoint, Persistence};
 use crate::daemon::log::{Form, LogConf};
 use crate::daemon::process::go_to_background;
-use crate::net::tls::server::ServerTls;
 
 /// One line for the list of commands.
 pub const ABOUT: &str = "Run a broker for MQTT 3.1, 3.1.1 and 5.0";
@@ -77,13 +75,17 @@ fn start(args: &BrokerArgs) -> anyhow::Result<ExitCode> {
     match daemon::run(&conf, None) {
         Ok(Ended::Signal) => Ok(ExitCode::SUCCESS),
         Ok(Ended::Command(status)) => Ok(status_of(status)),
-        Err(error) => Err(anyhow!(sentence(&error))),
+        Err(error) => Err(anyhow!(error.to_string())),
     }
 }
 
 fn conf(args: &BrokerArgs) -> anyhow::Result<Conf> {
-    let listeners = listeners(args)?;
-    let open = listeners.iter().any(Endpoint::is_open);
+    let listeners = listening::listeners(args)?;
+    let anybody = |endpoint: &Endpoint| {
+        let said = endpoint.rules.anonymous.is_some() || endpoint.rules.user_name_proven;
+        endpoint.is_open() && !said
+    };
+    let open = listeners.iter().any(anybody);
     if open && !args.allow_anonymous && args.password_file.is_none() {
         bail!(
             "clients from other machines could connect, and nobody said who may: \
@@ -169,95 +171,6 @@ fn log(args: &BrokerArgs) -> anyhow::Result<LogConf> {
     Ok(log)
 }
 
-fn listeners(args: &BrokerArgs) -> anyhow::Result<Vec<Endpoint>> {
-    if args.listen.is_empty() {
-        let ports = match args.port[..] {
-            [] => &[1883],
-            _ => &args.port[..],
-        };
-        return Ok(ports.iter().flat_map(|&port| at_port(args, port)).collect());
-    }
-    let origins: Arc<[String]> = args.origin.clone().into();
-    let mut tls = None;
-    let mut endpoints = Vec::new();
-    for url in &args.listen {
-        let (scheme, place) = place_of(url)?;
-        let mut endpoint = Endpoint::plain(place);
-        if matches!(scheme, "ws" | "wss") {
-            endpoint.websocket = Some(Arc::clone(&origins));
-        }
-        if matches!(scheme, "mqtts" | "wss") {
-            if tls.is_none() {
-                tls = Some(server_tls(args)?);
-            }
-            endpoint.tls.clone_from(&tls);
-        }
-        endpoints.push(endpoint);
-    }
-    Ok(endpoints)
-}
-
-/// A port, on every address that is asked for.
-fn at_port(args: &BrokerArgs, port: u16) -> Vec<Endpoint> {
-    if args.bind.is_empty() {
-        return Endpoint::local(port);
-    }
-    let addresses = args.bind.iter().enumerate();
-    let endpoints = addresses.map(|(number, &ip)| Endpoint {
-        same_port: number > 0,
-        ..Endpoint::plain(Place::Tcp(SocketAddr::new(ip, port)))
-    });
-    endpoints.collect()
-}
-
-/// A URL of `--listen`: its scheme and where it is.
-fn place_of(url: &str) -> anyhow::Result<(&str, Place)> {
-    let fault = |what: &str| anyhow!("--listen {url}: {what}");
-    let (scheme, rest) = url
-        .split_once(':')
-        .ok_or_else(|| fault("a URL is wanted"))?;
-    let default_port = match scheme {
-        "unix" => return Ok((scheme, Place::Unix(rest.trim_start_matches("//").into()))),
-        "mqtt" => 1883,
-        "mqtts" => 8883,
-        "ws" => 8080,
-        "wss" => 8081,
-        _ => return Err(fault("mqtt://, mqtts://, ws://, wss:// or unix: is wanted")),
-    };
-    let host = rest.trim_start_matches("//").trim_end_matches('/');
-    let address = host.parse::<SocketAddr>().ok().or_else(|| {
-        let ip = host.trim_start_matches('[').trim_end_matches(']');
-        let ip = if ip == "localhost" {
-            Some(Ipv4Addr::LOCALHOST.into())
-        } else {
-            ip.parse().ok()
-        };
-        Some(SocketAddr::new(ip?, default_port))
-    });
-    let named = host
-        .strip_prefix("localhost:")
-        .and_then(|port| port.parse().ok());
-    let named = named.map(|port| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port));
-    let address = address
-        .or(named)
-        .ok_or_else(|| fault("an IP address is wanted, with a port"))?;
-    Ok((scheme, Place::Tcp(address)))
-}
-
-fn server_tls(args: &BrokerArgs) -> anyhow::Result<Arc<rustls::ServerConfig>> {
-    let (Some(cert), Some(key)) = (&args.cert, &args.key) else {
-        bail!("mqtts and wss need --cert FILE and --key FILE");
-    };
-    let tls = ServerTls {
-        cert: cert.clone(),
-        key: key.clone(),
-        client_ca: args.cafile.clone(),
-        client_cert_required: args.require_certificate,
-        version: None,
-    };
-    tls.load().map_err(|fault| anyhow!(fault.to_string()))
-}
-
 fn read_passwords(path: &Path) -> anyhow::Result<PasswordFile> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read password file {}", path.display()))?;
@@ -281,31 +194,6 @@ fn list_limits() -> anyhow::Result<ExitCode> {
     }
     std::io::stdout().write_all(out.as_bytes())?;
     Ok(ExitCode::SUCCESS)
-}
-
-pub(crate) fn sentence(error: &daemon::Error) -> String {
-    match error {
-        daemon::Error::Listen(address, error) => match error.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                format!("{address} is taken by another program: choose another --port, or stop it")
-            }
-            std::io::ErrorKind::PermissionDenied => {
-                format!("may not listen on {address}: ports below 1024 want more rights")
-            }
-            _ => format!("cannot listen on {address}: {error}"),
-        },
-        daemon::Error::System(doing, error) => format!("{doing} failed: {error}"),
-        daemon::Error::Store(folder, error) => {
-            let folder = folder.display();
-            match error.kind() {
-                std::io::ErrorKind::WouldBlock => {
-                    format!("{folder} is in use by another broker: choose another --persistence")
-                }
-                _ => format!("cannot take up what is kept in {folder}: {error}"),
-            }
-        }
-        daemon::Error::Command(program, error) => format!("cannot run {program}: {error}"),
-    }
 }
 
 /// The status of the command; killed by a signal it is what a shell would say.

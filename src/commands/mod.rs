@@ -18,6 +18,7 @@ pub mod generate;
 mod glance;
 mod lines;
 pub mod link;
+mod listening;
 mod making;
 pub mod mosquitto;
 mod outcome;

@@ -151,7 +151,7 @@ fn serve(
     match daemon::run(&conf, Some(source)) {
         Ok(Ended::Signal) => ExitCode::SUCCESS,
         Ok(Ended::Command(status)) => broker::status_of(status),
-        Err(error) => failed(&format!("Error: {}.", broker::sentence(&error))),
+        Err(error) => failed(&format!("Error: {error}.")),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What reaches a worker from outside its connections: new connections, and mail of other threads.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -9,10 +10,12 @@ use mio::Token;
 
 use crate::broker::ConnectionId;
 use crate::broker::Crossing;
+use crate::broker::listener::TooMany;
 use crate::daemon::conf::log_words::LogType;
 use crate::daemon::listener::Accepted;
 use crate::daemon::mail::Mail;
 use crate::daemon::peer::Peer;
+use crate::daemon::socket::From;
 use crate::daemon::worker::{LINGER, Worker};
 
 /// Connections accepted in a turn: a flood of them must not starve those who are connected.
@@ -81,11 +84,20 @@ impl Worker {
 
     pub(crate) fn adopt(&mut self, accepted: Accepted, bytes: Vec<u8>) {
         let from = accepted.from;
-        let Some(id) = self.broker.open(self.now) else {
-            self.seat.log.full(&from);
-            return;
+        let id = match self.broker.open_on(&accepted.listener, self.now) {
+            Ok(id) => id,
+            Err(too_many) => return self.turn_away(from, too_many),
         };
+        if let Some(proven) = &accepted.proven {
+            self.broker.prove(id, Arc::clone(proven));
+        }
         self.seat_peer(id, accepted, bytes);
+    }
+
+    fn turn_away(&self, from: From, too_many: TooMany) {
+        if too_many != TooMany::Stopping {
+            self.seat.log.full(&from);
+        }
     }
 
     /// Gives a connection that the broker knows its socket.

@@ -56,7 +56,6 @@ impl Worker {
         let Some(mut peer) = self.peers[id.slot as usize].take() else {
             return;
         };
-        self.unfinished_bytes -= peer.accounted.min(self.unfinished_bytes);
         let registry = self.seat.poll.registry();
         if registry.deregister(&mut peer.socket).is_err() {
             self.broker.closed(id, self.now);
@@ -68,10 +67,15 @@ impl Worker {
             layers,
             ..
         } = peer;
+        let Some((listener, proven)) = self.broker.standing_of(id) else {
+            return;
+        };
         let accepted = Accepted {
             socket,
             from,
             layers,
+            listener,
+            proven,
         };
         let mailbox = &self.seat.mailboxes[usize::from(worker)];
         mailbox.connections.fetch_add(1, Ordering::Relaxed);

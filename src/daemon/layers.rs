@@ -1,155 +1,314 @@
-//! What may lie between a socket and MQTT: TLS, WebSocket, or both. Bytes go in on one side and
-//! come out on the other; nothing here reads or writes a socket.
+//! What may lie between a socket and MQTT: the header of a proxy, TLS, WebSocket, in this order.
 //!
 //! ```text
-//!   socket ⇄ [ TLS ] ⇄ [ WebSocket ] ⇄ MQTT
-//!          out  ← bytes on their way to the socket
+//!   socket ⇄ [ PROXY header ] ⇄ [ TLS ] ⇄ [ WebSocket ] ⇄ MQTT
 //! ```
+//!
+//! Bytes that come in are unwrapped where they were read; bytes that go out are written from where
+//! the broker has them, or sealed into memory that all connections of a worker share. What the
+//! layers say themselves (answers, pongs, goodbyes) waits in `out`.
 
 use std::io;
 use std::io::IoSlice;
-use std::io::Read;
-use std::io::Write;
+use std::io::Read as _;
+use std::io::Write as _;
+use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
-use rustls::ServerConnection;
-
-use crate::net::frames::{self, Control, Frames};
-use crate::net::upgrade::{self, Upgrade};
+use crate::broker::SLICES_MAX;
+use crate::daemon::conf::endpoint::{Endpoint, ProxyRules};
+use crate::daemon::socket::Socket;
+use crate::net::frames::{self, Control, Frames, HEAD_MAX};
+use crate::net::proxy_header::{self, Client, HEADER_SIZE_MAX, Header};
+use crate::net::tls::session::{Established, RECORD_MAX, Server, Session, sealed_max};
+use crate::net::upgrade::{self, Granted, Upgrade, WebSocketRules};
 
 /// Bytes that wait in here at most before no more are taken from the broker.
 const OUT_MAX: usize = 262_144;
 
-/// Bytes of MQTT in one WebSocket frame or one portion for TLS.
+/// Bytes of MQTT that are sealed at a time.
 const PORTION: usize = 262_144;
 
+/// What a record that was not whole and those behind it may add to what was read.
+pub(crate) const HELD_MAX: usize = 2 * RECORD_MAX;
+
 pub(crate) struct Layers {
-    tls: Option<ServerConnection>,
+    proxy: Option<Box<Awaited>>,
+    tls: Option<Session>,
     websocket: Option<WebSocket>,
     out: Vec<u8>,
     written: usize,
     /// Nothing follows what is in `out`.
     over: bool,
+    news: Option<Box<News>>,
+}
+
+/// A header that is not whole.
+struct Awaited {
+    rules: ProxyRules,
+    bytes: Vec<u8>,
 }
 
 enum WebSocket {
     /// The HTTP request, as far as it is here.
     Asking {
         request: Vec<u8>,
-        origins: Arc<[String]>,
+        rules: Arc<WebSocketRules>,
     },
-    Open(Frames),
+    Open(Frames, Frame),
+}
+
+/// A frame on its way out: the socket took a part of it.
+#[derive(Default)]
+struct Frame {
+    head: [u8; HEAD_MAX],
+    head_at: usize,
+    head_len: usize,
+    left: usize,
+}
+
+/// What the layers found out about the client.
+#[derive(Debug, Default)]
+pub(crate) struct News {
+    /// Its address, where a proxy stands before it.
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) port: Option<u16>,
+    /// How it is encrypted.
+    pub(crate) tls: Option<(String, String)>,
+    /// Who it proved to be.
+    pub(crate) user_name: Option<String>,
+}
+
+/// Why a connection ends in a layer.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// For the log.
+    Said(String),
+    /// Nothing is wrong: somebody looked whether we are there.
+    Nobody,
+}
+
+impl From<String> for Fault {
+    fn from(text: String) -> Self {
+        Self::Said(text)
+    }
+}
+
+impl From<&str> for Fault {
+    fn from(text: &str) -> Self {
+        Self::Said(text.to_owned())
+    }
+}
+
+/// Memory for what goes through TLS, one for all connections of a worker.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    /// As it came from the socket.
+    pub(crate) sealed: Vec<u8>,
+    gather: Vec<u8>,
+    out: Vec<u8>,
 }
 
 impl Layers {
-    pub(crate) fn new(
-        tls: Option<&Arc<ServerConfig>>,
-        websocket: Option<&Arc<[String]>>,
-    ) -> Result<Self, rustls::Error> {
-        let tls = tls
-            .map(|config| ServerConnection::new(Arc::clone(config)))
-            .transpose()?;
-        let websocket = websocket.map(|origins| WebSocket::Asking {
+    /// `None` where MQTT is all there is.
+    pub(crate) fn of(endpoint: &Endpoint) -> Result<Option<Box<Self>>, String> {
+        if endpoint.proxy.is_none() && endpoint.tls.is_none() && endpoint.websocket.is_none() {
+            return Ok(None);
+        }
+        let websocket = endpoint.websocket.as_ref().map(|rules| WebSocket::Asking {
             request: Vec::new(),
-            origins: Arc::clone(origins),
+            rules: Arc::clone(rules),
         });
-        let mut layers = Self {
-            tls,
+        let proxy = endpoint.proxy.map(|rules| {
+            let bytes = Vec::new();
+            Box::new(Awaited { rules, bytes })
+        });
+        Ok(Some(Box::new(Self {
+            proxy,
+            tls: endpoint.tls.as_ref().map(Session::new).transpose()?,
             websocket,
             out: Vec::new(),
             written: 0,
             over: false,
-        };
-        if let Some(tls) = &mut layers.tls {
-            // What waits is bounded by OUT_MAX, before it gets there.
-            tls.set_buffer_limit(None);
-        }
-        Ok(layers)
+            news: None,
+        })))
     }
 
-    /// Takes bytes of the socket; appends MQTT to `mqtt`. An error ends the connection, once what
-    /// waits is written.
-    pub(crate) fn read(&mut self, bytes: &[u8], mqtt: &mut Vec<u8>) -> Result<(), String> {
-        let result = self.read_tls(bytes, mqtt);
-        self.take_tls_output();
-        if result.is_err() {
-            self.over = true;
+    /// Reads once from the socket and unwraps what came. `buffer` is longer than `size`, which is
+    /// the most that is read, by [`HELD_MAX`]. Gives the bytes read and how many of `buffer` are
+    /// MQTT. A fault ends the connection, once what waits is written.
+    pub(crate) fn read(
+        &mut self,
+        socket: &mut Socket,
+        buffer: &mut [u8],
+        size: usize,
+        scratch: &mut Scratch,
+    ) -> io::Result<(usize, Result<usize, Fault>)> {
+        if self.tls.is_none() {
+            let count = read_once(socket, &mut buffer[..size])?;
+            return Ok((count, self.unwrap(buffer, count, None)));
         }
+        let mut sealed = std::mem::take(&mut scratch.sealed);
+        sealed.resize(size + HELD_MAX, 0);
+        let held = self.tls.as_ref().map_or(0, |tls| tls.put_held(&mut sealed));
+        let result = read_once(socket, &mut sealed[held..held + size]);
+        let result = match result {
+            Ok(count) => Ok((count, self.unwrap(buffer, count, Some((&mut sealed, held))))),
+            Err(error) => Err(error),
+        };
+        scratch.sealed = sealed;
         result
     }
 
-    fn read_tls(&mut self, bytes: &[u8], mqtt: &mut Vec<u8>) -> Result<(), String> {
-        let Some(tls) = &mut self.tls else {
-            return self.read_websocket(bytes, mqtt);
-        };
-        let mut rest = bytes;
-        let mut plain = Vec::new();
-        let mut closed = false;
-        while !rest.is_empty() {
-            let count = tls.read_tls(&mut rest).map_err(|error| error.to_string())?;
-            if count == 0 {
-                // Behind its goodbye nothing is read any more.
-                break;
+    /// Takes `count` bytes of the socket: in front of `buffer`, or behind what TLS had held.
+    fn unwrap(
+        &mut self,
+        buffer: &mut [u8],
+        count: usize,
+        sealed: Option<(&mut [u8], usize)>,
+    ) -> Result<usize, Fault> {
+        let result = self.unwrap_all(buffer, count, sealed);
+        self.over |= result.is_err();
+        result
+    }
+
+    fn unwrap_all(
+        &mut self,
+        buffer: &mut [u8],
+        mut count: usize,
+        sealed: Option<(&mut [u8], usize)>,
+    ) -> Result<usize, Fault> {
+        match sealed {
+            None => {
+                if self.proxy.is_some() {
+                    count = self.read_proxy(&mut buffer[..count])?;
+                }
             }
-            let state = tls
-                .process_new_packets()
-                .map_err(|error| error.to_string())?;
-            closed = state.peer_has_closed();
-            let count = state.plaintext_bytes_to_read();
-            let target = if self.websocket.is_some() {
-                &mut plain
-            } else {
-                &mut *mqtt
-            };
-            let before = target.len();
-            target.resize(before + count, 0);
-            tls.reader()
-                .read_exact(&mut target[before..])
-                .map_err(|error| error.to_string())?;
+            Some((sealed, held)) => {
+                if self.proxy.is_some() {
+                    count = self.read_proxy(&mut sealed[held..held + count])?;
+                }
+                count = self.read_tls(&mut sealed[..held + count], buffer)?;
+            }
         }
-        if closed {
-            tls.send_close_notify();
+        match self.websocket {
+            Some(_) => self.read_websocket(&mut buffer[..count]),
+            None => Ok(count),
         }
-        if !plain.is_empty() {
-            self.read_websocket(&plain, mqtt)?;
+    }
+
+    /// Leaves in front of `bytes` what is behind the header.
+    fn read_proxy(&mut self, bytes: &mut [u8]) -> Result<usize, Fault> {
+        let Some(awaited) = &mut self.proxy else {
+            return Ok(bytes.len());
+        };
+        let before = awaited.bytes.len();
+        // Enough for any header.
+        let more = bytes
+            .len()
+            .min(HEADER_SIZE_MAX + 1 - before.min(HEADER_SIZE_MAX));
+        awaited.bytes.extend_from_slice(&bytes[..more]);
+        let rules = awaited.rules;
+        let read = proxy_header::read(rules.version, &awaited.bytes);
+        let (client, size) = match read.map_err(|why| format!("corrupt PROXY header: {why}"))? {
+            Header::More => return Ok(0),
+            Header::Nobody => return Err(Fault::Nobody),
+            Header::Client(client, size) => (client, size),
+        };
+        self.proxy = None;
+        self.take_client(rules, *client)?;
+        bytes.copy_within(size - before.., 0);
+        Ok(bytes.len() - (size - before))
+    }
+
+    fn take_client(&mut self, rules: ProxyRules, client: Client) -> Result<(), Fault> {
+        let news = self.news.get_or_insert_default();
+        news.address = client.address.map(|address| address.ip());
+        news.port = client.address.map(|address| address.port());
+        let verified = client.tls.as_ref().is_some_and(|tls| tls.verified);
+        if rules.tls_required && client.tls.is_none() {
+            return Err("rejected, client did not connect using TLS".into());
         }
-        self.over |= closed;
+        if rules.certificate_required && !verified {
+            return Err("rejected, client did not provide a certificate".into());
+        }
+        if let Some(tls) = client.tls {
+            // An unverified name is anybody's.
+            news.user_name = tls.common_name.filter(|_| verified);
+            news.tls = Some((
+                tls.version.unwrap_or_default(),
+                tls.cipher.unwrap_or_default(),
+            ));
+        }
         Ok(())
     }
 
-    fn read_websocket(&mut self, bytes: &[u8], mqtt: &mut Vec<u8>) -> Result<(), String> {
-        match &mut self.websocket {
-            None => {
-                mqtt.extend_from_slice(bytes);
-                Ok(())
+    fn read_tls(&mut self, sealed: &mut [u8], plain: &mut [u8]) -> Result<usize, Fault> {
+        let Some(tls) = &mut self.tls else {
+            return Ok(0);
+        };
+        let count = tls.read(sealed, plain, &mut self.out)?;
+        if let Some(established) = tls.established() {
+            let Established {
+                version,
+                cipher,
+                user_name,
+            } = established;
+            let news = self.news.get_or_insert_default();
+            news.tls = Some((version.to_owned(), cipher));
+            if user_name.is_some() {
+                news.user_name = user_name;
             }
-            Some(WebSocket::Asking { request, origins }) => {
-                request.extend_from_slice(bytes);
-                match upgrade::read(request, origins) {
-                    Upgrade::More => Ok(()),
-                    Upgrade::Granted(answer, size) => {
-                        let behind = request.split_off(size);
-                        self.websocket = Some(WebSocket::Open(Frames::default()));
-                        self.put(&answer);
-                        self.read_frames(&behind, mqtt)
-                    }
-                    Upgrade::Refused(answer, why) => {
-                        self.put(&answer);
-                        Err(why.to_owned())
-                    }
+        }
+        if tls.is_closed() {
+            tls.close(&mut self.out);
+            self.over = true;
+        }
+        Ok(count)
+    }
+
+    /// Leaves in front of `bytes` what is in frames.
+    fn read_websocket(&mut self, bytes: &mut [u8]) -> Result<usize, Fault> {
+        let Some(WebSocket::Asking { request, rules }) = &mut self.websocket else {
+            return self.read_frames(bytes);
+        };
+        let before = request.len();
+        request.extend_from_slice(bytes);
+        match upgrade::read(request, rules) {
+            Upgrade::More => Ok(0),
+            Upgrade::Granted(granted) => {
+                let Granted {
+                    answer,
+                    size,
+                    forwarded_for,
+                } = granted;
+                self.websocket = Some(WebSocket::Open(Frames::default(), Frame::default()));
+                self.put(&answer);
+                if forwarded_for.is_some() {
+                    self.news.get_or_insert_default().address = forwarded_for;
                 }
+                bytes.copy_within(size - before.., 0);
+                let behind = bytes.len() - (size - before);
+                self.read_frames(&mut bytes[..behind])
             }
-            Some(WebSocket::Open(_)) => self.read_frames(bytes, mqtt),
+            Upgrade::Refused(answer, why) => {
+                self.put(&answer);
+                self.say_goodbye();
+                Err(why.into())
+            }
         }
     }
 
-    fn read_frames(&mut self, bytes: &[u8], mqtt: &mut Vec<u8>) -> Result<(), String> {
-        let Some(WebSocket::Open(frames)) = &mut self.websocket else {
-            return Ok(());
+    fn read_frames(&mut self, bytes: &mut [u8]) -> Result<usize, Fault> {
+        let Some(WebSocket::Open(frames, _)) = &mut self.websocket else {
+            return Ok(0);
         };
         let mut controls = Vec::new();
-        frames.read(bytes, mqtt, &mut controls)?;
+        let count = frames.read(bytes, &mut controls)?;
+        if controls.is_empty() {
+            return Ok(count);
+        }
         let mut answers = Vec::new();
         // Who sends pings and does not read gets no more pongs (RFC 6455, §5.5.3).
         let heard = self.waiting() < OUT_MAX;
@@ -162,37 +321,82 @@ impl Layers {
             self.put(&answers);
         }
         if controls.contains(&Control::Close) {
-            self.over = true;
+            self.say_goodbye();
         }
-        Ok(())
+        Ok(count)
     }
 
     /// Whether MQTT may be given to [`write`](Self::write) now.
     pub(crate) fn takes_more(&self) -> bool {
-        let open = !matches!(self.websocket, Some(WebSocket::Asking { .. }));
-        open && !self.over && self.waiting() < OUT_MAX
+        match &self.websocket {
+            Some(WebSocket::Asking { .. }) => false,
+            // A frame that was begun is finished.
+            Some(WebSocket::Open(_, frame)) if frame.is_begun() => true,
+            _ => !self.over && self.proxy.is_none() && self.out.is_empty(),
+        }
     }
 
-    /// Takes MQTT from the front of `slices`; returns how many bytes.
-    pub(crate) fn write(&mut self, slices: &[IoSlice<'_>]) -> usize {
+    /// Takes MQTT from the front of `slices` and writes. Returns how many bytes it took, and
+    /// whether the socket took all that it was given.
+    pub(crate) fn write(
+        &mut self,
+        socket: &mut Socket,
+        slices: &[IoSlice<'_>],
+        scratch: &mut Scratch,
+    ) -> io::Result<(usize, bool)> {
         let all: usize = slices.iter().map(|slice| slice.len()).sum();
+        let Some(tls) = &mut self.tls else {
+            let Some(WebSocket::Open(_, frame)) = &mut self.websocket else {
+                let count = write_once(socket, slices)?;
+                return Ok((count, count == all));
+            };
+            return frame.write(socket, slices, all);
+        };
         let count = all.min(PORTION);
-        if self.websocket.is_some() {
-            let mut head = Vec::with_capacity(10);
-            frames::put_binary_head(count, &mut head);
-            self.put_plain(&head);
-        }
+        scratch.out.resize(sealed_max(PORTION + HEAD_MAX), 0);
+        let (head, head_len) = match self.websocket {
+            Some(_) => frames::binary_head(count),
+            None => ([0; HEAD_MAX], 0),
+        };
         let mut left = count;
-        for slice in slices {
+        let parts = slices.iter().map(|slice| {
             let part = &slice[..slice.len().min(left)];
-            self.put_plain(part);
             left -= part.len();
-            if left == 0 {
-                break;
+            part
+        });
+        let parts = std::iter::once(&head[..head_len]).chain(parts);
+        let parts = parts.filter(|part| !part.is_empty());
+        let size = tls.write(parts, &mut scratch.gather, &mut scratch.out);
+        let sealed = &scratch.out[..size];
+        let written = match write_once(socket, &[IoSlice::new(sealed)]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            result => result?,
+        };
+        self.out.extend_from_slice(&sealed[written..]);
+        Ok((count, written == size))
+    }
+
+    /// Writes what waits. False: the socket takes no more now.
+    pub(crate) fn flush(&mut self, socket: &mut Socket) -> io::Result<bool> {
+        if self.is_in_frame() {
+            return Ok(true);
+        }
+        while self.written < self.out.len() {
+            match write_once(socket, &[IoSlice::new(&self.out[self.written..])]) {
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
             }
         }
-        self.take_tls_output();
-        count
+        if self.written > 0 {
+            self.written = 0;
+            self.out = Vec::new();
+        }
+        Ok(true)
+    }
+
+    fn is_in_frame(&self) -> bool {
+        matches!(&self.websocket, Some(WebSocket::Open(_, frame)) if frame.is_begun())
     }
 
     /// Says goodbye in each layer's words.
@@ -200,37 +404,25 @@ impl Layers {
         if self.over {
             return;
         }
-        if let Some(WebSocket::Open(_)) = self.websocket {
+        if let Some(WebSocket::Open(..)) = self.websocket {
             let mut close = Vec::new();
             frames::put_close(&mut close);
             self.put(&close);
         }
+        self.say_goodbye();
+    }
+
+    /// The goodbye of TLS, which is the last.
+    fn say_goodbye(&mut self) {
         if let Some(tls) = &mut self.tls {
-            tls.send_close_notify();
+            tls.close(&mut self.out);
         }
-        self.take_tls_output();
         self.over = true;
     }
 
-    /// Bytes for the socket.
-    pub(crate) fn output(&self) -> &[u8] {
-        &self.out[self.written..]
-    }
-
+    /// Bytes that wait for the socket, those of the broker aside.
     pub(crate) fn waiting(&self) -> usize {
         self.out.len() - self.written
-    }
-
-    /// The socket took `count` bytes of [`output`](Self::output).
-    pub(crate) fn wrote(&mut self, count: usize) {
-        self.written += count;
-        if self.written == self.out.len() {
-            self.written = 0;
-            self.out.clear();
-            if self.out.capacity() > OUT_MAX {
-                self.out = Vec::new();
-            }
-        }
     }
 
     /// The other side, or a fault, ended it: close once everything is written.
@@ -238,26 +430,103 @@ impl Layers {
         self.over
     }
 
+    /// Nothing is left to do: what comes from now on is MQTT.
+    pub(crate) fn is_through(&self) -> bool {
+        self.proxy.is_none() && self.tls.is_none() && self.websocket.is_none()
+    }
+
+    /// What was found out about the client since the last call.
+    pub(crate) fn news(&mut self) -> Option<Box<News>> {
+        self.news.take()
+    }
+
+    /// Whether the client's certificate or key would do for `server`, too. Without TLS there is
+    /// none to look at.
+    pub(crate) fn would_be_taken(&self, server: &Server) -> bool {
+        let tls = self.tls.as_ref();
+        tls.is_none_or(|tls| tls.would_be_taken(server))
+    }
+
     fn put(&mut self, bytes: &[u8]) {
-        self.put_plain(bytes);
-        self.take_tls_output();
+        let Some(tls) = &mut self.tls else {
+            self.out.extend_from_slice(bytes);
+            return;
+        };
+        let start = self.out.len();
+        self.out.resize(start + sealed_max(bytes.len()), 0);
+        let parts = std::iter::once(bytes);
+        let size = tls.write(parts, &mut Vec::new(), &mut self.out[start..]);
+        self.out.truncate(start + size);
+    }
+}
+
+impl Frame {
+    fn is_begun(&self) -> bool {
+        self.head_at < self.head_len || self.left > 0
     }
 
-    fn put_plain(&mut self, bytes: &[u8]) {
-        match &mut self.tls {
-            // Without a limit its buffer takes everything.
-            Some(tls) => drop(tls.writer().write_all(bytes)),
-            None => self.out.extend_from_slice(bytes),
+    /// Writes one frame, or what is left of it, around the front of `slices`.
+    fn write(
+        &mut self,
+        socket: &mut Socket,
+        slices: &[IoSlice<'_>],
+        all: usize,
+    ) -> io::Result<(usize, bool)> {
+        if !self.is_begun() {
+            (self.head, self.head_len) = frames::binary_head(all);
+            (self.head_at, self.left) = (0, all);
         }
-    }
-
-    fn take_tls_output(&mut self) {
-        let Some(tls) = &mut self.tls else { return };
-        while tls.wants_write() {
-            let written: io::Result<usize> = tls.write_tls(&mut self.out);
-            if !written.is_ok_and(|count| count > 0) {
-                return;
+        let head = &self.head[self.head_at..self.head_len];
+        let mut parts = [IoSlice::new(&[]); SLICES_MAX + 1];
+        parts[0] = IoSlice::new(head);
+        let (mut left, mut count) = (self.left, 1);
+        for slice in slices {
+            let part = &slice[..slice.len().min(left)];
+            if part.is_empty() {
+                break;
             }
+            left -= part.len();
+            parts[count] = IoSlice::new(part);
+            count += 1;
         }
+        let offered = head.len() + self.left - left;
+        let count = match write_once(socket, &parts[..count]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            result => result?,
+        };
+        let of_head = count.min(head.len());
+        self.head_at += of_head;
+        self.left -= count - of_head;
+        Ok((count - of_head, count == offered))
+    }
+}
+
+fn read_once(socket: &mut Socket, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match socket.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+fn write_once(socket: &mut Socket, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    loop {
+        let result = match slices {
+            [one] => socket.write(one),
+            many => socket.write_vectored(many),
+        };
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// The whole address of a client whose proxy told of it.
+impl News {
+    pub(crate) fn address(&self, port: u16) -> Option<SocketAddr> {
+        let port = self.port.unwrap_or(port);
+        self.address.map(|ip| SocketAddr::new(ip, port))
     }
 }

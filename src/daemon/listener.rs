@@ -11,6 +11,7 @@ use socket2::Domain;
 use socket2::Protocol;
 use socket2::Type;
 
+use crate::broker::listener;
 use crate::daemon::Error;
 use crate::daemon::conf::{Endpoint, Place};
 use crate::daemon::layers::Layers;
@@ -22,6 +23,8 @@ const BACKLOG: i32 = 4_096;
 pub(crate) struct Listener {
     socket: Accepts,
     pub(crate) endpoint: Arc<Endpoint>,
+    /// What the broker knows of it.
+    pub(crate) rules: Arc<listener::Listener>,
     /// The port is known only now when the system chose it.
     pub(crate) place: Place,
 }
@@ -37,48 +40,37 @@ pub(crate) struct Accepted {
     pub(crate) socket: Socket,
     pub(crate) from: From,
     pub(crate) layers: Option<Box<Layers>>,
+    /// Whose rules it follows.
+    pub(crate) listener: Arc<listener::Listener>,
+    /// The user name that its certificate or key proved.
+    pub(crate) proven: Option<Arc<str>>,
 }
 
 /// Listens on everything that is asked for.
 pub(crate) fn bind_all(endpoints: &[Endpoint]) -> Result<Vec<Listener>, Error> {
     let mut listeners: Vec<Listener> = Vec::new();
     for endpoint in endpoints {
-        let mut place = endpoint.place.clone();
-        if let Place::Tcp(address) = &mut place
-            && address.port() == 0
-            && endpoint.same_port
-            && let Some(Place::Tcp(before)) = listeners.last().map(|listener| &listener.place)
-        {
-            address.set_port(before.port());
-        }
-        match bind(&place) {
-            Ok((socket, place)) => {
-                let endpoint = Arc::new(endpoint.clone());
-                listeners.push(Listener {
-                    socket,
-                    endpoint,
-                    place,
-                });
-            }
-            // A machine without IPv6 has no second loopback address; nobody misses it there.
-            Err(_) if endpoint.optional => {}
-            Err(error) => return Err(Error::Listen(place, error)),
-        }
+        let mut endpoint = endpoint.clone();
+        endpoint.take_port(listeners.last().map(|listener| &listener.place));
+        listeners.extend(Listener::bind(&endpoint)?);
     }
     Ok(listeners)
 }
 
-fn bind(place: &Place) -> io::Result<(Accepts, Place)> {
-    match place {
+fn bind(endpoint: &Endpoint) -> io::Result<(Accepts, Place)> {
+    match &endpoint.place {
         Place::Tcp(address) => {
-            let socket = bind_tcp(*address)?;
+            let socket = bind_tcp(*address, endpoint.interface.as_deref())?;
             let address = socket.local_addr()?;
             Ok((Accepts::Tcp(socket), Place::Tcp(address)))
         }
         #[cfg(unix)]
-        Place::Unix(path) => {
+        place @ Place::Unix(path) => {
+            use std::os::unix::fs::FileTypeExt as _;
             // One that nobody listens on is left over from a broker that was killed.
-            if std::os::unix::net::UnixStream::connect(path).is_err() {
+            let is_socket =
+                std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket());
+            if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
                 let _ = std::fs::remove_file(path);
             }
             let socket = mio::net::UnixListener::bind(path)?;
@@ -92,11 +84,14 @@ fn bind(place: &Place) -> io::Result<(Accepts, Place)> {
     }
 }
 
-fn bind_tcp(address: SocketAddr) -> io::Result<mio::net::TcpListener> {
+fn bind_tcp(address: SocketAddr, interface: Option<&str>) -> io::Result<mio::net::TcpListener> {
     let domain = Domain::for_address(address);
     let socket = socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
+    }
+    if let Some(interface) = interface {
+        bind_to_interface(&socket, interface)?;
     }
     // On Windows this option would let two brokers share a port.
     #[cfg(unix)]
@@ -107,6 +102,27 @@ fn bind_tcp(address: SocketAddr) -> io::Result<mio::net::TcpListener> {
     Ok(mio::net::TcpListener::from_std(socket.into()))
 }
 
+#[cfg(target_os = "linux")]
+fn bind_to_interface(socket: &socket2::Socket, interface: &str) -> io::Result<()> {
+    let named = |error: io::Error| {
+        io::Error::new(
+            error.kind(),
+            format!("network interface {interface}: {error}"),
+        )
+    };
+    socket
+        .bind_device(Some(interface.as_bytes()))
+        .map_err(named)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn bind_to_interface(_: &socket2::Socket, _: &str) -> io::Result<()> {
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        "this system cannot bind to a network interface",
+    ))
+}
+
 impl Listener {
     /// Zero for a Unix socket.
     pub(crate) fn port(&self) -> u16 {
@@ -114,6 +130,33 @@ impl Listener {
             Place::Tcp(address) => address.port(),
             Place::Unix(_) => 0,
         }
+    }
+
+    /// Listens on one place; `None`: it is not there, and nobody minds.
+    pub(crate) fn bind(endpoint: &Endpoint) -> Result<Option<Self>, Error> {
+        match bind(endpoint) {
+            Ok((socket, place)) => Ok(Some(Self {
+                socket,
+                rules: Arc::new(listener::Listener::new(endpoint.rules.clone())),
+                endpoint: Arc::new(endpoint.clone()),
+                place,
+            })),
+            // A machine without IPv6 has no second loopback address; nobody misses it there.
+            Err(_) if endpoint.optional => Ok(None),
+            Err(error) => Err(Error::Listen(endpoint.place.clone(), error)),
+        }
+    }
+
+    /// Whether `endpoint` is where this listener is already.
+    pub(crate) fn is_at(&self, endpoint: &Endpoint) -> bool {
+        let asked = self.endpoint.place == endpoint.place || self.place == endpoint.place;
+        asked && self.endpoint.interface == endpoint.interface
+    }
+
+    /// Takes over what is said about it now, for those who come from now on.
+    pub(crate) fn change(&mut self, endpoint: &Endpoint) {
+        self.rules = Arc::new(self.rules.with_rules(endpoint.rules.clone()));
+        self.endpoint = Arc::new(endpoint.clone());
     }
 
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
@@ -129,26 +172,23 @@ impl Listener {
         let (socket, from) = match &self.socket {
             Accepts::Tcp(socket) => {
                 let (stream, address) = socket.accept()?;
-                // Small packets must not wait for acknowledgements of TCP; without it we only get
-                // slower.
-                let _ = stream.set_nodelay(true);
+                if self.endpoint.nodelay {
+                    // Small packets must not wait for acknowledgements of TCP; without it we only
+                    // get slower.
+                    let _ = stream.set_nodelay(true);
+                }
                 (Socket::Tcp(stream), From::Ip(address))
             }
             #[cfg(unix)]
             Accepts::Unix(socket) => (Socket::Unix(socket.accept()?.0), From::Unix),
         };
-        let endpoint = &self.endpoint;
-        let layers = match (&endpoint.tls, &endpoint.websocket) {
-            (None, None) => None,
-            (tls, websocket) => {
-                let layers = Layers::new(tls.as_ref(), websocket.as_ref());
-                Some(Box::new(layers.map_err(io::Error::other)?))
-            }
-        };
+        let layers = Layers::of(&self.endpoint).map_err(io::Error::other)?;
         Ok(Accepted {
             socket,
             from,
             layers,
+            listener: Arc::clone(&self.rules),
+            proven: None,
         })
     }
 }

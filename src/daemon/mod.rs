@@ -8,6 +8,7 @@ pub mod auth;
 mod buffers;
 pub mod conf;
 mod following;
+mod layered;
 mod layers;
 mod listener;
 pub mod log;
@@ -18,6 +19,7 @@ mod peer;
 pub mod process;
 mod reading;
 mod ready;
+mod relisten;
 mod reload;
 mod run;
 mod service;
@@ -30,6 +32,7 @@ mod sys;
 mod worker;
 mod workers;
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -94,6 +97,45 @@ pub enum Error {
     Command(String, io::Error),
 }
 
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen(place, error) => match error.kind() {
+                io::ErrorKind::AddrInUse => write!(
+                    f,
+                    "{place} is taken by another program: choose another --port, or stop it"
+                ),
+                io::ErrorKind::PermissionDenied => write!(
+                    f,
+                    "may not listen on {place}: ports below 1024 want more rights"
+                ),
+                _ => write!(f, "cannot listen on {place}: {error}"),
+            },
+            Self::System(doing, error) => write!(f, "{doing} failed: {error}"),
+            Self::Store(folder, error) => {
+                let folder = folder.display();
+                match error.kind() {
+                    io::ErrorKind::WouldBlock => write!(
+                        f,
+                        "{folder} is in use by another broker: choose another --persistence"
+                    ),
+                    _ => write!(f, "cannot take up what is kept in {folder}: {error}"),
+                }
+            }
+            Self::Command(program, error) => write!(f, "cannot run {program}: {error}"),
+        }
+    }
+}
+
+impl Listening {
+    fn of(listener: &listener::Listener) -> Self {
+        Self {
+            protocol: listener.endpoint.protocol(),
+            place: listener.place.clone(),
+        }
+    }
+}
+
 impl Daemon {
     /// Starts listening and serving. Returns once clients can connect.
     pub fn start(conf: &Conf) -> Result<Self, Error> {
@@ -112,13 +154,7 @@ impl Daemon {
         let system = |doing| move |error| Error::System(doing, error);
         raise_descriptor_limit();
         let listeners = listener::bind_all(&conf.listeners)?;
-        let listening: Vec<Listening> = listeners
-            .iter()
-            .map(|listener| Listening {
-                protocol: listener.endpoint.protocol(),
-                place: listener.place.clone(),
-            })
-            .collect();
+        let listening: Vec<Listening> = listeners.iter().map(Listening::of).collect();
         let workers = conf.workers_or_default();
         if !opening::running(&log, conf) {
             log.banner(conf, &listening, workers);

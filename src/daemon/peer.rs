@@ -44,8 +44,6 @@ pub(crate) struct Peer {
     pub(crate) bulk: bool,
     /// The size of the last packet that did not come whole.
     pub(crate) packet: usize,
-    /// Bytes of `unfinished` that are counted against the worker's limit.
-    pub(crate) accounted: usize,
     /// The other side sends no more: read on until the end, whatever a read gives.
     pub(crate) ending: bool,
     /// In the worker's list of those to read from in the next turn.
@@ -108,6 +106,19 @@ impl Large {
         Ok((count, self.filled == end))
     }
 
+    /// Takes bytes of it that were read elsewhere; returns how many.
+    pub(crate) fn put(&mut self, bytes: &[u8]) -> usize {
+        let count = bytes.len().min(self.due());
+        let end = self.filled + count;
+        if end > self.bytes.len() {
+            let room = (2 * self.filled).clamp(end, self.total.max(end));
+            self.bytes.resize(room, 0);
+        }
+        self.bytes[self.filled..end].copy_from_slice(&bytes[..count]);
+        self.filled = end;
+        count
+    }
+
     /// Whether all of it is here.
     pub(crate) fn whole(&self) -> bool {
         self.filled >= self.total
@@ -138,6 +149,7 @@ impl Peer {
             socket,
             from,
             layers,
+            ..
         } = accepted;
         Self {
             id,
@@ -150,7 +162,6 @@ impl Peer {
             readable: false,
             bulk: false,
             packet: 0,
-            accounted: 0,
             ending: false,
             listed: false,
             blocked: false,

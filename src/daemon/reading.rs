@@ -14,7 +14,7 @@ use crate::daemon::worker::{FLUSH_FROM, READ_SIZE, Worker};
 use crate::mqtt::Reason;
 
 /// A connection that gave this much in one read probably gives as much in the next.
-const BULK_FROM: usize = 65_536;
+pub(crate) const BULK_FROM: usize = 65_536;
 
 impl Worker {
     /// Reads once from a connection, and lists it again when there may be more.
@@ -80,104 +80,12 @@ impl Worker {
         }
     }
 
-    /// Reads through TLS and WebSocket.
-    pub(crate) fn read_layered(&mut self, id: ConnectionId) {
-        let Some(peer) = peer::find(&mut self.peers, id) else {
-            return;
-        };
-        if peer.unfinished.len() > READ_SIZE && peer.packet <= peer.unfinished.len() {
-            // Left over from a pause: first this, then what comes.
-            return self.take_unfinished(id);
-        }
-        if peer.layers.as_ref().is_some_and(|layers| layers.is_over()) {
-            return self.end_layered(id);
-        }
-        let result = peer.read(&mut self.buffer[..READ_SIZE]);
-        let Some(layers) = &mut peer.layers else {
-            return;
-        };
-        match result {
-            Ok(0) => self.end_layered(id),
-            Ok(count) => {
-                self.taken += count;
-                let fault = layers
-                    .read(&self.buffer[..count], &mut peer.unfinished)
-                    .err();
-                let over = layers.is_over();
-                peer.readable = count == READ_SIZE;
-                if peer.unfinished.len() >= peer.packet.max(1) {
-                    self.take_unfinished(id);
-                } else if peer.packet > peer.unfinished.len() + ALIVE_WHILE_DUE {
-                    self.broker.heard(id, self.now);
-                }
-                self.account(id);
-                self.write(id);
-                if let Some(fault) = fault {
-                    self.give_up(id, &fault);
-                } else if over {
-                    self.end_layered(id);
-                } else {
-                    self.list(id, count == READ_SIZE);
-                }
-                if self.taken >= FLUSH_FROM {
-                    self.flush();
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                peer.readable = false;
-                if !peer.unfinished.is_empty() {
-                    self.take_unfinished(id);
-                }
-            }
-            Err(_) => self.close(id),
-        }
-    }
-
-    /// The other side sends no more: what it sent before comes first, after a pause if need be.
-    fn end_layered(&mut self, id: ConnectionId) {
-        let Some(peer) = self.peer(id) else { return };
-        peer.ending = true;
-        peer.readable = true;
-        if !peer.waiting && !peer.unfinished.is_empty() {
-            self.take_unfinished(id);
-        }
-        if self.peer_ref(id).is_some_and(|peer| !peer.waiting) {
-            self.write(id);
-            self.close(id);
-        }
-    }
-
-    /// Counts what a connection with layers holds of packets that are not whole.
-    pub(crate) fn account(&mut self, id: ConnectionId) {
-        let Some(peer) = peer::find(&mut self.peers, id) else {
-            return;
-        };
-        let held = peer.unfinished.capacity();
-        self.unfinished_bytes = self.unfinished_bytes + held - peer.accounted;
-        peer.accounted = held;
-        if held > READ_SIZE {
-            self.bound_unfinished(id);
-        }
-    }
-
     /// Ends a connection whose packet would take the worker beyond `unfinished_bytes_max`.
-    fn bound_unfinished(&mut self, id: ConnectionId) {
+    pub(crate) fn bound_unfinished(&mut self, id: ConnectionId) {
         if self.unfinished_bytes > self.broker.limits().unfinished_bytes_max {
             let (reason, why) = (Reason::QUOTA_EXCEEDED, "too many unfinished packets");
             self.broker.drop_connection(id, reason, why, self.now);
         }
-    }
-
-    /// Ends a connection whose TLS or WebSocket went wrong; the answer to that goes out first.
-    pub(crate) fn give_up(&mut self, id: ConnectionId, fault: &str) {
-        if let Some(peer) = self.peer_ref(id) {
-            self.seat
-                .log
-                .line(&format!("{} closed: {fault}", peer.from));
-        }
-        let why = "TLS or WebSocket went wrong";
-        self.broker
-            .drop_connection(id, Reason::UNSPECIFIED_ERROR, why, self.now);
     }
 
     /// Reads into memory that outboxes can write from.
@@ -285,14 +193,6 @@ impl Worker {
         let Some(peer) = peer::find(&mut self.peers, id) else {
             return;
         };
-        if peer.layers.is_some() {
-            peer.packet = match receipt.next {
-                Next::Read(total) => total,
-                _ => 0,
-            };
-            peer.unfinished.extend_from_slice(rest);
-            return self.follow(id, receipt.next);
-        }
         if let Next::Read(total) = receipt.next
             && total > 0
         {
@@ -325,7 +225,7 @@ impl Worker {
         let Some(mut peer) = self.peers[id.slot as usize].take() else {
             return;
         };
-        self.unfinished_bytes -= peer.accounted.min(self.unfinished_bytes);
+        let standing = self.broker.standing_of(id);
         self.broker.forget(id);
         if self
             .seat
@@ -343,10 +243,15 @@ impl Worker {
             unfinished: bytes,
             ..
         } = peer;
+        let Some((listener, proven)) = standing else {
+            return;
+        };
         let accepted = Accepted {
             socket,
             from,
             layers,
+            listener,
+            proven,
         };
         self.seat.mailboxes[worker].post(Mail::Adopt { accepted, bytes });
     }

@@ -15,6 +15,10 @@ impl Daemon {
     /// See the module. What belongs to the process (user, pid file, threads) stays as it is.
     pub fn reload(&mut self, conf: &Conf) {
         self.reload_limits(conf);
+        if let Err(error) = self.relisten(&conf.listeners) {
+            self.log
+                .line(&format!("Error: the listeners stay as they were: {error}"));
+        }
         if let Err(error) = self.reload_access(conf) {
             self.log
                 .line(&format!("Error: the rules stay as they were: {error}"));

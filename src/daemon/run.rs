@@ -86,7 +86,9 @@ async fn serve(
 fn reload(daemon: &mut Daemon, source: Option<&Source>) {
     daemon.log.line("Reloading config.");
     daemon.reopen_log();
-    let Some(source) = source else { return };
+    let Some(source) = source else {
+        return daemon.reload_certificates();
+    };
     let conf = source
         .settings()
         .and_then(|settings| source.conf(&settings));

@@ -7,7 +7,6 @@
 
 use std::io;
 use std::io::IoSlice;
-use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
@@ -23,6 +22,7 @@ use crate::broker::ConnectionId;
 use crate::broker::SLICES_MAX;
 use crate::daemon::auth::Authenticator;
 use crate::daemon::buffers::Buffers;
+use crate::daemon::layers::Scratch;
 use crate::daemon::listener::Listener;
 use crate::daemon::log::Log;
 use crate::daemon::mail::{MAILBOX, Mailbox};
@@ -40,7 +40,7 @@ pub(crate) const FLUSH_FROM: usize = 131_072;
 const EVENTS_MAX: usize = 1_024;
 
 /// Tokens below the mailbox's that name listeners.
-const LISTENERS_FROM: usize = usize::MAX - 1_024;
+pub(crate) const LISTENERS_FROM: usize = usize::MAX - 1_024;
 
 /// A closed connection may take this long to read what was written to it last.
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
@@ -70,6 +70,7 @@ pub(crate) struct Worker {
     pub(crate) lingering: Vec<ConnectionId>,
     pub(crate) buffer: Box<[u8]>,
     pub(crate) buffers: Buffers,
+    pub(crate) scratch: Scratch,
     pub(crate) touched: Vec<ConnectionId>,
     pub(crate) accepting: bool,
     /// Accepting failed: when to try again.
@@ -101,6 +102,7 @@ impl Worker {
             lingering: Vec::new(),
             buffer: vec![0; READ_SIZE + LARGE_FROM].into(),
             buffers: Buffers::default(),
+            scratch: Scratch::default(),
             touched: Vec::new(),
             accepting: false,
             accept_again: None,
@@ -294,42 +296,6 @@ impl Worker {
         true
     }
 
-    /// Writes through TLS and WebSocket.
-    pub(crate) fn write_layered(&mut self, id: ConnectionId) {
-        let Some(peer) = peer::find(&mut self.peers, id) else {
-            return;
-        };
-        let Some(layers) = &mut peer.layers else {
-            return;
-        };
-        while !peer.blocked {
-            if layers.takes_more() {
-                let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-                let count = self.broker.slices(id, &mut slices);
-                if count > 0 {
-                    let taken = layers.write(&slices[..count]);
-                    self.broker.wrote(id, taken, self.now);
-                    continue;
-                }
-            }
-            if layers.waiting() == 0 {
-                break;
-            }
-            match peer.socket.write(layers.output()) {
-                Ok(taken) => {
-                    peer.blocked = taken < layers.waiting();
-                    layers.wrote(taken);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => peer.blocked = true,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return self.close(id),
-            }
-        }
-        if peer.lingers.is_some() && layers.waiting() == 0 && !self.broker.has_output(id) {
-            peer.socket.shut_down_writing();
-        }
-    }
-
     pub(crate) fn write(&mut self, id: ConnectionId) {
         if self.peer_ref(id).is_some_and(|peer| peer.layers.is_some()) {
             return self.write_layered(id);
@@ -427,7 +393,6 @@ impl Worker {
             return;
         }
         let Some(mut peer) = peer.take() else { return };
-        self.unfinished_bytes -= peer.accounted.min(self.unfinished_bytes);
         if let Some(large) = peer.large.take() {
             self.unfinished_bytes -= large.size().min(self.unfinished_bytes);
         }

@@ -37,6 +37,19 @@ impl Workers {
         }
     }
 
+    /// What one worker answers; nothing when it is gone.
+    pub(crate) fn ask<T: Send + 'static>(
+        &self,
+        worker: usize,
+        task: impl FnOnce(&mut Worker) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (reply, answer) = mpsc::sync_channel(1);
+        self.tell(worker, move |worker| {
+            let _ = reply.send(task(worker));
+        });
+        answer.recv_timeout(ANSWER_TIME).ok()
+    }
+
     /// What all workers answer, asked at the same time; those that are gone are left out.
     pub(crate) fn ask_all<T: Send + 'static>(
         &self,

@@ -1,7 +1,8 @@
 //! WebSocket frames as a server reads and writes them (RFC 6455, §5), without I/O.
 //!
 //! MQTT does not care where frames begin (MQTT §6): what comes out is one stream of bytes, unmasked
-//! where they lie, so that a hundred small packets in a hundred frames are one run for the broker.
+//! and put together where they lie, so that a hundred small packets in a hundred frames are one run
+//! for the broker.
 //! What goes out is one frame a write, however many packets are in it.
 
 /// A control frame carries no more (§5.5).
@@ -15,6 +16,9 @@ const PING: u8 = 0x9;
 const PONG: u8 = 0xa;
 const FIN: u8 = 0x80;
 const MASKED: u8 = 0x80;
+
+/// The longest head of a frame that a server writes.
+pub(crate) const HEAD_MAX: usize = 10;
 
 /// Where the reader is in the stream of frames.
 #[derive(Debug, Default)]
@@ -39,31 +43,30 @@ pub(crate) enum Control {
 }
 
 impl Frames {
-    /// Takes `bytes`, appends the data in them to `data` and what else came to `controls`.
+    /// Takes `bytes` and leaves the data in them in front, without its frames: so many bytes.
+    /// Appends to `controls` what else came.
     pub(crate) fn read(
         &mut self,
-        bytes: &[u8],
-        data: &mut Vec<u8>,
+        bytes: &mut [u8],
         controls: &mut Vec<Control>,
-    ) -> Result<(), &'static str> {
-        let mut rest = bytes;
-        while !rest.is_empty() {
+    ) -> Result<usize, &'static str> {
+        let (mut from, mut to) = (0, 0);
+        while from < bytes.len() {
             if self.left > 0 {
-                let count = rest
-                    .len()
-                    .min(usize::try_from(self.left).unwrap_or(usize::MAX));
-                let (now, behind) = rest.split_at(count);
-                self.unmask(now, data);
-                rest = behind;
+                let left = usize::try_from(self.left).unwrap_or(usize::MAX);
+                let count = left.min(bytes.len() - from);
+                self.unmask(&mut bytes[to..from + count], count);
+                (from, to) = (from + count, to + count);
                 continue;
             }
+            let rest = &bytes[from..];
             // A head is rarely cut, so it is mostly read where it lies.
             if self.pending.is_empty() {
                 match self.head(rest, controls)? {
-                    Some(used) => rest = &rest[used..],
+                    Some(used) => from += used,
                     None => {
                         self.pending.extend_from_slice(rest);
-                        return Ok(());
+                        return Ok(to);
                     }
                 }
             } else {
@@ -72,15 +75,15 @@ impl Frames {
                 // Enough for any head and any control frame.
                 joined.extend_from_slice(&rest[..rest.len().min(14 + CONTROL_MAX)]);
                 match self.head(&joined, controls)? {
-                    Some(used) => rest = &rest[used - before..],
+                    Some(used) => from += used - before,
                     None => {
                         self.pending = joined;
-                        return Ok(());
+                        return Ok(to);
                     }
                 }
             }
         }
-        Ok(())
+        Ok(to)
     }
 
     /// Reads a head, and with a control frame all of it. `None`: not all is here.
@@ -150,31 +153,63 @@ impl Frames {
         }
     }
 
-    fn unmask(&mut self, bytes: &[u8], data: &mut Vec<u8>) {
-        let start = data.len();
-        data.extend_from_slice(bytes);
+    /// Moves the last `count` bytes of `window` to its front, without their mask. Each block is read
+    /// before it is written, so the places may overlap.
+    fn unmask(&mut self, window: &mut [u8], count: usize) {
+        const BLOCK: usize = 32;
+        let gap = window.len() - count;
         let mut mask = self.mask;
         mask.rotate_left(self.turn);
-        // Eight bytes at a time; the mask repeats every four.
-        let [a, b, c, d] = mask;
-        let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
-        let mut words = data[start..].chunks_exact_mut(8);
-        for word in &mut words {
-            let mut eight = [0; 8];
-            eight.copy_from_slice(word);
-            word.copy_from_slice(&(u64::from_ne_bytes(eight) ^ wide).to_ne_bytes());
+        let mut pattern = [0; BLOCK];
+        for four in pattern.chunks_exact_mut(4) {
+            four.copy_from_slice(&mask);
         }
-        for (byte, mask) in words.into_remainder().iter_mut().zip(mask.iter().cycle()) {
-            *byte ^= mask;
+        let mut at = 0;
+        while at + BLOCK <= count {
+            let mut block = [0; BLOCK];
+            block.copy_from_slice(&window[gap + at..gap + at + BLOCK]);
+            for (byte, mask) in block.iter_mut().zip(&pattern) {
+                *byte ^= mask;
+            }
+            window[at..at + BLOCK].copy_from_slice(&block);
+            at += BLOCK;
         }
-        self.left -= bytes.len() as u64;
-        self.turn = (self.turn + bytes.len()) % 4;
+        while at + 4 <= count {
+            let mut four = [0; 4];
+            four.copy_from_slice(&window[gap + at..gap + at + 4]);
+            let word = u32::from_ne_bytes(four) ^ u32::from_ne_bytes(mask);
+            window[at..at + 4].copy_from_slice(&word.to_ne_bytes());
+            at += 4;
+        }
+        for (place, mask) in (at..count).zip(&mask) {
+            window[place] = window[gap + place] ^ mask;
+        }
+        self.left -= count as u64;
+        self.turn = (self.turn + count) % 4;
     }
 }
 
-/// The head of a binary frame with `len` bytes behind it.
-pub(crate) fn put_binary_head(len: usize, out: &mut Vec<u8>) {
-    put_head(BINARY, len, out);
+/// The head of a binary frame with `len` bytes behind it, and how long it is.
+pub(crate) fn binary_head(len: usize) -> ([u8; HEAD_MAX], usize) {
+    let mut head = [0; HEAD_MAX];
+    head[0] = FIN | BINARY;
+    let size = match len {
+        0..=125 => {
+            head[1] = len as u8;
+            2
+        }
+        126..=0xffff => {
+            head[1] = 126;
+            head[2..4].copy_from_slice(&(len as u16).to_be_bytes());
+            4
+        }
+        _ => {
+            head[1] = 127;
+            head[2..10].copy_from_slice(&(len as u64).to_be_bytes());
+            10
+        }
+    };
+    (head, size)
 }
 
 /// A pong, or the answer to a close.
@@ -194,19 +229,9 @@ pub(crate) fn put_close(out: &mut Vec<u8>) {
     out.extend_from_slice(&1_000_u16.to_be_bytes());
 }
 
+/// The head of a control frame, which is short.
 fn put_head(kind: u8, len: usize, out: &mut Vec<u8>) {
-    out.push(FIN | kind);
-    match len {
-        0..=125 => out.push(len as u8),
-        126..=0xffff => {
-            out.push(126);
-            out.extend_from_slice(&(len as u16).to_be_bytes());
-        }
-        _ => {
-            out.push(127);
-            out.extend_from_slice(&(len as u64).to_be_bytes());
-        }
-    }
+    out.extend([FIN | kind, len as u8]);
 }
 
 #[cfg(test)]
@@ -215,7 +240,8 @@ mod tests {
 
     fn frame(first: u8, body: &[u8], mask: [u8; 4]) -> Vec<u8> {
         let mut out = Vec::new();
-        put_head(0, body.len(), &mut out);
+        let (head, size) = binary_head(body.len());
+        out.extend_from_slice(&head[..size]);
         out[0] = first;
         out[1] |= MASKED;
         out.extend_from_slice(&mask);
@@ -237,7 +263,9 @@ mod tests {
         for step in [1, 2, 3, 5, 7, 13, 100, 4_099, stream.len()] {
             let (mut frames, mut data, mut controls) = (Frames::default(), Vec::new(), Vec::new());
             for part in stream.chunks(step) {
-                frames.read(part, &mut data, &mut controls).unwrap();
+                let mut part = part.to_vec();
+                let count = frames.read(&mut part, &mut controls).unwrap();
+                data.extend_from_slice(&part[..count]);
             }
             assert!(data == body, "cut every {step}");
             assert_eq!(
@@ -251,9 +279,8 @@ mod tests {
     fn what_the_standard_forbids_is_refused() {
         let check = |bytes: &[u8], what: &str| {
             let mut frames = Frames::default();
-            let found = frames
-                .read(bytes, &mut Vec::new(), &mut Vec::new())
-                .unwrap_err();
+            let found = frames.read(&mut bytes.to_vec(), &mut Vec::new());
+            let found = found.unwrap_err();
             assert!(found.contains(what), "{found}");
         };
         check(&[0x82, 1, 0], "without a mask");

@@ -12,11 +12,12 @@
 pub mod address;
 pub(crate) mod frames;
 pub mod proxy;
+pub mod proxy_header;
 pub mod tcp;
 pub mod tls;
 #[cfg(unix)]
 mod unix;
-pub(crate) mod upgrade;
+pub mod upgrade;
 pub mod websocket;
 
 use std::io;

@@ -4,10 +4,18 @@
 //! as many connections as there are. OpenSSL's cipher names are known here, its cipher strings are
 //! not a language we speak beyond that.
 
+mod certified;
+mod ciphers;
+mod clients;
+mod der;
 mod key;
+mod names;
 #[cfg(feature = "psk")]
 pub mod psk;
+#[cfg(feature = "psk")]
+pub mod psk_server;
 pub mod server;
+pub mod session;
 mod trust;
 
 use std::fmt;
@@ -16,7 +24,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, KeyLog, SupportedProtocolVersion, version};
@@ -25,6 +33,7 @@ use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
 use crate::net::Stream;
+use crate::net::tls::ciphers::choose_ciphers;
 
 /// What is wished of TLS.
 #[derive(Clone, Debug, Default)]
@@ -283,83 +292,6 @@ pub fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
-/// TABLE: rustls's suites of TLS 1.2 by OpenSSL's names. TLS 1.3's have one name everywhere.
-const OPENSSL_NAMES: &[(&str, rustls::CipherSuite)] = {
-    use rustls::CipherSuite as Suite;
-    &[
-        (
-            "ECDHE-ECDSA-AES256-GCM-SHA384",
-            Suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-        ),
-        (
-            "ECDHE-ECDSA-AES128-GCM-SHA256",
-            Suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-        ),
-        (
-            "ECDHE-ECDSA-CHACHA20-POLY1305",
-            Suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-        ),
-        (
-            "ECDHE-RSA-AES256-GCM-SHA384",
-            Suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-        ),
-        (
-            "ECDHE-RSA-AES128-GCM-SHA256",
-            Suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-        ),
-        (
-            "ECDHE-RSA-CHACHA20-POLY1305",
-            Suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-        ),
-        ("TLS_AES_256_GCM_SHA384", Suite::TLS13_AES_256_GCM_SHA384),
-        ("TLS_AES_128_GCM_SHA256", Suite::TLS13_AES_128_GCM_SHA256),
-        (
-            "TLS_CHACHA20_POLY1305_SHA256",
-            Suite::TLS13_CHACHA20_POLY1305_SHA256,
-        ),
-    ]
-};
-
-/// Names that stand for all we have; rustls has no suite that they would leave out.
-const EVERYTHING: &[&str] = &["DEFAULT", "ALL", "HIGH", "SECURE"];
-
-/// As with OpenSSL, a list without any suite of TLS 1.3 leaves those alone.
-fn choose_ciphers(provider: &mut CryptoProvider, names: &str) -> Result<(), TlsFault> {
-    let mut chosen = Vec::new();
-    let mut is_everything = false;
-    for name in names.split([':', ',', ' ']).filter(|name| !name.is_empty()) {
-        let is_exclusion = name.starts_with(['!', '-']);
-        if EVERYTHING
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(name))
-        {
-            is_everything = true;
-        } else if let Some((_, suite)) = OPENSSL_NAMES
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-        {
-            chosen.push(*suite);
-        } else if !is_exclusion || OPENSSL_NAMES.iter().any(|(known, _)| *known == &name[1..]) {
-            return Err(TlsFault::Cipher(name.to_owned()));
-        }
-    }
-    if is_everything {
-        return Ok(());
-    }
-    let is_13 = |suite: &rustls::SupportedCipherSuite| suite.tls13().is_some();
-    let keeps_13 = !provider
-        .cipher_suites
-        .iter()
-        .any(|s| is_13(s) && chosen.contains(&s.suite()));
-    provider
-        .cipher_suites
-        .retain(|s| chosen.contains(&s.suite()) || (keeps_13 && is_13(s)));
-    if chosen.is_empty() {
-        return Err(TlsFault::Cipher(names.to_owned()));
-    }
-    Ok(())
-}
-
 /// Every certificate of a PEM file; there must be one.
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
     let bytes = fs::read(path).map_err(|error| TlsFault::File(path.to_owned(), error))?;
@@ -400,45 +332,5 @@ impl KeyLog for KeyLogFile {
     fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
         let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
         self.append(&format!("{label} {} {}", hex(client_random), hex(secret)));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(names: &str, expected: Result<(usize, usize), &str>) {
-        let mut provider = ring::default_provider();
-        let chosen = match choose_ciphers(&mut provider, names) {
-            Ok(()) => {
-                let suites = &provider.cipher_suites;
-                let of_13 = suites.iter().filter(|s| s.tls13().is_some()).count();
-                Ok((suites.len() - of_13, of_13))
-            }
-            Err(TlsFault::Cipher(name)) => Err(name),
-            Err(other) => panic!("{other}"),
-        };
-        assert_eq!(chosen, expected.map_err(str::to_owned));
-    }
-
-    #[test]
-    fn cipher_suites_go_by_openssls_names() {
-        check("ECDHE-RSA-AES128-GCM-SHA256", Ok((1, 3)));
-        check(
-            "ecdhe-rsa-aes128-gcm-sha256:ECDHE-RSA-CHACHA20-POLY1305:!aNULL",
-            Ok((2, 3)),
-        );
-        check(
-            "TLS_AES_128_GCM_SHA256:ECDHE-RSA-AES128-GCM-SHA256",
-            Ok((1, 1)),
-        );
-        check("HIGH:!aNULL:!MD5", Ok((6, 3)));
-        check("DES-CBC3-SHA", Err("DES-CBC3-SHA"));
-        check(
-            "HIGH:!ECDHE-RSA-AES128-GCM-SHA256",
-            Err("!ECDHE-RSA-AES128-GCM-SHA256"),
-        );
-        check("!aNULL", Err("!aNULL"));
     }
 }

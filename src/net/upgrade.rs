@@ -1,10 +1,30 @@
 //! The HTTP request that asks for a WebSocket, and the answer of a server (RFC 6455, §4.2), without
 //! I/O.
 
+use std::net::{IpAddr, SocketAddr};
+
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-/// A request head may have this many bytes; browsers send cookies with theirs.
-pub(crate) const REQUEST_SIZE_MAX: usize = 16_384;
+/// What a listener demands of requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebSocketRules {
+    /// Origins that may ask; none lets all.
+    pub origins: Vec<String>,
+    /// Bytes of a request head; browsers send cookies with theirs.
+    pub head_max: usize,
+    /// The first address of X-Forwarded-For is the client's: only where a proxy of ours writes it.
+    pub forwarded_for: bool,
+}
+
+impl Default for WebSocketRules {
+    fn default() -> Self {
+        Self {
+            origins: Vec::new(),
+            head_max: 16_384,
+            forwarded_for: false,
+        }
+    }
+}
 
 const HEADERS_MAX: usize = 64;
 
@@ -13,20 +33,30 @@ const HEADERS_MAX: usize = 64;
 pub(crate) enum Upgrade {
     /// Not all of it is here.
     More,
-    /// Granted: the answer, and how many bytes the request has. MQTT follows.
-    Granted(Vec<u8>, usize),
+    /// Granted; MQTT follows.
+    Granted(Granted),
     /// Refused: the answer, and why.
     Refused(Vec<u8>, &'static str),
 }
 
-/// Reads a request. `origins` are those that may ask; none lets all.
-pub(crate) fn read(bytes: &[u8], origins: &[String]) -> Upgrade {
+/// See [`Upgrade::Granted`].
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Granted {
+    pub(crate) answer: Vec<u8>,
+    /// Bytes of the request.
+    pub(crate) size: usize,
+    /// The client's address, as a proxy has it.
+    pub(crate) forwarded_for: Option<IpAddr>,
+}
+
+/// Reads a request.
+pub(crate) fn read(bytes: &[u8], rules: &WebSocketRules) -> Upgrade {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);
     let size = match request.parse(bytes) {
-        Ok(httparse::Status::Complete(size)) => size,
-        Ok(httparse::Status::Partial) if bytes.len() < REQUEST_SIZE_MAX => return Upgrade::More,
-        Ok(httparse::Status::Partial) => {
+        Ok(httparse::Status::Partial) if bytes.len() < rules.head_max => return Upgrade::More,
+        Ok(httparse::Status::Complete(size)) if size <= rules.head_max => size,
+        Ok(_) | Err(httparse::Error::TooManyHeaders) => {
             return refuse(
                 "431 Request Header Fields Too Large",
                 "a request without end",
@@ -63,8 +93,8 @@ pub(crate) fn read(bytes: &[u8], origins: &[String]) -> Upgrade {
         return refuse("426 Upgrade Required", "a WebSocket version other than 13");
     }
     if let Some(origin) = header("origin")
-        && !origins.is_empty()
-        && !origins.iter().any(|allowed| allowed == origin)
+        && !rules.origins.is_empty()
+        && !rules.origins.iter().any(|allowed| allowed == origin)
     {
         return refuse("403 Forbidden", "an origin that is not allowed");
     }
@@ -83,7 +113,20 @@ pub(crate) fn read(bytes: &[u8], origins: &[String]) -> Upgrade {
          Sec-WebSocket-Accept: {}\r\nSec-WebSocket-Protocol: {protocol}\r\n\r\n",
         derive_accept_key(key.trim().as_bytes()),
     );
-    Upgrade::Granted(answer.into_bytes(), size)
+    let forwarded_for = header("x-forwarded-for").filter(|_| rules.forwarded_for);
+    Upgrade::Granted(Granted {
+        answer: answer.into_bytes(),
+        size,
+        forwarded_for: forwarded_for.and_then(first_address),
+    })
+}
+
+/// The first of a list is the client, those behind it are proxies; some write a port, too.
+fn first_address(list: &str) -> Option<IpAddr> {
+    let first = list.split(',').next()?.trim();
+    let bare = first.trim_start_matches('[').trim_end_matches(']');
+    let with_port = || first.parse::<SocketAddr>().ok().map(|address| address.ip());
+    bare.parse().ok().or_else(with_port)
 }
 
 fn refuse(status: &str, why: &'static str) -> Upgrade {
@@ -103,17 +146,53 @@ mod tests {
         Connection: keep-alive, Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
         Sec-WebSocket-Version: 13\r\nOrigin: http://a\r\nSec-WebSocket-Protocol: foo, mqtt\r\n\r\n";
 
+    fn rules(origins: &[&str]) -> WebSocketRules {
+        WebSocketRules {
+            origins: origins.iter().map(|&origin| origin.to_owned()).collect(),
+            ..WebSocketRules::default()
+        }
+    }
+
+    #[test]
+    fn addresses_before_a_proxy_are_taken_where_that_is_wished() {
+        let check = |header: &str, expected: Option<&str>| {
+            let request = GOOD.replace("Origin: http://a", header);
+            for forwarded_for in [false, true] {
+                let rules = WebSocketRules {
+                    forwarded_for,
+                    ..rules(&[])
+                };
+                let Upgrade::Granted(granted) = read(request.as_bytes(), &rules) else {
+                    panic!("not granted");
+                };
+                let expected = expected.filter(|_| forwarded_for);
+                assert_eq!(
+                    granted.forwarded_for,
+                    expected.map(|ip| ip.parse().unwrap())
+                );
+            }
+        };
+        check("X-Forwarded-For: 192.0.2.1", Some("192.0.2.1"));
+        check("x-forwarded-for: 192.0.2.1, 10.0.0.1", Some("192.0.2.1"));
+        check("X-Forwarded-For: 192.0.2.1:70", Some("192.0.2.1"));
+        check("X-Forwarded-For: 2001:db8::1", Some("2001:db8::1"));
+        check("X-Forwarded-For: [2001:db8::1]:70", Some("2001:db8::1"));
+        check("X-Forwarded-For: unknown, 10.0.0.1", None);
+        check("X-Forwarded-For:", None);
+        check("X-Forwarded: 192.0.2.1", None);
+    }
+
     #[test]
     fn a_request_for_mqtt_is_granted_once_it_is_whole() {
         for cut in 0..GOOD.len() {
-            assert_eq!(read(&GOOD.as_bytes()[..cut], &[]), Upgrade::More);
+            assert_eq!(read(&GOOD.as_bytes()[..cut], &rules(&[])), Upgrade::More);
         }
         let bytes = [GOOD.as_bytes(), b"\x82"].concat();
-        let Upgrade::Granted(answer, size) = read(&bytes, &["http://a".to_owned()]) else {
+        let Upgrade::Granted(granted) = read(&bytes, &rules(&["http://a"])) else {
             panic!("not granted");
         };
-        let answer = String::from_utf8(answer).unwrap();
-        assert_eq!(size, GOOD.len());
+        let answer = String::from_utf8(granted.answer).unwrap();
+        assert_eq!(granted.size, GOOD.len());
         assert!(answer.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"));
         assert!(answer.contains("Sec-WebSocket-Protocol: mqtt\r\n"));
     }
@@ -121,7 +200,7 @@ mod tests {
     #[test]
     fn other_requests_get_their_answer() {
         let check = |request: &str, status: &str| {
-            let Upgrade::Refused(answer, _) = read(request.as_bytes(), &["http://b".to_owned()])
+            let Upgrade::Refused(answer, _) = read(request.as_bytes(), &rules(&["http://b"]))
             else {
                 panic!("{status} expected");
             };
@@ -135,7 +214,7 @@ mod tests {
         check(&own.replace("Version: 13", "Version: 8"), "426");
         check(&own.replace("Sec-WebSocket-Key", "X-Key"), "400");
         check(
-            &format!("GET / HTTP/1.1\r\nA: {}", "b".repeat(REQUEST_SIZE_MAX)),
+            &format!("GET / HTTP/1.1\r\nA: {}", "b".repeat(16_384)),
             "431",
         );
     }

@@ -28,7 +28,8 @@ pub struct BrokerArgs {
     /// Address to listen on, repeatable [default: this machine only]
     #[arg(long, value_name = "ADDRESS")]
     pub bind: Vec<IpAddr>,
-    /// Listen here instead, repeatable: mqtt://ADDRESS:PORT, mqtts://, ws://, wss:// or unix:PATH
+    /// Listen here instead, repeatable: mqtt://ADDRESS:PORT, mqtts://, ws://, wss:// or unix:PATH,
+    /// with rules of its own behind a `?`, see below
     #[arg(long, value_name = "URL", conflicts_with_all = ["port", "bind"])]
     pub listen: Vec<String>,
     /// Certificate for mqtts and wss, in PEM, with those that lead to its root
@@ -40,6 +41,9 @@ pub struct BrokerArgs {
     /// Take client certificates that lead to these roots
     #[arg(long, value_name = "FILE", requires = "cert")]
     pub cafile: Option<PathBuf>,
+    /// Revoked client certificates, in PEM
+    #[arg(long, value_name = "FILE", requires = "cafile")]
+    pub crlfile: Option<PathBuf>,
     /// Turn clients without a certificate away
     #[arg(long, requires = "cafile")]
     pub require_certificate: bool,
@@ -152,9 +156,15 @@ Examples:
   mqttx broker --bind 0.0.0.0 --allow-anonymous
   mqttx broker --bind 0.0.0.0 --password-file users
   mqttx broker --listen mqtt://127.0.0.1:1883 --listen ws://127.0.0.1:8080
+  mqttx broker --listen 'mqtt://127.0.0.1:1883?proxy=2' --listen 'unix:/tmp/mqtt?mount=local/'
   mqttx broker --listen mqtts://0.0.0.0:8883 --cert c.pem --key k.pem --password-file users
   mqttx broker -c /etc/mosquitto/mosquitto.conf
   mqttx broker --port 0 -- sh -c 'mqttx pub -h $MQTTX_HOST -p $MQTTX_PORT -t temp -m 21'
+
+Rules of one listener, behind the ? of its URL and between &s:
+  versions=3.1.1,5.0 · qos=1 · mount=hall/ · connections=100 · anonymous=yes|no · id=user
+  user=cn|subject (of the client's certificate) · alpn=mqtt,… · interface=eth0
+  proxy=1|2 (the PROXY protocol) · forwarded-for=yes (X-Forwarded-For of a WebSocket)
 
 Exit status:
   0 stopped by SIGINT or SIGTERM · 1 cannot start · 2 wrong words · 3 the configuration file is

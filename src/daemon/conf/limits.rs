@@ -52,36 +52,6 @@ pub(crate) fn apply(settings: &Settings, conf: &mut Conf) -> Result<(), Fault> {
         limits.retained_bytes_max = memory;
         limits.unfinished_bytes_max = memory.max(65_536);
     }
-    apply_aliases(settings, limits)
-}
-
-/// The aliases of all listeners at once.
-fn apply_aliases(settings: &Settings, limits: &mut Limits) -> Result<(), Fault> {
-    let opened = || {
-        settings
-            .listeners
-            .iter()
-            .filter(|listener| listener.is_opened())
-    };
-    let mut pairs: Vec<(u16, u16)> = opened()
-        .map(|listener| {
-            let options = &listener.options;
-            let number = |value: i64| u16::try_from(value).unwrap_or(u16::MAX);
-            (
-                number(*options.max_topic_alias),
-                number(*options.max_topic_alias_broker),
-            )
-        })
-        .collect();
-    pairs.dedup();
-    if pairs.len() > 1 {
-        return Err(Fault::new(
-            "Error: listeners with different max_topic_alias are not supported yet.",
-        ));
-    }
-    let (to_broker, to_client) = pairs.first().copied().unwrap_or((10, 10));
-    limits.topic_alias_max = to_broker;
-    limits.topic_alias_out_max = to_client;
     Ok(())
 }
 

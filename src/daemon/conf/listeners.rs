@@ -1,39 +1,23 @@
 //! From the listeners of the settings to the endpoints of [`Conf`].
 
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 
+use crate::broker::listener::{ListenerRules, Versions};
+use crate::daemon::conf::endpoint::ProxyRules;
+use crate::daemon::conf::listener_tls;
 use crate::daemon::conf::parse::Fault;
 use crate::daemon::conf::settings::{Listener, Settings};
-use crate::daemon::conf::value::{Protocol, SocketDomain, TlsVersion};
+use crate::daemon::conf::value::{Protocol, SocketDomain};
 use crate::daemon::conf::waiting::{Waiting, waiting};
 use crate::daemon::conf::{Conf, Endpoint, Place};
-use crate::net::tls;
-use crate::net::tls::server::ServerTls;
+use crate::mqtt::QoS;
+use crate::mqtt::Version;
+use crate::net::proxy_header::HeaderVersion;
+use crate::net::upgrade::WebSocketRules;
 
 /// What no listener can do yet.
-const WAITING: &[Waiting] = &[
-    waiting("accept_protocol_versions", &[]),
-    waiting("bind_interface", &[]),
-    waiting("enable_proxy_protocol", &[]),
-    waiting("proxy_protocol_v2_require_tls", &["false", "0"]),
-    waiting("http_dir", &[]),
-    waiting("max_connections", &["-1"]),
-    waiting("max_qos", &["2"]),
-    waiting("mount_point", &[]),
-    waiting("use_username_as_clientid", &["false", "0"]),
-    waiting("capath", &[]),
-    waiting("crlfile", &[]),
-    waiting("ciphers", &[]),
-    waiting("ciphers_tls1.3", &[]),
-    waiting("use_identity_as_username", &["false", "0"]),
-    waiting("use_subject_as_username", &["false", "0"]),
-    waiting("disable_client_cert_date_checks", &["false", "0"]),
-    waiting("psk_hint", &[]),
-    waiting("psk_file", &[]),
-    waiting("tls_keyform", &["pem"]),
-    waiting("auto_id_prefix", &["auto-"]),
-    waiting("listener_auto_id_prefix", &["auto-"]),
-];
+const WAITING: &[Waiting] = &[waiting("http_dir", &[]), waiting("tls_keyform", &["pem"])];
 
 /// The port where nothing says otherwise.
 const DEFAULT_PORT: u16 = 1883;
@@ -55,7 +39,7 @@ pub(crate) fn apply(settings: &Settings, ports: &[u16], conf: &mut Conf) -> Resu
             ports
         } {
             for endpoint in Endpoint::local(port) {
-                conf.listeners.push(dress(endpoint, &default)?);
+                conf.listeners.push(dress(endpoint, settings, &default)?);
             }
         }
         return Ok(());
@@ -66,7 +50,7 @@ pub(crate) fn apply(settings: &Settings, ports: &[u16], conf: &mut Conf) -> Resu
         .filter(|listener| listener.is_opened())
     {
         for endpoint in endpoints(listener)? {
-            conf.listeners.push(dress(endpoint, listener)?);
+            conf.listeners.push(dress(endpoint, settings, listener)?);
         }
     }
     Ok(())
@@ -132,36 +116,82 @@ fn endpoints(listener: &Listener) -> Result<Vec<Endpoint>, Fault> {
     }
 }
 
-/// What is spoken at an endpoint.
-fn dress(mut endpoint: Endpoint, listener: &Listener) -> Result<Endpoint, Fault> {
+/// What is spoken at an endpoint, and what its clients may do.
+fn dress(
+    mut endpoint: Endpoint,
+    settings: &Settings,
+    listener: &Listener,
+) -> Result<Endpoint, Fault> {
     let options = &listener.options;
     match *options.protocol {
         Protocol::Mqtt => {}
         Protocol::Websockets => {
-            endpoint.websocket = Some(options.websockets_origin.as_slice().into());
+            let head_max = &settings.globals.packet_buffer_size;
+            let mut rules = WebSocketRules {
+                origins: options.websockets_origin.to_vec(),
+                ..WebSocketRules::default()
+            };
+            if head_max.is_given() {
+                rules.head_max = usize::try_from(**head_max).unwrap_or(rules.head_max);
+            }
+            endpoint.websocket = Some(Arc::new(rules));
         }
         Protocol::HttpApi => {
             return Err(Fault::new("Error: HTTP API support not available."));
         }
     }
-    if let (Some(cert), Some(key)) = (&*options.certfile, &*options.keyfile) {
-        let version = match *options.tls_version {
-            Some(TlsVersion::V13) => Some(tls::TlsVersion::Tls13),
-            _ => None,
-        };
-        let tls = ServerTls {
-            cert: cert.clone(),
-            key: key.clone(),
-            client_ca: options.cafile.as_ref().cloned(),
-            client_cert_required: *options.require_certificate,
-            version,
-        };
-        let fault = |fault: tls::TlsFault| Fault::new(format!("Error: {fault}."));
-        endpoint.tls = Some(tls.load().map_err(fault)?);
-    } else if *options.require_certificate {
-        return Err(Fault::new(
-            "Error: require_certificate without certfile, keyfile and cafile.",
-        ));
-    }
+    endpoint.interface = options.bind_interface.as_ref().cloned();
+    let nodelay = &settings.globals.set_tcp_nodelay;
+    endpoint.nodelay = **nodelay || !nodelay.is_given();
+    endpoint.proxy = options.enable_proxy_protocol.map(|version| ProxyRules {
+        version: match version {
+            1 => HeaderVersion::V1,
+            _ => HeaderVersion::V2,
+        },
+        tls_required: *options.proxy_protocol_v2_require_tls,
+        certificate_required: *options.require_certificate,
+    });
+    endpoint.tls = listener_tls::server(settings, listener)?;
+    endpoint.rules = rules(settings, listener);
     Ok(endpoint)
+}
+
+fn rules(settings: &Settings, listener: &Listener) -> ListenerRules {
+    let options = &listener.options;
+    let security = settings.security_of(listener);
+    let defaults = ListenerRules::default();
+    let written = *options.accept_protocol_versions;
+    let spoken = [
+        (written.v31, Version::V31),
+        (written.v311, Version::V311),
+        (written.v5, Version::V5),
+    ];
+    let spoken = spoken.into_iter().filter(|(spoken, _)| *spoken);
+    let prefix = options.listener_auto_id_prefix.as_deref();
+    let prefix = prefix.or(security.auto_id_prefix.as_deref());
+    let local_only = settings.is_local_only();
+    let own = *options.listener_allow_anonymous;
+    let anonymous = own.or(*security.allow_anonymous).unwrap_or(local_only);
+    ListenerRules {
+        versions: spoken.fold(Versions::NONE, |set, (_, version)| set.with(version)),
+        qos_max: match *options.max_qos {
+            0 => QoS::AtMostOnce,
+            1 => QoS::AtLeastOnce,
+            _ => QoS::ExactlyOnce,
+        },
+        mount_point: options.mount_point.as_deref().unwrap_or_default().into(),
+        anonymous: Some(anonymous),
+        topic_alias_max: u16::try_from(*options.max_topic_alias).ok(),
+        topic_alias_out_max: u16::try_from(*options.max_topic_alias_broker).ok(),
+        user_name_as_client_id: *options.use_username_as_clientid,
+        user_name_proven: *options.use_identity_as_username || *options.use_subject_as_username,
+        assigned_id_prefix: prefix.map_or(defaults.assigned_id_prefix, Into::into),
+        empty_client_ids: *security.allow_zero_length_clientid,
+        // Zero and less set no limit.
+        connections_max: usize::try_from(*options.max_connections)
+            .ok()
+            .filter(|&most| most > 0)
+            .unwrap_or(usize::MAX),
+        ..ListenerRules::default()
+    }
 }

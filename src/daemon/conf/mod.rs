@@ -8,8 +8,10 @@ mod bridges;
 mod check;
 pub mod directives;
 mod duration;
+pub mod endpoint;
 mod expand;
 mod limits;
+mod listener_tls;
 mod listeners;
 pub mod log_words;
 pub mod logging;
@@ -24,99 +26,21 @@ pub mod versions;
 mod waiting;
 
 use std::ffi::OsString;
-use std::fmt;
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-
-use rustls::ServerConfig;
 
 use crate::broker::access::rules::Rules;
 use crate::broker::limits::Limits;
 use crate::broker::profile::Profile;
 use crate::daemon::auth::password_file::PasswordFile;
+pub use crate::daemon::conf::endpoint::{Endpoint, Place};
 use crate::daemon::conf::parse::Fault;
 use crate::daemon::conf::settings::Settings;
 use crate::daemon::log::LogConf;
 
 /// As mosquitto's `sys_interval`.
 pub const SYS_INTERVAL: Duration = Duration::from_secs(10);
-
-/// One place to listen, and what is spoken there.
-#[derive(Clone, Debug)]
-pub struct Endpoint {
-    /// Where.
-    pub place: Place,
-    /// TLS below everything else.
-    pub tls: Option<Arc<ServerConfig>>,
-    /// MQTT in WebSocket frames; the origins that may ask for it, all when there are none.
-    pub websocket: Option<Arc<[String]>>,
-    /// Do without it where the system does not have it.
-    pub optional: bool,
-    /// With port 0, the port of the one before.
-    pub same_port: bool,
-}
-
-/// See [`Endpoint`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// A TCP port; zero lets the system choose.
-    Tcp(SocketAddr),
-    /// A socket in the file system.
-    Unix(PathBuf),
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Unix(path) => path.display().fmt(f),
-        }
-    }
-}
-
-impl Endpoint {
-    /// Plain MQTT.
-    pub fn plain(place: Place) -> Self {
-        Self {
-            place,
-            tls: None,
-            websocket: None,
-            optional: false,
-            same_port: false,
-        }
-    }
-
-    /// Plain MQTT for this machine only, by both of its loopback addresses.
-    pub fn local(port: u16) -> Vec<Self> {
-        let first = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
-        let second = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port);
-        let second = Self {
-            optional: true,
-            same_port: true,
-            ..Self::plain(Place::Tcp(second))
-        };
-        vec![Self::plain(Place::Tcp(first)), second]
-    }
-
-    /// Whether other machines can reach it.
-    pub fn is_open(&self) -> bool {
-        matches!(self.place, Place::Tcp(address) if !address.ip().is_loopback())
-    }
-
-    /// What is spoken there, in the words of its URL scheme.
-    pub fn protocol(&self) -> &'static str {
-        match (&self.websocket, &self.tls) {
-            (None, None) => "mqtt",
-            (None, Some(_)) => "mqtts",
-            (Some(_), None) => "ws",
-            (Some(_), Some(_)) => "wss",
-        }
-    }
-}
 
 /// See the module.
 #[derive(Clone, Debug)]

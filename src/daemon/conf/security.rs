@@ -12,7 +12,6 @@ use crate::daemon::conf::waiting::{Waiting, waiting};
 /// What nothing checks yet.
 const WAITING: &[Waiting] = &[
     waiting("acl_file", &[]),
-    waiting("allow_zero_length_clientid", &["true", "1"]),
     waiting("check_retain_source", &["false", "0"]),
     waiting("clientid_prefixes", &[]),
     waiting("plugin", &[]),
@@ -26,20 +25,11 @@ pub(crate) fn apply(settings: &Settings, conf: &mut Conf) -> Result<(), Fault> {
     Waiting::check(WAITING, settings)?;
     let local_only = settings.is_local_only();
     let opened = |listener: &&Listener| listener.is_opened();
-    let mut anonymous: Vec<bool> = settings
-        .listeners
-        .iter()
-        .filter(opened)
-        .map(|listener| {
-            let own = *listener.options.listener_allow_anonymous;
-            let rules = *settings.security_of(listener).allow_anonymous;
-            own.or(rules).unwrap_or(false)
-        })
-        .collect();
-    if local_only {
-        anonymous.push(settings.security.allow_anonymous.unwrap_or(true));
-    }
-    anonymous.dedup();
+    // Each listener has its own answer in its rules; this one is for those without.
+    conf.anonymous = match local_only {
+        true => settings.security.allow_anonymous.unwrap_or(true),
+        false => settings.security.allow_anonymous.unwrap_or(false),
+    };
     let files = || {
         let listeners = settings.listeners.iter().filter(opened);
         listeners.map(|listener| settings.security_of(listener).password_file.as_deref())
@@ -48,12 +38,11 @@ pub(crate) fn apply(settings: &Settings, conf: &mut Conf) -> Result<(), Fault> {
         .collect::<Vec<_>>()
         .windows(2)
         .all(|two| two[0] == two[1]);
-    if anonymous.len() > 1 || !same_file {
+    if !same_file {
         return Err(Fault::new(
             "Error: listeners with different rules are not supported yet.",
         ));
     }
-    conf.anonymous = anonymous.first().copied().unwrap_or(false);
     let file = match settings.per_listener {
         true => files().next().flatten(),
         false => settings.security.password_file.as_deref(),

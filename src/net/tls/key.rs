@@ -24,6 +24,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use sha2::{Sha256, Sha384, Sha512};
 
 use crate::net::tls::TlsFault;
+use crate::net::tls::der::{Der, SEQUENCE};
 
 const LOCKED_BEGIN: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
 const LOCKED_END: &str = "-----END ENCRYPTED PRIVATE KEY-----";
@@ -81,7 +82,6 @@ enum Locked {
     Unknown,
 }
 
-const SEQUENCE: u8 = 0x30;
 const OBJECT: u8 = 0x06;
 const OCTETS: u8 = 0x04;
 const INTEGER: u8 = 0x02;
@@ -94,30 +94,32 @@ const HMAC_WITH: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x02];
 const AES: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x01];
 
 fn unlock(der: &[u8], password: &[u8]) -> Result<Vec<u8>, Locked> {
-    let mut outer = Der(Der(der).take(SEQUENCE)?);
-    let mut scheme = Der(outer.take(SEQUENCE)?);
-    let locked = outer.take(OCTETS)?;
-    scheme.expect(PBES2)?;
-    let mut parts = Der(scheme.take(SEQUENCE)?);
-    let mut derivation = Der(parts.take(SEQUENCE)?);
-    let mut cipher = Der(parts.take(SEQUENCE)?);
-    derivation.expect(PBKDF2)?;
-    let mut derivation = Der(derivation.take(SEQUENCE)?);
-    let salt = derivation.take(OCTETS)?;
-    let rounds = number(derivation.take(INTEGER)?)?;
+    let mut outer = Der(element(&mut Der(der), SEQUENCE)?);
+    let mut scheme = Der(element(&mut outer, SEQUENCE)?);
+    let locked = element(&mut outer, OCTETS)?;
+    expect(&mut scheme, PBES2)?;
+    let mut parts = Der(element(&mut scheme, SEQUENCE)?);
+    let mut derivation = Der(element(&mut parts, SEQUENCE)?);
+    let mut cipher = Der(element(&mut parts, SEQUENCE)?);
+    expect(&mut derivation, PBKDF2)?;
+    let mut derivation = Der(element(&mut derivation, SEQUENCE)?);
+    let salt = element(&mut derivation, OCTETS)?;
+    let rounds = number(element(&mut derivation, INTEGER)?)?;
     if derivation.0.first() == Some(&INTEGER) {
-        derivation.take(INTEGER)?;
+        element(&mut derivation, INTEGER)?;
     }
-    let mut hash = Der(derivation.take(SEQUENCE)?);
+    let mut hash = Der(element(&mut derivation, SEQUENCE)?);
     let hash = hash
-        .take(OBJECT)?
+        .take(OBJECT)
+        .ok_or(Locked::Unknown)?
         .strip_prefix(HMAC_WITH)
         .ok_or(Locked::Unknown)?;
     let kind = cipher
-        .take(OBJECT)?
+        .take(OBJECT)
+        .ok_or(Locked::Unknown)?
         .strip_prefix(AES)
         .ok_or(Locked::Unknown)?;
-    let iv = cipher.take(OCTETS)?;
+    let iv = element(&mut cipher, OCTETS)?;
     let key_len = match kind {
         [2] => 16,
         [22] => 24,
@@ -169,40 +171,15 @@ fn number(bytes: &[u8]) -> Result<u32, Locked> {
     }
 }
 
-/// A reader of DER, as much of it as there is here.
-struct Der<'a>(&'a [u8]);
+/// An element of the frame, which must be there.
+fn element<'a>(der: &mut Der<'a>, tag: u8) -> Result<&'a [u8], Locked> {
+    der.take(tag).ok_or(Locked::Unknown)
+}
 
-impl<'a> Der<'a> {
-    /// The content of the next element, which must have this tag.
-    fn take(&mut self, tag: u8) -> Result<&'a [u8], Locked> {
-        let (&[found, first], rest) = self.0.split_first_chunk().ok_or(Locked::Unknown)?;
-        if found != tag {
-            return Err(Locked::Unknown);
-        }
-        let (len, rest) = match first {
-            0..=0x7f => (usize::from(first), rest),
-            0x81 | 0x82 => {
-                let digits = usize::from(first & 0x7f);
-                let (len, rest) = rest.split_at_checked(digits).ok_or(Locked::Unknown)?;
-                (
-                    len.iter()
-                        .fold(0, |len, byte| len << 8 | usize::from(*byte)),
-                    rest,
-                )
-            }
-            _ => return Err(Locked::Unknown),
-        };
-        let (content, rest) = rest.split_at_checked(len).ok_or(Locked::Unknown)?;
-        self.0 = rest;
-        Ok(content)
-    }
-
-    fn expect(&mut self, object: &[u8]) -> Result<(), Locked> {
-        if self.take(OBJECT)? == object {
-            Ok(())
-        } else {
-            Err(Locked::Unknown)
-        }
+fn expect(der: &mut Der<'_>, object: &[u8]) -> Result<(), Locked> {
+    match element(der, OBJECT)? == object {
+        true => Ok(()),
+        false => Err(Locked::Unknown),
     }
 }
 

@@ -90,7 +90,7 @@ impl PskClient {
 }
 
 /// What both sides begin with.
-fn builder(
+pub(super) fn builder(
     version: Option<TlsVersion>,
     ciphers: Option<&str>,
 ) -> Result<SslContextBuilder, TlsFault> {
@@ -110,7 +110,7 @@ fn builder(
     Ok(builder)
 }
 
-fn config(stack: ErrorStack) -> TlsFault {
+pub(super) fn config(stack: ErrorStack) -> TlsFault {
     TlsFault::OpenSsl(reasons(&stack))
 }
 
@@ -197,9 +197,14 @@ impl Write for Wire {
 
 impl PskConnection {
     /// Takes an `Ssl` that knows which side it is.
-    fn new(ssl: Ssl) -> io::Result<Self> {
+    pub(super) fn new(ssl: Ssl) -> io::Result<Self> {
         let tls = SslStream::new(ssl, Wire::default()).map_err(PskFault::of)?;
         Ok(Self { tls })
+    }
+
+    /// What was agreed on.
+    pub(super) fn ssl(&self) -> &openssl::ssl::SslRef {
+        self.tls.ssl()
     }
 
     /// Bytes of the socket; none: it was closed.

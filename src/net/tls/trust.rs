@@ -6,6 +6,7 @@
 //! certificate; its name is checked all the same.
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
@@ -28,7 +29,7 @@ pub(super) fn verifier(
     if options.insecure {
         return Ok(Arc::new(Anybody(provider.clone())));
     }
-    let own = own_roots(options)?;
+    let own = own_roots(options.ca_file.as_deref(), options.ca_path.as_deref())?;
     let mut roots = RootCertStore::empty();
     for certificate in &own {
         roots.add(certificate.clone())?;
@@ -50,13 +51,17 @@ pub(super) fn verifier(
     }))
 }
 
-fn own_roots(options: &TlsOptions) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
+/// The certificates of a file and of a folder, in which there must be some.
+pub(super) fn own_roots(
+    file: Option<&Path>,
+    folder: Option<&Path>,
+) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
     let mut own = Vec::new();
-    if let Some(file) = &options.ca_file {
+    if let Some(file) = file {
         own.extend(certificates(file)?);
     }
-    if let Some(folder) = &options.ca_path {
-        let failed = |error| TlsFault::File(folder.clone(), error);
+    if let Some(folder) = folder {
+        let failed = |error| TlsFault::File(folder.to_owned(), error);
         let before = own.len();
         for entry in fs::read_dir(folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
@@ -65,7 +70,7 @@ fn own_roots(options: &TlsOptions) -> Result<Vec<CertificateDer<'static>>, TlsFa
         }
         if own.len() == before {
             return Err(TlsFault::Content(
-                folder.clone(),
+                folder.to_owned(),
                 "no certificate in this folder",
             ));
         }
@@ -141,7 +146,7 @@ impl ServerCertVerifier for Known {
 }
 
 /// webpki looks at dates before it looks at this, so an expired certificate fails for its date.
-fn is_ca_as_end_entity(error: &Error) -> bool {
+pub(super) fn is_ca_as_end_entity(error: &Error) -> bool {
     match error {
         Error::InvalidCertificate(CertificateError::Other(OtherError(inner))) => {
             inner.to_string().contains("CaUsedAsEndEntity")

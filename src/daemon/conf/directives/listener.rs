@@ -76,7 +76,8 @@ block! {
     use_subject_as_username: Flag = false;
     /// Take certificates of clients before and after their time.
     disable_client_cert_date_checks: Flag = false, NeedsListener;
-    /// Turns TLS-PSK on; the hint is told to clients.
+    /// Turns TLS-PSK on, in programs built with the feature psk. The hint itself is not sent: no
+    /// client needs it.
     psk_hint: Text = None;
     /// An engine of OpenSSL.
     tls_engine: Text = None, Never("there are no OpenSSL engines here: use keys in PEM files");

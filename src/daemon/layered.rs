@@ -1,0 +1,232 @@
+//! Connections with something between the socket and MQTT: what `reading` and `worker` do for plain
+//! ones, through [`Layers`](crate::daemon::layers::Layers).
+
+use std::io;
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use crate::broker::ALIVE_WHILE_DUE;
+use crate::broker::ConnectionId;
+use crate::broker::SLICES_MAX;
+use crate::daemon::layers::{Fault, HELD_MAX};
+use crate::daemon::peer::{self, LARGE_FROM};
+use crate::daemon::reading::BULK_FROM;
+use crate::daemon::socket::From;
+use crate::daemon::worker::{FLUSH_FROM, READ_SIZE, Worker};
+use crate::mqtt::Reason;
+
+/// Bytes read from the socket at a time: with what TLS held back they fit into a buffer.
+const SIZE: usize = READ_SIZE - HELD_MAX;
+
+impl Worker {
+    /// Reads once.
+    pub(crate) fn read_layered(&mut self, id: ConnectionId) {
+        let Some(peer) = peer::find(&mut self.peers, id) else {
+            return;
+        };
+        let kept = peer.unfinished.len();
+        if kept > LARGE_FROM {
+            // Left over from a pause: first this, then what comes.
+            return self.take_unfinished(id);
+        }
+        let Some(layers) = &mut peer.layers else {
+            return;
+        };
+        if layers.is_over() {
+            return self.end_layered(id);
+        }
+        let mut bulk = None;
+        let buffer = match peer.bulk && peer.large.is_none() {
+            true => &mut **bulk.insert(self.buffers.take(READ_SIZE + LARGE_FROM)),
+            false => &mut *self.buffer,
+        };
+        let room = &mut buffer[kept..];
+        let result = layers.read(&mut peer.socket, room, SIZE, &mut self.scratch);
+        match result {
+            Ok((0, _)) => self.end_layered(id),
+            Ok((count, unwrapped)) => {
+                self.taken += count;
+                peer.bulk = count >= BULK_FROM;
+                peer.readable = count == SIZE;
+                let fault = self.take_layered(id, bulk, unwrapped);
+                self.follow_up(id, fault, count == SIZE);
+                if self.taken >= FLUSH_FROM {
+                    self.flush();
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                peer.readable = false;
+                if !peer.unfinished.is_empty() {
+                    self.take_unfinished(id);
+                }
+            }
+            Err(_) => self.close(id),
+        }
+    }
+
+    /// Hands over what was unwrapped into `bulk`, or into the worker's own buffer.
+    fn take_layered(
+        &mut self,
+        id: ConnectionId,
+        bulk: Option<bytes::BytesMut>,
+        unwrapped: Result<usize, Fault>,
+    ) -> Option<Fault> {
+        self.hear_news(id);
+        let count = match unwrapped {
+            Ok(count) => count,
+            Err(fault) => return Some(fault),
+        };
+        if count == 0 {
+            return None;
+        }
+        let peer = peer::find(&mut self.peers, id)?;
+        if peer.large.is_some() {
+            self.fill_large(id, count);
+        } else if let Some(mut buffer) = bulk {
+            let kept = peer.unfinished.len();
+            buffer[..kept].copy_from_slice(&peer.unfinished);
+            peer.unfinished = Vec::new();
+            let bytes = self.buffers.lend(buffer).slice(..kept + count);
+            let receipt = self.broker.receive_shared(id, &bytes, self.now);
+            self.keep(id, &bytes[receipt.used..], receipt);
+        } else {
+            self.take(id, count);
+        }
+        None
+    }
+
+    /// A large packet goes on with `count` bytes in the worker's buffer; others may be behind it.
+    fn fill_large(&mut self, id: ConnectionId, count: usize) {
+        let Some(peer) = peer::find(&mut self.peers, id) else {
+            return;
+        };
+        let Some(large) = &mut peer.large else { return };
+        let before = large.size();
+        let used = large.put(&self.buffer[..count]);
+        self.unfinished_bytes += large.size() - before;
+        if !large.whole() {
+            if large.due() > ALIVE_WHILE_DUE {
+                self.broker.heard(id, self.now);
+            }
+            return self.bound_unfinished(id);
+        }
+        let behind = self.buffer[used..count].to_vec();
+        self.take(id, 0);
+        let Some(peer) = self.peer(id) else { return };
+        peer.unfinished.extend_from_slice(&behind);
+        if !peer.waiting && !behind.is_empty() {
+            self.take_unfinished(id);
+        }
+    }
+
+    /// What the layers know of the client now.
+    fn hear_news(&mut self, id: ConnectionId) {
+        let Some(peer) = peer::find(&mut self.peers, id) else {
+            return;
+        };
+        let Some(layers) = &mut peer.layers else {
+            return;
+        };
+        if let Some(news) = layers.news() {
+            let port = match peer.from {
+                From::Ip(address) => address.port(),
+                #[cfg(unix)]
+                From::Unix => 0,
+            };
+            if let Some(address) = news.address(port) {
+                peer.from = From::Ip(address);
+            }
+            if let Some(user_name) = news.user_name {
+                self.broker.prove(id, Arc::from(user_name));
+            }
+        }
+        if layers.is_through() {
+            peer.layers = None;
+        }
+    }
+
+    /// Answers, and goes on or not.
+    fn follow_up(&mut self, id: ConnectionId, fault: Option<Fault>, more: bool) {
+        self.write(id);
+        match fault {
+            Some(Fault::Said(fault)) => self.give_up(id, &fault),
+            Some(Fault::Nobody) => {
+                // Nobody was there, so nobody is said to have left.
+                self.broker.forget(id);
+                self.close(id);
+            }
+            None => {
+                let over = |peer: &peer::Peer| peer.layers.as_ref().is_some_and(|l| l.is_over());
+                match self.peer_ref(id).is_some_and(over) {
+                    true => self.end_layered(id),
+                    false => self.list(id, more),
+                }
+            }
+        }
+    }
+
+    /// The other side sends no more: what it sent before comes first, after a pause if need be.
+    fn end_layered(&mut self, id: ConnectionId) {
+        let Some(peer) = self.peer(id) else { return };
+        peer.ending = true;
+        peer.readable = true;
+        if !peer.waiting && !peer.unfinished.is_empty() {
+            self.take_unfinished(id);
+        }
+        if self.peer_ref(id).is_some_and(|peer| !peer.waiting) {
+            self.write(id);
+            self.close(id);
+        }
+    }
+
+    /// Ends a connection whose layers went wrong; the answer to that goes out first.
+    fn give_up(&mut self, id: ConnectionId, fault: &str) {
+        if let Some(peer) = self.peer_ref(id) {
+            self.seat
+                .log
+                .line(&format!("{} closed: {fault}", peer.from));
+        }
+        let why = "TLS, WebSocket or PROXY header went wrong";
+        self.broker
+            .drop_connection(id, Reason::UNSPECIFIED_ERROR, why, self.now);
+    }
+
+    /// Writes what waits.
+    pub(crate) fn write_layered(&mut self, id: ConnectionId) {
+        let Some(peer) = peer::find(&mut self.peers, id) else {
+            return;
+        };
+        let Some(layers) = &mut peer.layers else {
+            return;
+        };
+        while !peer.blocked {
+            match layers.flush(&mut peer.socket) {
+                Ok(true) => {}
+                Ok(false) => {
+                    peer.blocked = true;
+                    break;
+                }
+                Err(_) => return self.close(id),
+            }
+            if !layers.takes_more() {
+                break;
+            }
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let count = self.broker.slices(id, &mut slices);
+            if count == 0 {
+                break;
+            }
+            match layers.write(&mut peer.socket, &slices[..count], &mut self.scratch) {
+                Ok((taken, all)) => {
+                    self.broker.wrote(id, taken, self.now);
+                    peer.blocked = !all;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => peer.blocked = true,
+                Err(_) => return self.close(id),
+            }
+        }
+        if peer.lingers.is_some() && layers.waiting() == 0 && !self.broker.has_output(id) {
+            peer.socket.shut_down_writing();
+        }
+    }
+}

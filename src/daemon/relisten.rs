@@ -1,0 +1,159 @@
+//! Listeners that change while clients are there: new ones are opened, those that are no longer
+//! asked for are closed together with their clients, and the others go on with what is said about
+//! them now. Clients whose certificate does not count any more have to go; nobody else notices.
+
+use std::sync::Arc;
+
+use mio::Token;
+
+use crate::broker::ConnectionId;
+use crate::broker::listener;
+use crate::daemon::conf::{Endpoint, Place};
+use crate::daemon::listener::Listener;
+use crate::daemon::worker::{LISTENERS_FROM, Worker};
+use crate::daemon::workers::Workers;
+use crate::daemon::{Daemon, Error, Listening};
+use crate::mqtt::Reason;
+use crate::net::tls::session::Server;
+
+/// A listener that stands, for workers that look after its clients.
+#[derive(Clone)]
+struct Standing {
+    listener: Arc<listener::Listener>,
+    tls: Option<Server>,
+}
+
+impl Daemon {
+    /// Listens on these from now on. An error leaves all as it was.
+    pub(crate) fn relisten(&mut self, endpoints: &[Endpoint]) -> Result<(), Error> {
+        let workers = Workers::new(&self.mailboxes);
+        let wanted = endpoints.to_vec();
+        // The first worker accepts.
+        let changed = workers.ask(0, move |worker| worker.relisten(&wanted));
+        let Some(changed) = changed else {
+            return Ok(());
+        };
+        let (listening, standing) = changed?;
+        self.listening = listening;
+        workers.ask_all(move |worker| worker.review(&standing));
+        Ok(())
+    }
+
+    /// Reads the files of all TLS listeners again. What fails is told, and stays as it was.
+    pub(crate) fn reload_certificates(&self) {
+        let workers = Workers::new(&self.mailboxes);
+        let standing = workers
+            .ask(0, |worker| worker.standing())
+            .unwrap_or_default();
+        for one in &standing {
+            if let Some(Err(fault)) = one.tls.as_ref().map(Server::reload) {
+                self.log.line(&format!("Error: {fault}"));
+            }
+        }
+        workers.ask_all(move |worker| worker.review(&standing));
+    }
+}
+
+impl Worker {
+    fn relisten(
+        &mut self,
+        endpoints: &[Endpoint],
+    ) -> Result<(Vec<Listening>, Vec<Standing>), Error> {
+        let mut before: Vec<Option<Listener>> = self.seat.listeners.drain(..).map(Some).collect();
+        let mut after: Vec<(Listener, Option<Endpoint>)> = Vec::new();
+        let mut fault = None;
+        for endpoint in endpoints {
+            let mut endpoint = endpoint.clone();
+            let last = after.last().map(|(listener, _)| &listener.place);
+            endpoint.take_port(last);
+            let known = before.iter_mut().find(|place| {
+                place
+                    .as_ref()
+                    .is_some_and(|listener| listener.is_at(&endpoint))
+            });
+            match known.and_then(Option::take) {
+                Some(listener) => after.push((listener, Some(endpoint))),
+                None => match self.open(&endpoint) {
+                    Ok(new) => after.extend(new.map(|listener| (listener, None))),
+                    Err(error) => {
+                        fault = Some(error);
+                        break;
+                    }
+                },
+            }
+        }
+        if let Some(fault) = fault {
+            // New ones go again; the others are as they were.
+            let kept = after.into_iter().filter(|(_, change)| change.is_some());
+            let kept = kept.map(|(listener, _)| listener);
+            self.seat.listeners = before.into_iter().flatten().chain(kept).collect();
+            return Err(fault);
+        }
+        for (mut listener, change) in after {
+            if let Some(endpoint) = change {
+                listener.change(&endpoint);
+            }
+            self.seat.listeners.push(listener);
+        }
+        self.accepting = true;
+        let listening = self.seat.listeners.iter().map(Listening::of).collect();
+        Ok((listening, self.standing()))
+    }
+
+    fn open(&mut self, endpoint: &Endpoint) -> Result<Option<Listener>, Error> {
+        let Some(mut listener) = Listener::bind(endpoint)? else {
+            return Ok(None);
+        };
+        let token = Token(LISTENERS_FROM);
+        let registered = listener.register(self.seat.poll.registry(), token);
+        registered.map_err(|error| Error::System("registering a listener", error))?;
+        Ok(Some(listener))
+    }
+
+    fn standing(&self) -> Vec<Standing> {
+        let listeners = self.seat.listeners.iter();
+        let standing = listeners.map(|listener| Standing {
+            listener: Arc::clone(&listener.rules),
+            tls: listener.endpoint.tls.clone(),
+        });
+        standing.collect()
+    }
+
+    /// Ends connections that would not be let in today.
+    fn review(&mut self, standing: &[Standing]) {
+        let ids: Vec<ConnectionId> = self.peers.iter().flatten().map(|peer| peer.id).collect();
+        for id in ids {
+            if let Some(why) = self.objection(id, standing) {
+                let reason = Reason::ADMINISTRATIVE_ACTION;
+                self.broker.drop_connection(id, reason, why, self.now);
+            }
+        }
+    }
+
+    fn objection(&self, id: ConnectionId, standing: &[Standing]) -> Option<&'static str> {
+        let (listener, _) = self.broker.standing_of(id)?;
+        let one = standing.iter().find(|one| one.listener.is_same(&listener));
+        let Some(one) = one else {
+            return Some("its listener is closed");
+        };
+        let layers = self.peer_ref(id)?.layers.as_ref();
+        let refused = match (&one.tls, layers) {
+            (Some(server), Some(layers)) => !layers.would_be_taken(server),
+            // It came when that was not asked for, or is encrypted more than needed.
+            _ => false,
+        };
+        refused.then_some("its certificate does not count any more")
+    }
+}
+
+impl Endpoint {
+    /// The port of the listener before, where that is what is wanted.
+    pub(crate) fn take_port(&mut self, before: Option<&Place>) {
+        if let (Place::Tcp(address), true, Some(Place::Tcp(before))) =
+            (&mut self.place, self.same_port, before)
+            && address.port() == 0
+        {
+            address.set_port(before.port());
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! A connection of a TLS listener without I/O: bytes of the socket in, bytes for the socket out. With
+//! a certificate it is rustls that speaks, with keys (feature `psk`) OpenSSL.
+
+use std::sync::Arc;
+
+use crate::net::tls::TlsFault;
+use crate::net::tls::certified::Certified;
+#[cfg(feature = "psk")]
+use crate::net::tls::psk_server::Keyed;
+#[cfg(feature = "psk")]
+use crate::net::tls::psk_server::PskServer;
+use crate::net::tls::server::TlsServer;
+
+/// Bytes of plain text in a record at most (RFC 8446, §5.1).
+pub(crate) const RECORD_MAX: usize = 16_384;
+
+/// What a record adds, in any version, and then some.
+const RECORD_EXTRA: usize = 64;
+
+/// What a listener says of itself when nothing was sealed yet, and goodbyes.
+const SPOKEN_MAX: usize = 4_096;
+
+/// Room for `size` bytes of plain text and a record before them, once sealed.
+pub(crate) const fn sealed_max(size: usize) -> usize {
+    size + (2 * (size / RECORD_MAX) + 4) * RECORD_EXTRA + SPOKEN_MAX
+}
+
+/// A TLS listener's side.
+#[derive(Clone, Debug)]
+pub enum Server {
+    /// It has a certificate.
+    Certificate(Arc<TlsServer>),
+    /// Keys are known to both.
+    #[cfg(feature = "psk")]
+    Keys(Arc<PskServer>),
+}
+
+impl Server {
+    /// Reads its files again, for connections from now on. An error leaves all as it was.
+    pub fn reload(&self) -> Result<(), TlsFault> {
+        match self {
+            Self::Certificate(server) => server.reload(),
+            #[cfg(feature = "psk")]
+            Self::Keys(server) => server.reload(),
+        }
+    }
+}
+
+/// See the module.
+pub(crate) enum Session {
+    Certificate(Certified),
+    #[cfg(feature = "psk")]
+    Keys(Box<Keyed>),
+}
+
+/// What a handshake led to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Established {
+    /// `TLSv1.3`.
+    pub(crate) version: &'static str,
+    /// As OpenSSL calls it.
+    pub(crate) cipher: String,
+    /// Who the client is, where its certificate or key says so.
+    pub(crate) user_name: Option<String>,
+}
+
+macro_rules! each {
+    ($session:expr, $inner:ident => $what:expr) => {
+        match $session {
+            Session::Certificate($inner) => $what,
+            #[cfg(feature = "psk")]
+            Session::Keys($inner) => $what,
+        }
+    };
+}
+
+impl Session {
+    /// A connection to this server that is to begin.
+    pub(crate) fn new(server: &Server) -> Result<Self, String> {
+        match server {
+            Server::Certificate(server) => Certified::new(server)
+                .map(Self::Certificate)
+                .map_err(|error| error.to_string()),
+            #[cfg(feature = "psk")]
+            Server::Keys(server) => Keyed::new(server)
+                .map(|keyed| Self::Keys(Box::new(keyed)))
+                .map_err(|error| error.to_string()),
+        }
+    }
+
+    /// Puts in front of what is to be read what was not whole before; returns how much that is,
+    /// less than [`RECORD_MAX`] and what a record adds.
+    pub(crate) fn put_held(&self, room: &mut [u8]) -> usize {
+        each!(self, inner => inner.put_held(room))
+    }
+
+    /// Takes bytes of the socket, [`put_held`](Self::put_held)'s in front; answers are appended to
+    /// `out`. Returns how many bytes of `plain`, which is longer than `sealed` by a record, were
+    /// filled.
+    pub(crate) fn read(
+        &mut self,
+        sealed: &mut [u8],
+        plain: &mut [u8],
+        out: &mut Vec<u8>,
+    ) -> Result<usize, String> {
+        each!(self, inner => inner.read(sealed, plain, out))
+    }
+
+    /// What the handshake led to, once, when it is over.
+    pub(crate) fn established(&mut self) -> Option<Established> {
+        each!(self, inner => inner.established())
+    }
+
+    /// Seals all of `slices` into `room`, which has place for them ([`sealed_max`]); returns how
+    /// many bytes that gave. `gather` is for parts that do not fill a record.
+    pub(crate) fn write<'a>(
+        &mut self,
+        slices: impl Iterator<Item = &'a [u8]>,
+        gather: &mut Vec<u8>,
+        room: &mut [u8],
+    ) -> usize {
+        each!(self, inner => inner.write(slices, gather, room))
+    }
+
+    /// Says goodbye.
+    pub(crate) fn close(&mut self, out: &mut Vec<u8>) {
+        each!(self, inner => inner.close(out));
+    }
+
+    /// The client said goodbye.
+    pub(crate) fn is_closed(&self) -> bool {
+        each!(self, inner => inner.is_closed())
+    }
+
+    /// Whether the client would be let in by this server, too.
+    pub(crate) fn would_be_taken(&self, server: &Server) -> bool {
+        match (self, server) {
+            (Self::Certificate(inner), Server::Certificate(server)) => inner.would_be_taken(server),
+            #[cfg(feature = "psk")]
+            (Self::Keys(inner), Server::Keys(server)) => inner.would_be_taken(server),
+            #[cfg(feature = "psk")]
+            _ => false,
+        }
+    }
+}
