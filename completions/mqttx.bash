@@ -73,7 +73,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__bench)
-            opts="-h -p -A -D -u -P -V -k -q -t -s --help --host --port --unix --ws --ws-path --proxy --bind-address --clients-csv --property --username --pw --protocol-version --keepalive --yes --qos --pubs --subs --topics --topic --payload --file --split --template --no-verify --retain --conn-rate --rate --ramp --steps --find-max --max --arrival --window --inflight --duration --warmup --drain --runs --threads --seed --json --csv --markdown --junit --html --svg --hdr --threshold --baseline --prometheus --progress --strict --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls pubsub pairs fanin fanout shared pub sub rr conn churn"
+            opts="-h -p -A -D -u -P -V -k -q -t -s --help --host --port --unix --ws --ws-path --proxy --bind-address --clients-csv --property --username --pw --protocol-version --keepalive --yes --qos --pubs --subs --topics --topic --payload --file --split --template --no-verify --retain --conn-rate --rate --ramp --steps --find-max --max --arrival --window --inflight --duration --warmup --drain --runs --threads --seed --json --csv --markdown --junit --html --svg --hdr --threshold --baseline --prometheus --progress --strict --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --agents --via --name pubsub pairs fanin fanout shared pub sub rr conn churn"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -356,6 +356,18 @@ _mqttx() {
                     return 0
                     ;;
                 --psk-identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --agents)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --via)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

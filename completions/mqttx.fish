@@ -441,6 +441,9 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l tls-engine -d 'Ope
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l tls-engine-kpass-sha1 -d 'Password hash for the engine\'s key (refused: there is no OpenSSL inside)' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l psk -d 'Key both sides know, in hexadecimal; needs --psk-identity (built in with --features psk)' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l psk-identity -d 'Identity for --psk' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l agents -d 'Let these make the load, each a share: where \'mqttx bench agent\' runs, by host name' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l via -d 'Speak to agents over this broker instead of the one that is loaded' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l name -d 'For \'bench agent\': by which name it is called [default: the host\'s]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l help -d 'Print this help (-h is the host)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l ws -d 'Speak MQTT over WebSockets'
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l yes -d 'Allow more than 1,000 messages/s to a host that is not on a private network'

@@ -32,7 +32,11 @@ pub(super) async fn connect(host: &str, port: u16, dial: &Dial) -> io::Result<Tc
             "the host has no address of the family that is bound",
         ));
     }
-    let stream = race(addresses, dial.bind).await?;
+    let stream = match addresses.as_slice() {
+        // Nothing to race against: no timer for it either.
+        [only] => attempt(*only, dial.bind).await?,
+        _ => race(addresses, dial.bind).await?,
+    };
     stream.set_nodelay(dial.nodelay)?;
     Ok(stream)
 }

@@ -22,6 +22,8 @@ mod client_transports;
 mod codec_differential;
 mod codec_roundtrip;
 mod commands_bench;
+mod commands_bench_agents;
+mod commands_bench_check;
 mod commands_bench_faults;
 mod commands_bench_live;
 mod commands_bench_load;

@@ -110,6 +110,29 @@ pub struct Bench {
 
     #[command(flatten)]
     pub tls: Tls,
+
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        help_heading = "Several machines",
+        help = "Let these make the load, each a share: where 'mqttx bench agent' runs, by host name"
+    )]
+    pub agents: Vec<String>,
+
+    /// Speak to agents over this broker instead of the one that is loaded
+    #[arg(
+        long = "via",
+        value_name = "HOST:PORT",
+        help_heading = "Several machines"
+    )]
+    #[arg(requires = "agents")]
+    pub agents_via: Option<String>,
+
+    /// For 'bench agent': by which name it is called [default: the host's]
+    #[arg(long, value_name = "NAME", help_heading = "Several machines")]
+    #[arg(conflicts_with = "agents")]
+    pub name: Option<String>,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -381,6 +404,7 @@ Examples:
 Besides:
   mqttx bench compare OLD.json NEW.json …     what differs, and whether it is more than chance
   mqttx bench report RUN.json -o RUN.html     the page of a report that was kept
+  mqttx bench agent -h BROKER                 waits there for --agents of a bench on another machine
   mqttx bench schema                          what --json looks like, as a JSON Schema
 
 Latency counts from the moment a message was due, so waiting for a stalled broker is part of it.

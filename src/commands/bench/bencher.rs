@@ -1,6 +1,7 @@
 //! The order of the measurements: each QoS in turn, each stage as often as asked for, and the
 //! search for the highest rate that holds.
 
+use crate::commands::bench::agents::Lead;
 use crate::commands::bench::health::Machine;
 use crate::commands::bench::load::{self, Outcome, Setting};
 use crate::commands::bench::plan::{Mode, Plan, Stage, rates};
@@ -24,6 +25,8 @@ pub(super) struct Bencher<'a> {
     pub(super) plan: &'a Plan,
     pub(super) setting: &'a Setting,
     pub(super) progress: Progress,
+    /// Others who make the load.
+    pub(super) lead: Option<Lead>,
     /// Number of the next run.
     pub(super) run: u16,
     /// What --find-max wants.
@@ -115,9 +118,18 @@ impl Bencher<'_> {
         for number in 1..=runs {
             self.progress.begin(row_name(&stage), number, runs);
             let progress = &mut self.progress;
-            let measured = load::measure(&stage, self.run, self.setting, &mut |tick| {
-                progress.tick(tick);
-            });
+            let clock = self.setting.clock;
+            let measured = match &mut self.lead {
+                Some(lead) => lead.measure(&stage, self.run),
+                None => load::measure(
+                    &stage,
+                    self.run,
+                    self.setting,
+                    &mut || Some(clock.now()),
+                    &mut |tick| progress.tick(tick),
+                )
+                .map_err(|error| plain(format!("cannot start threads: {error}"))),
+            };
             self.run = self.run.wrapping_add(1);
             match measured {
                 Ok(outcome) => {
@@ -125,9 +137,7 @@ impl Bencher<'_> {
                     self.progress.end(&in_short(&outcome), runs);
                     outcomes.push(outcome);
                 }
-                Err(error) => {
-                    report.trouble = Some(plain(format!("cannot start threads: {error}")));
-                }
+                Err(trouble) => report.trouble = Some(trouble),
             }
             if report.trouble.is_some() {
                 break;
@@ -168,6 +178,7 @@ pub(super) fn blank(plan: &Plan, machine: Machine, target: Target, command: Vec<
         shape: plan.shape.clone(),
         is_verified: plan.is_verified,
         rows: Vec::new(),
+        agents: Vec::new(),
         is_strict: false,
         verdicts: Vec::new(),
         found: Vec::new(),

@@ -158,6 +158,15 @@ fn inode_of(link: &str) -> Option<u64> {
         .ok()
 }
 
+/// What this machine calls itself.
+pub(super) fn host_name() -> Result<String, String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => Err("what is this agent called? --name NAME".to_owned()),
+        name => Ok(name.to_owned()),
+    }
+}
+
 /// What the report says about this machine.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Machine {

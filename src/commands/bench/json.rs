@@ -59,6 +59,10 @@ pub(super) fn render(report: &Report) -> Value {
             },
             "process": target.process,
         },
+        "agents": report.agents.iter().map(|agent| json!({
+            "name": agent.name, "os": agent.os, "cpu": agent.cpu, "cores": agent.cores,
+            "clock_error_us": agent.clock_error_us(),
+        })).collect::<Vec<_>>(),
         "verified": report.is_verified,
         "results": report.rows.iter().map(row).collect::<Vec<_>>(),
         "metrics": metrics(report),

@@ -100,11 +100,13 @@ pub(super) struct Tick<'a> {
     pub(super) share: f64,
 }
 
-/// Runs `stage` once.
+/// Runs `stage` once; `gate` says when the load begins, on the clock of `setting`, or that it does
+/// not.
 pub(super) fn measure(
     stage: &Stage,
     run: u16,
     setting: &Setting,
+    gate: &mut dyn FnMut() -> Option<u64>,
     progress: &mut dyn FnMut(&Tick<'_>),
 ) -> std::io::Result<Outcome> {
     let topics = match stage.shape.kind {
@@ -158,6 +160,7 @@ pub(super) fn measure(
         board: &board,
         bell: &bell,
         setting,
+        gate,
         progress,
     };
     let course = conductor.conduct();
@@ -185,6 +188,7 @@ struct Conductor<'a> {
     board: &'a Board,
     bell: &'a watch::Sender<()>,
     setting: &'a Setting,
+    gate: &'a mut dyn FnMut() -> Option<u64>,
     progress: &'a mut dyn FnMut(&Tick),
 }
 
@@ -194,8 +198,8 @@ impl Conductor<'_> {
         if self.connect(&mut course) {
             course.deaf = self.listen();
             let is_cut = self.setting.stop.is_asked();
-            if course.deaf.is_none() && !is_cut && !self.board.has_failed() {
-                self.load(&mut course);
+            let is_well = course.deaf.is_none() && !is_cut && !self.board.has_failed();
+            if is_well && self.load(&mut course) {
                 self.drain();
             }
         }
@@ -288,10 +292,14 @@ impl Conductor<'_> {
             .then(|| (due - came(self.board).min(due), due))
     }
 
-    fn load(&mut self, course: &mut Course) {
+    /// False when it has not even begun.
+    fn load(&mut self, course: &mut Course) -> bool {
         let stage = &self.board.stage;
         let nanoseconds = |time: Duration| time.as_nanos() as u64;
-        let start = self.board.clock.now() + nanoseconds(LEAD);
+        let Some(start) = (self.gate)() else {
+            return false;
+        };
+        let start = start.max(self.board.clock.now() + nanoseconds(LEAD));
         let times = Times::new(
             start,
             nanoseconds(stage.warmup),
@@ -301,13 +309,13 @@ impl Conductor<'_> {
         self.enter(Phase::Load);
         let forever = Duration::MAX;
         if !self.wait(forever, |board| board.clock.now() >= times.from) {
-            return;
+            return true;
         }
         let before = Look::take(self.setting.target);
         let mut to = times.to;
         if !self.wait(forever, |board| board.clock.now() >= times.to) {
             if self.board.has_failed() {
-                return;
+                return true;
             }
             to = self.board.clock.now();
             self.board.cut(to);
@@ -315,6 +323,7 @@ impl Conductor<'_> {
         let after = Look::take(self.setting.target);
         course.health = before.until(&after, self.setting.target);
         course.seconds = Some((to - times.from) as f64 / 1e9);
+        true
     }
 
     /// Until everything that was sent is acknowledged and delivered, or nothing moves any more.

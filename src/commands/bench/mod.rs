@@ -9,6 +9,7 @@
 //! what is lost, doubled or late, `health` looks at this machine, `report`
 //! judges, `threshold` what the user wants to hold, `compare` one report against another.
 
+mod agents;
 #[cfg(target_os = "linux")]
 mod alarm_linux;
 #[cfg(not(target_os = "linux"))]
@@ -54,12 +55,15 @@ use clap::{Args as _, FromArgMatches as _};
 use serde_json::Value;
 
 use crate::cli::args::bench::{Bench, Compare, EXAMPLES, Redraw};
+use crate::commands::bench::agents::Lead;
 use crate::commands::bench::bencher::Bencher;
 use crate::commands::bench::health::Machine;
+use crate::commands::bench::load::Setting;
 use crate::commands::bench::plan::Plan;
 use crate::commands::bench::progress::Progress;
 use crate::commands::bench::prometheus::Exporter;
 use crate::commands::bench::report::{Report, Trouble};
+use crate::commands::bench::stop::Stop;
 use crate::commands::bench::threshold::Threshold;
 use crate::commands::bench::trouble::{plain, tell};
 use crate::commands::terminal;
@@ -88,6 +92,7 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
     match words.first().and_then(|word| word.to_str()) {
         Some("compare") => return compare_files(&words),
         Some("report") => return redraw(&words),
+        Some("agent") => return be_agent(&words[1..]),
         Some("schema") => return terminal::print_out(json::JSON_SCHEMA),
         _ => {}
     }
@@ -137,6 +142,25 @@ fn compare_files(words: &[OsString]) -> ExitCode {
             ExitCode::from(trouble.status)
         }
     }
+}
+
+/// The same words for the way to the broker as a bench has.
+fn be_agent(words: &[OsString]) -> ExitCode {
+    let whole = std::iter::once("bench".into()).chain(words.iter().cloned());
+    let args = tree()
+        .try_get_matches_from(whole)
+        .and_then(|matches| Bench::from_arg_matches(&matches));
+    let args = match args {
+        Ok(args) => args,
+        Err(error) => return terminal::clap(&error),
+    };
+    let name = args.name.clone().map_or_else(health::host_name, Ok);
+    let served = name
+        .map_err(plain)
+        .and_then(|name| Ok(agents::serve(&name, setup::control(&args)?)));
+    let trouble = served.unwrap_or_else(|trouble| trouble);
+    tell(&trouble);
+    ExitCode::from(trouble.status)
 }
 
 fn redraw_tree() -> clap::Command {
@@ -206,11 +230,12 @@ fn bench(args: &Bench, words: &[OsString]) -> Result<(Report, Option<Value>), Tr
         threshold.check(&plan, baseline.is_some()).map_err(plain)?;
     }
     setup::descriptors(plan.shape.pubs + plan.shape.subs)?;
-    let (setting, target) = setup::setting(args, &plan, payload)?;
+    let (setting, target) = setup::setting(args, &plan, payload, Stop::on_signals())?;
     let exporter = args.report.prometheus.as_deref();
     let exporter = exporter.map(exporter_at).transpose()?;
     let mut command = vec!["mqttx".to_owned(), "bench".to_owned()];
     command.extend(words.iter().map(|word| word.to_string_lossy().into_owned()));
+    let lead = lead(args, words, &plan, &setting)?;
     let mut report = bencher::blank(&plan, machine, target, without_secrets(command));
     let mut bencher = Bencher {
         plan: &plan,
@@ -222,8 +247,13 @@ fn bench(args: &Bench, words: &[OsString]) -> Result<(Report, Option<Value>), Tr
             plan.threads,
         ),
         run: setting.nonce as u16,
+        lead,
         wanted,
     };
+    if let Some(lead) = &bencher.lead {
+        report.agents.clone_from(&lead.members);
+        report.threads *= lead.members.len();
+    }
     bencher.all(&mut report);
     report.is_strict = args.report.strict;
     let rows = &report.rows;
@@ -232,6 +262,41 @@ fn bench(args: &Bench, words: &[OsString]) -> Result<(Report, Option<Value>), Tr
         .flat_map(|threshold| threshold.judge(rows, baseline.as_ref()))
         .collect();
     Ok((report, baseline))
+}
+
+/// Whoever else makes the load; refused where it cannot be shared out.
+fn lead(
+    args: &Bench,
+    words: &[OsString],
+    plan: &Plan,
+    setting: &Setting,
+) -> Result<Option<Lead>, Trouble> {
+    let count = args.agents.len() as u32;
+    if count == 0 {
+        return Ok(None);
+    }
+    if args
+        .load
+        .topic
+        .as_ref()
+        .is_some_and(|topic| topic.contains('%'))
+    {
+        return Err(plain("-t: a pattern and --agents do not go together"));
+    }
+    if args.target.clients_csv.is_some() {
+        return Err(plain(
+            "--clients-csv: its lines would be used by every one of --agents",
+        ));
+    }
+    if (0..count).any(|part| agents::share(&plan.shape, part, count).is_none()) {
+        return Err(plain(format!(
+            "--agents: this load cannot be shared out among {count}; pairs, pub, rr, conn and \
+             churn can, with one publisher, or client, an agent at least"
+        )));
+    }
+    let words = words.iter().map(|word| word.to_string_lossy().into_owned());
+    let options = setup::control(args)?;
+    Lead::gather(&args.agents, options, words.collect(), setting.stop.clone()).map(Some)
 }
 
 fn exporter_at(asked: &str) -> Result<Exporter, Trouble> {

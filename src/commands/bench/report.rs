@@ -1,6 +1,7 @@
 //! What was found out: a value, with the judgement over it. `text.rs` and `json.rs` render it.
 
 use crate::cli::args::bench::Kind;
+use crate::commands::bench::agents::Member;
 use crate::commands::bench::health::Machine;
 use crate::commands::bench::load::Outcome;
 use crate::commands::bench::plan::{Load, Shape, Stage};
@@ -29,6 +30,8 @@ pub(super) struct Report {
     pub(super) shape: Shape,
     pub(super) is_verified: bool,
     pub(super) rows: Vec<Row>,
+    /// Who made the load, if it was not us.
+    pub(super) agents: Vec<Member>,
     /// A generator that may have been the limit is a failure.
     pub(super) is_strict: bool,
     /// What --threshold came to.
@@ -395,6 +398,7 @@ mod tests {
             shape,
             is_verified: true,
             rows: vec![row],
+            agents: Vec::new(),
             is_strict: true,
             verdicts: Vec::new(),
             found: Vec::new(),

@@ -99,6 +99,7 @@ pub(super) fn setting(
     args: &Bench,
     plan: &Plan,
     payload: Payload,
+    stop: Stop,
 ) -> Result<(Setting, Target), Trouble> {
     let who = who(args, (plan.shape.pubs + plan.shape.subs) as usize)?;
     let [first, ..] = who.routes.as_slice() else {
@@ -136,9 +137,33 @@ pub(super) fn setting(
         subscribe_properties: property::collect(&args.target.property, Packet::Subscribe),
         conn_rate: args.load.conn_rate,
         nonce,
-        stop: Stop::on_signals(),
+        stop,
     };
     Ok((setting, target))
+}
+
+/// The way to the broker over which agents are spoken to.
+pub(super) fn control(args: &Bench) -> Result<Options, Trouble> {
+    let first = args.target.host.first().map_or("localhost", String::as_str);
+    match &args.agents_via {
+        None => options(args, first, args.target.bind_address.first(), None),
+        Some(via) => {
+            let mut apart = args.clone();
+            let (host, port) = match via.rsplit_once(':') {
+                Some((host, port)) if !host.contains(':') => {
+                    let port = port.parse();
+                    (
+                        host,
+                        Some(port.map_err(|_| plain(format!("--via {via}: HOST:PORT is wanted")))?),
+                    )
+                }
+                _ => (via.as_str(), None),
+            };
+            apart.target.port = port;
+            apart.target.unix = None;
+            options(&apart, host, None, None)
+        }
+    }
 }
 
 fn who(args: &Bench, clients: usize) -> Result<Who, Trouble> {
@@ -282,7 +307,7 @@ fn is_here(host: &str) -> bool {
 }
 
 /// Chance enough to tell this bench's messages from another's.
-fn nonce() -> u32 {
+pub(super) fn nonce() -> u32 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::process::id()) as u32
 }

@@ -22,6 +22,10 @@ impl Stop {
         stop
     }
 
+    pub(super) fn ask(&self) {
+        self.asked.fetch_max(1, Ordering::AcqRel);
+    }
+
     pub(super) fn is_asked(&self) -> bool {
         self.asked.load(Ordering::Acquire) > 0
     }

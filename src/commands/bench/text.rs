@@ -9,6 +9,14 @@ use crate::mqtt::Version;
 /// All of it, last newline included.
 pub(super) fn render(report: &Report) -> String {
     let mut out = head(report);
+    for agent in &report.agents {
+        out.push_str(&format!(
+            "  agent {}: {} cores, clock known to {} ms\n",
+            agent.name,
+            agent.cores,
+            significant(agent.clock_error_us() / 1e3)
+        ));
+    }
     let (rates, latencies): (Vec<&Row>, Vec<&Row>) =
         report.rows.iter().partition(|row| !row.stage.is_open());
     if let Some(row) = rates.first()

@@ -1,0 +1,257 @@
+//! `mqttx bench agent`: waits for what it is to do, does it, tells what came of it.
+
+use std::cell::Cell;
+use std::ffi::OsString;
+use std::time::{Duration, Instant};
+
+use clap::FromArgMatches as _;
+use serde_json::{Value, json};
+
+use crate::cli::args::bench::{Bench, Ramp};
+use crate::client::{Options, Retry, Will};
+use crate::commands::bench::agents::link::{Link, News};
+use crate::commands::bench::agents::{ALIVE_PERIOD, gone_of, ledger, left, share, topic_of};
+use crate::commands::bench::health::Machine;
+use crate::commands::bench::load::{self, Outcome, Setting};
+use crate::commands::bench::pace::Clock;
+use crate::commands::bench::plan::{Plan, Stage};
+use crate::commands::bench::report::{Target, Trouble};
+use crate::commands::bench::stop::Stop;
+use crate::commands::bench::trouble::{plain, trouble};
+use crate::commands::bench::{setup, tree};
+use crate::commands::terminal;
+use crate::mqtt::QoS;
+use crate::mqtt::property::PropertiesBuf;
+
+/// For the word to begin, after we have said that we are ready.
+const GO_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Between two looks at what has come.
+const STEP: Duration = Duration::from_millis(5);
+
+struct Agent {
+    name: String,
+    link: Link,
+    clock: Clock,
+}
+
+/// Serves until the connection ends for good.
+pub(in crate::commands::bench) fn serve(name: &str, mut options: Options) -> Trouble {
+    let id = setup::nonce();
+    options.client_id = format!("bench-agent-{name}-{id:x}");
+    options.retry = Retry {
+        first: true,
+        ..Retry::once_connected()
+    };
+    options.will = Some(Will {
+        topic: gone_of(name),
+        payload: json!({ "type": "gone", "agent": name })
+            .to_string()
+            .into_bytes(),
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        properties: PropertiesBuf::new(),
+    });
+    let link = match Link::open(options, vec![topic_of(name), left()]) {
+        Ok(link) => link,
+        Err(error) => return plain(format!("cannot start a thread: {error}")),
+    };
+    let agent = Agent {
+        name: name.to_owned(),
+        link,
+        clock: Clock::start(),
+    };
+    loop {
+        match agent.link.next(Duration::from_secs(3_600)) {
+            None => {}
+            Some(News::Up) => terminal::print_err(&format!("agent {name}: ready\n")),
+            Some(News::Letter(Some(letter))) => agent.answer(&letter),
+            Some(News::Letter(None)) => terminal::print_err("a message that is no JSON\n"),
+            Some(News::Over(why)) => return plain(format!("agent {name}: {why}")),
+        }
+    }
+}
+
+impl Agent {
+    fn say(&self, letter: &Value, mut content: Value) {
+        if let Some(topic) = letter["reply"].as_str() {
+            content["agent"] = self.name.as_str().into();
+            content["id"] = letter["id"].clone();
+            self.link.send(topic, content);
+        }
+    }
+
+    fn answer(&self, letter: &Value) {
+        match letter["type"].as_str() {
+            Some("hello") => {
+                let machine = Machine::look();
+                let cores = machine.cores;
+                self.say(
+                    letter,
+                    json!({
+                        "type": "welcome", "os": machine.os, "cpu": machine.cpu, "cores": cores,
+                    }),
+                );
+            }
+            Some("ask") => {
+                let now = self.clock.now();
+                self.say(
+                    letter,
+                    json!({ "type": "answer", "clock": now, "asked": letter["asked"] }),
+                );
+            }
+            Some("prepare") => match self.prepare(letter) {
+                Ok(result) => self.say(letter, result),
+                Err(trouble) => self.say(letter, failed(&trouble)),
+            },
+            _ => {}
+        }
+    }
+
+    /// Everything from the first connection to the last count.
+    fn prepare(&self, letter: &Value) -> Result<Value, Trouble> {
+        let args = words(letter)?;
+        let payload = setup::payload(&args)?;
+        let machine = Machine::look();
+        let plan = Plan::new(&args, &payload, machine.cores).map_err(plain)?;
+        let stage = stage(letter, &plan).ok_or_else(|| plain("a task that makes no sense"))?;
+        setup::descriptors(stage.shape.pubs + stage.shape.subs)?;
+        let (mut setting, target) = setup::setting(&args, &plan, payload, Stop::default())?;
+        setting.clock = self.clock;
+        if args.load.topic.is_some() {
+            // What other agents do is theirs.
+            setting.prefix = format!("{}/{}", setting.prefix, self.name);
+        }
+        let run = letter["run"].as_u64().unwrap_or(0) as u16;
+        self.measure(letter, &stage, run, &setting, &target)
+    }
+
+    fn measure(
+        &self,
+        letter: &Value,
+        stage: &Stage,
+        run: u16,
+        setting: &Setting,
+        target: &Target,
+    ) -> Result<Value, Trouble> {
+        let told = Cell::new(Instant::now());
+        let mut progress = |tick: &load::Tick<'_>| {
+            if told.get().elapsed() >= ALIVE_PERIOD {
+                told.set(Instant::now());
+                let (sent, received) = (tick.board.sent(), tick.board.received());
+                self.say(
+                    letter,
+                    json!({ "type": "alive", "sent": sent, "received": received }),
+                );
+            }
+            while let Some(news) = self.link.next(Duration::ZERO) {
+                if is_stop(&news, letter) {
+                    setting.stop.ask();
+                }
+            }
+        };
+        let mut gate = || {
+            self.say(letter, json!({ "type": "ready" }));
+            self.wait_for_go(letter)
+        };
+        let outcome = load::measure(stage, run, setting, &mut gate, &mut progress)
+            .map_err(|error| plain(format!("cannot start threads: {error}")))?;
+        match trouble(&outcome, target) {
+            Some(trouble) => Err(trouble),
+            None => Ok(result(&outcome, setting.threads)),
+        }
+    }
+
+    /// When to begin, on our clock; none to leave.
+    fn wait_for_go(&self, letter: &Value) -> Option<u64> {
+        let since = Instant::now();
+        while since.elapsed() < GO_PATIENCE {
+            match self.link.next(STEP) {
+                Some(News::Letter(Some(other))) if other["id"] == letter["id"] => {
+                    match other["type"].as_str() {
+                        Some("go") => return other["at"].as_u64(),
+                        Some("stop") => return None,
+                        _ => {}
+                    }
+                }
+                Some(news) if is_stop(&news, letter) => return None,
+                _ => {}
+            }
+        }
+        None
+    }
+}
+
+fn is_stop(news: &News, letter: &Value) -> bool {
+    match news {
+        News::Letter(Some(other)) => match other["type"].as_str() {
+            Some("stop") => other["id"] == letter["id"],
+            Some("left") => other["reply"] == letter["reply"],
+            _ => false,
+        },
+        News::Over(_) => true,
+        _ => false,
+    }
+}
+
+/// The words of the bench we are a part of; it alone writes reports.
+fn words(letter: &Value) -> Result<Bench, Trouble> {
+    let words: Option<Vec<OsString>> = letter["words"].as_array().and_then(|words| {
+        let each = words.iter().map(|word| word.as_str().map(OsString::from));
+        each.collect()
+    });
+    let words = words.ok_or_else(|| plain("a task without words"))?;
+    let whole = std::iter::once(OsString::from("bench")).chain(words);
+    tree()
+        .try_get_matches_from(whole)
+        .and_then(|matches| Bench::from_arg_matches(&matches))
+        .map_err(|error| plain(error.kind().to_string()))
+}
+
+/// Our part of a stage.
+fn stage(letter: &Value, plan: &Plan) -> Option<Stage> {
+    let part = u32::try_from(letter["part"].as_u64()?).ok()?;
+    let of = u32::try_from(letter["of"].as_u64()?)
+        .ok()
+        .filter(|&of| of > part)?;
+    let qos = QoS::from_bits(u8::try_from(letter["qos"].as_u64()?).ok()?)?;
+    let shape = share(&plan.shape, part, of)?;
+    let portion = f64::from(shape.pubs) / f64::from(plan.shape.pubs.max(1));
+    let rate = letter["rate"].as_f64().map(|rate| rate * portion);
+    let ramp = letter["ramp"].as_array().and_then(|ramp| {
+        Some(Ramp {
+            from: ramp.first()?.as_f64()? * portion,
+            to: ramp.get(1)?.as_f64()? * portion,
+            time: Duration::try_from_secs_f64(ramp.get(2)?.as_f64()?).ok()?,
+        })
+    });
+    let stage = match (ramp, rate) {
+        (Some(ramp), _) => plan.ramp_stage(qos, ramp),
+        (None, Some(rate)) if rate > 0.0 => plan.rate_stage(qos, rate),
+        (None, Some(_)) => return None,
+        (None, None) => plan.max_stage(qos),
+    };
+    Some(Stage { shape, ..stage })
+}
+
+fn result(outcome: &Outcome, threads: usize) -> Value {
+    json!({
+        "type": "result",
+        "tally": ledger::write(&outcome.tally),
+        "seconds": outcome.seconds,
+        "connect_seconds": outcome.connect_seconds,
+        "tool_cores": outcome.health.tool_cores,
+        "threads": threads,
+        "warmup_points": outcome.warmup_points,
+        "point_seconds": outcome.point_seconds,
+    })
+}
+
+fn failed(trouble: &Trouble) -> Value {
+    json!({
+        "type": "failed",
+        "sentence": trouble.sentence,
+        "hint": trouble.hint,
+        "status": trouble.status,
+    })
+}

@@ -1,0 +1,364 @@
+//! The bench that has agents: gives each its share, lets all begin at one moment, and adds up what
+//! they say. An agent that falls silent, goes away or talks nonsense ends the run with a clear word.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::client::{Options, Will};
+use crate::commands::bench::agents::clocks::Offset;
+use crate::commands::bench::agents::link::{Link, News};
+use crate::commands::bench::agents::{ROOT, SILENCE_MAX, ledger, left, topic_of};
+use crate::commands::bench::board::Failures;
+use crate::commands::bench::health::Health;
+use crate::commands::bench::load::Outcome;
+use crate::commands::bench::pace::Clock;
+use crate::commands::bench::plan::{Load, Stage};
+use crate::commands::bench::report::Trouble;
+use crate::commands::bench::setup;
+use crate::commands::bench::stats::Tally;
+use crate::commands::bench::stop::Stop;
+use crate::commands::bench::trouble::plain;
+use crate::mqtt::QoS;
+use crate::mqtt::property::PropertiesBuf;
+
+/// For every agent to say that it is there.
+const HELLO_PATIENCE: Duration = Duration::from_secs(10);
+
+const GREETING_PERIOD: Duration = Duration::from_secs(1);
+
+/// Questions about an agent's clock.
+const QUESTIONS: u64 = 10;
+
+/// From the word to begin until all begin.
+const LEAD: u64 = 300_000_000;
+
+const STEP: Duration = Duration::from_millis(50);
+
+/// One agent, as the report tells of it.
+#[derive(Clone, Debug)]
+pub(in crate::commands::bench) struct Member {
+    pub(in crate::commands::bench) name: String,
+    pub(in crate::commands::bench) os: String,
+    pub(in crate::commands::bench) cpu: String,
+    pub(in crate::commands::bench) cores: u64,
+    offset: Offset,
+}
+
+impl Member {
+    /// How well its clock is known, in microseconds.
+    pub(in crate::commands::bench) fn clock_error_us(&self) -> f64 {
+        self.offset.error as f64 / 1e3
+    }
+}
+
+pub(in crate::commands::bench) struct Lead {
+    link: Link,
+    pub(in crate::commands::bench) members: Vec<Member>,
+    reply: String,
+    words: Vec<String>,
+    clock: Clock,
+    stop: Stop,
+    next: u64,
+}
+
+/// How far each agent is in a run.
+enum State {
+    Preparing,
+    Ready,
+    Done(Box<Outcome>),
+}
+
+impl Lead {
+    /// Finds every agent, or says who is missing.
+    pub(in crate::commands::bench) fn gather(
+        names: &[String],
+        mut options: Options,
+        words: Vec<String>,
+        stop: Stop,
+    ) -> Result<Self, Trouble> {
+        let nonce = setup::nonce();
+        let place = options.dial.address.to_string();
+        options.client_id = format!("bench-lead-{nonce:x}");
+        let reply = format!("{ROOT}/from/{nonce:x}");
+        options.will = Some(Will {
+            topic: left(),
+            payload: json!({ "type": "left", "reply": reply })
+                .to_string()
+                .into_bytes(),
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            properties: PropertiesBuf::new(),
+        });
+        let filters = vec![reply.clone(), format!("{ROOT}/gone/+")];
+        let link = Link::open(options, filters)
+            .map_err(|error| plain(format!("cannot start a thread: {error}")))?;
+        let mut lead = Self {
+            link,
+            members: Vec::new(),
+            reply,
+            words,
+            clock: Clock::start(),
+            stop,
+            next: 0,
+        };
+        match lead.link.next(HELLO_PATIENCE) {
+            Some(News::Up) => {}
+            Some(News::Over(why)) => {
+                return Err(plain(format!(
+                    "agents cannot be reached over {place}: {why}"
+                )));
+            }
+            _ => return Err(plain(format!("{place} does not answer"))),
+        }
+        for name in names {
+            let member = lead.hello(name).ok_or_else(|| Trouble {
+                sentence: format!("agent {name} does not answer on {place}"),
+                hint: Some(format!("mqttx bench agent --name {name}, on that machine")),
+                status: 1,
+            })?;
+            lead.members.push(member);
+        }
+        Ok(lead)
+    }
+
+    fn say(&self, name: &str, id: u64, mut content: Value) {
+        content["reply"] = self.reply.as_str().into();
+        content["id"] = id.into();
+        self.link.send(&topic_of(name), content);
+    }
+
+    /// Waits for this agent's answer of this type.
+    fn hear(&self, name: &str, kind: &str, patience: Duration) -> Option<(Value, u64)> {
+        let since = Instant::now();
+        while let Some(left) = patience.checked_sub(since.elapsed()) {
+            match self.link.next(left) {
+                Some(News::Letter(Some(letter)))
+                    if letter["agent"] == name && letter["type"] == kind =>
+                {
+                    return Some((letter, self.clock.now()));
+                }
+                Some(News::Over(_)) => return None,
+                _ if self.stop.is_asked() => return None,
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// An agent that is still busy with another bench hears nothing else, so it is greeted again.
+    fn greet(&self, name: &str) -> Option<Value> {
+        let since = Instant::now();
+        while since.elapsed() < HELLO_PATIENCE && !self.stop.is_asked() {
+            self.say(name, 0, json!({ "type": "hello" }));
+            if let Some((welcome, _)) = self.hear(name, "welcome", GREETING_PERIOD) {
+                return Some(welcome);
+            }
+        }
+        None
+    }
+
+    fn hello(&self, name: &str) -> Option<Member> {
+        let welcome = self.greet(name)?;
+        let mut best: Option<Offset> = None;
+        for _ in 0..QUESTIONS {
+            let asked = self.clock.now();
+            self.say(name, 0, json!({ "type": "ask", "asked": asked }));
+            let (answer, heard) = self.hear(name, "answer", SILENCE_MAX)?;
+            if answer["asked"] != asked {
+                continue;
+            }
+            let offset = Offset::of(asked, answer["clock"].as_u64()?, heard);
+            best = Some(best.map_or(offset, |best| best.better(offset)));
+        }
+        let text = |field: &str| welcome[field].as_str().unwrap_or_default().to_owned();
+        Some(Member {
+            name: name.to_owned(),
+            os: text("os"),
+            cpu: text("cpu"),
+            cores: welcome["cores"].as_u64().unwrap_or_default(),
+            offset: best?,
+        })
+    }
+
+    /// Runs `stage` once on all of them.
+    pub(in crate::commands::bench) fn measure(
+        &mut self,
+        stage: &Stage,
+        run: u16,
+    ) -> Result<Outcome, Trouble> {
+        self.next += 1;
+        let id = self.next;
+        for (part, member) in self.members.iter().enumerate() {
+            self.say(&member.name, id, self.task(stage, run, part));
+        }
+        let states = self.follow(id);
+        if states.is_err() {
+            self.stop_all(id);
+        }
+        let mut sum: Option<Outcome> = None;
+        for state in states? {
+            if let State::Done(outcome) = state {
+                match &mut sum {
+                    None => sum = Some(*outcome),
+                    Some(sum) => add(sum, &outcome),
+                }
+            }
+        }
+        sum.ok_or_else(|| plain("no agent has measured anything"))
+    }
+
+    fn task(&self, stage: &Stage, run: u16, part: usize) -> Value {
+        let mut task = json!({
+            "type": "prepare",
+            "words": self.words,
+            "qos": stage.qos.bits(),
+            "run": run,
+            "part": part,
+            "of": self.members.len(),
+        });
+        if let Load::Rate {
+            rate, ramp_from, ..
+        } = stage.load
+        {
+            task["rate"] = rate.into();
+            if let Some(from) = ramp_from {
+                task["ramp"] = json!([from, rate, stage.duration.as_secs_f64()]);
+            }
+        }
+        task
+    }
+
+    fn stop_all(&self, id: u64) {
+        for member in &self.members {
+            self.say(&member.name, id, json!({ "type": "stop" }));
+        }
+    }
+
+    /// Until all are done, or one of them cannot be.
+    fn follow(&self, id: u64) -> Result<Vec<State>, Trouble> {
+        let mut states: Vec<State> = self.members.iter().map(|_| State::Preparing).collect();
+        let mut heard = vec![Instant::now(); self.members.len()];
+        let (mut has_begun, mut was_stopped) = (false, false);
+        loop {
+            if let Some(news) = self.link.next(STEP) {
+                self.take(&news, id, &mut states, &mut heard)?;
+            }
+            let is_ready = |state: &State| !matches!(state, State::Preparing);
+            if !has_begun && states.iter().all(is_ready) {
+                has_begun = true;
+                let at = self.clock.now() + LEAD;
+                for member in &self.members {
+                    let go = json!({ "type": "go", "at": member.offset.there(at) });
+                    self.say(&member.name, id, go);
+                }
+            }
+            if states.iter().all(|state| matches!(state, State::Done(_))) {
+                return Ok(states);
+            }
+            if self.stop.is_asked() && !was_stopped {
+                was_stopped = true;
+                self.stop_all(id);
+            }
+            for ((member, heard), state) in self.members.iter().zip(&heard).zip(&states) {
+                if !matches!(state, State::Done(_)) && heard.elapsed() > SILENCE_MAX {
+                    let name = &member.name;
+                    return Err(plain(format!(
+                        "agent {name} has fallen silent in the middle"
+                    )));
+                }
+            }
+        }
+    }
+
+    fn take(
+        &self,
+        news: &News,
+        id: u64,
+        states: &mut [State],
+        heard: &mut [Instant],
+    ) -> Result<(), Trouble> {
+        let letter = match news {
+            News::Up => return Ok(()),
+            News::Over(why) => return Err(plain(format!("the way to the agents: {why}"))),
+            News::Letter(None) => {
+                return Err(plain("an agent talks nonsense: what it says is no JSON"));
+            }
+            News::Letter(Some(letter)) => letter,
+        };
+        let place = self
+            .members
+            .iter()
+            .position(|member| letter["agent"] == *member.name);
+        let Some(at) = place else {
+            return Ok(());
+        };
+        let name = &self.members[at].name;
+        if letter["type"] == "gone" {
+            return Err(plain(format!("agent {name} is gone in the middle")));
+        }
+        if letter["id"] != id {
+            return Ok(());
+        }
+        heard[at] = Instant::now();
+        match letter["type"].as_str() {
+            Some("alive") => {}
+            Some("ready") => states[at] = State::Ready,
+            Some("failed") => return Err(failure(name, letter)),
+            Some("result") => {
+                let outcome = outcome(letter).ok_or_else(|| {
+                    plain(format!("agent {name} talks nonsense: its counts cannot be"))
+                })?;
+                states[at] = State::Done(Box::new(outcome));
+            }
+            _ => return Err(plain(format!("agent {name} talks nonsense"))),
+        }
+        Ok(())
+    }
+}
+
+/// What an agent could not do, and the exit status it would have left with.
+fn failure(name: &str, letter: &Value) -> Trouble {
+    let status = letter["status"]
+        .as_u64()
+        .and_then(|status| u8::try_from(status).ok());
+    Trouble {
+        sentence: format!(
+            "agent {name}: {}",
+            letter["sentence"]
+                .as_str()
+                .unwrap_or("it could not do its part")
+        ),
+        hint: letter["hint"].as_str().map(str::to_owned),
+        status: status.filter(|&status| status > 0).unwrap_or(1),
+    }
+}
+
+fn outcome(letter: &Value) -> Option<Outcome> {
+    let positive = |field: &str| letter[field].as_f64().filter(|&number| number > 0.0);
+    Some(Outcome {
+        tally: ledger::read(&letter["tally"])?,
+        seconds: positive("seconds"),
+        failures: Failures::default(),
+        deaf: None,
+        health: Health {
+            tool_cores: letter["tool_cores"].as_f64().filter(|&cores| cores >= 0.0),
+            ..Health::default()
+        },
+        connect_seconds: positive("connect_seconds"),
+        memory: None,
+        warmup_points: usize::try_from(letter["warmup_points"].as_u64()?).ok()?,
+        point_seconds: positive("point_seconds").unwrap_or(1.0),
+    })
+}
+
+/// Counts and cores add up; all measured for the same time.
+fn add(sum: &mut Outcome, other: &Outcome) {
+    let tally: &Tally = &other.tally;
+    sum.tally.merge(tally);
+    let longer = |one: Option<f64>, other: Option<f64>| Some(one?.max(other?));
+    sum.seconds = longer(sum.seconds, other.seconds);
+    sum.connect_seconds = longer(sum.connect_seconds, other.connect_seconds);
+    let cores = (sum.health.tool_cores, other.health.tool_cores);
+    sum.health.tool_cores = cores.0.zip(cores.1).map(|(one, other)| one + other);
+}

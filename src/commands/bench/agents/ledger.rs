@@ -1,0 +1,207 @@
+//! A [`Tally`] on its way from an agent: counts as numbers, histograms as pairs of value and count,
+//! which add up to what they were. What comes in is another program's word: nothing in it is
+//! believed that cannot be. Pure.
+
+use hdrhistogram::{Counter, Histogram};
+use serde_json::{Value, json};
+
+use crate::commands::bench::stats::{LATENCY_MAX, Latency, POINTS_MAX, Tally};
+
+/// More samples than this nobody has taken.
+const SAMPLES_MAX: u64 = 1 << 50;
+
+/// Pairs of a histogram with three digits, at most.
+const PAIRS_MAX: usize = 100_000;
+
+pub(super) fn write(tally: &Tally) -> Value {
+    let points: Vec<Value> = tally
+        .points
+        .iter()
+        .map(|point| json!([point.sent, point.received, pairs(&point.e2e)]))
+        .collect();
+    let mut copy = tally.clone();
+    let counts: Vec<u64> = counts(&mut copy).iter().map(|count| **count).collect();
+    let latencies: Vec<Value> = latencies(&mut copy)
+        .iter()
+        .map(|latency| pairs(&latency.histogram))
+        .collect();
+    let refused: Vec<Value> = tally
+        .refused
+        .iter()
+        .map(|(code, n)| json!([code, n]))
+        .collect();
+    json!({ "counts": counts, "latencies": latencies, "refused": refused, "points": points })
+}
+
+/// None for what no honest agent says.
+pub(super) fn read(value: &Value) -> Option<Tally> {
+    let mut tally = Tally::new();
+    let numbers = value["counts"].as_array()?;
+    let mut places = counts(&mut tally);
+    if numbers.len() != places.len() {
+        return None;
+    }
+    for (place, number) in places.iter_mut().zip(numbers) {
+        **place = number.as_u64().filter(|&number| number <= SAMPLES_MAX)?;
+    }
+    let histograms = value["latencies"].as_array()?;
+    let mut places = latencies(&mut tally);
+    if histograms.len() != places.len() {
+        return None;
+    }
+    for (place, pairs) in places.iter_mut().zip(histograms) {
+        fill(pairs, |value, count| {
+            place.histogram.saturating_record_n(value, count);
+            Some(())
+        })?;
+    }
+    for pair in value["refused"].as_array()? {
+        let code = u8::try_from(pair[0].as_u64()?).ok()?;
+        let count = pair[1].as_u64().filter(|&count| count <= SAMPLES_MAX)?;
+        tally.refused.insert(code, count);
+    }
+    let points = value["points"].as_array()?;
+    if points.len() > POINTS_MAX as usize + 1 {
+        return None;
+    }
+    for (at, saved) in points.iter().enumerate() {
+        let point = tally.point(at);
+        point.sent = saved[0].as_u64().filter(|&count| count <= SAMPLES_MAX)?;
+        point.received = saved[1].as_u64().filter(|&count| count <= SAMPLES_MAX)?;
+        fill(&saved[2], |value, count| {
+            point
+                .e2e
+                .saturating_record_n(value, u32::try_from(count).ok()?);
+            Some(())
+        })?;
+    }
+    is_plausible(&tally).then_some(tally)
+}
+
+/// Parts are no more than their wholes.
+fn is_plausible(tally: &Tally) -> bool {
+    let inside = &tally.inside;
+    inside.sent <= tally.sent
+        && inside.acked <= tally.acked
+        && inside.connects <= tally.connects
+        && tally.lost <= tally.expected
+        && tally.seen.marked <= tally.seen.duplicates
+        && tally.ack.len() <= tally.acked
+        && tally.service.len() <= tally.seen.unique
+        && tally.e2e.len() <= tally.seen.unique + tally.unsent
+        && tally.lag.len() <= tally.sent
+        && tally.seen.unique + tally.lost <= tally.expected.max(tally.seen.unique)
+}
+
+/// Every count, always in this order.
+fn counts(tally: &mut Tally) -> [&mut u64; 22] {
+    [
+        &mut tally.inside.sent,
+        &mut tally.inside.acked,
+        &mut tally.inside.received,
+        &mut tally.inside.bytes,
+        &mut tally.inside.connects,
+        &mut tally.seen.unique,
+        &mut tally.seen.duplicates,
+        &mut tally.seen.marked,
+        &mut tally.seen.reordered,
+        &mut tally.seen.undecided,
+        &mut tally.corrupt,
+        &mut tally.misrouted,
+        &mut tally.strays,
+        &mut tally.sent,
+        &mut tally.acked,
+        &mut tally.unsent,
+        &mut tally.expected,
+        &mut tally.lost,
+        &mut tally.stalls,
+        &mut tally.connects,
+        &mut tally.connect_errors,
+        &mut tally.disconnects,
+    ]
+}
+
+fn latencies(tally: &mut Tally) -> [&mut Latency; 5] {
+    [
+        &mut tally.e2e,
+        &mut tally.service,
+        &mut tally.ack,
+        &mut tally.lag,
+        &mut tally.connect,
+    ]
+}
+
+fn pairs<T: Counter>(histogram: &Histogram<T>) -> Value {
+    histogram
+        .iter_recorded()
+        .map(|step| json!([step.value_iterated_to(), step.count_since_last_iteration()]))
+        .collect::<Vec<_>>()
+        .into()
+}
+
+/// Gives each pair to `record`; none when they are no histogram.
+fn fill(pairs: &Value, mut record: impl FnMut(u64, u64) -> Option<()>) -> Option<()> {
+    let pairs = pairs.as_array().filter(|pairs| pairs.len() <= PAIRS_MAX)?;
+    let mut all = 0_u64;
+    for pair in pairs {
+        // The last value a bucket stands for may lie a little above the highest one.
+        let value = pair[0].as_u64()?.min(LATENCY_MAX);
+        let count = pair[1].as_u64()?;
+        all = all.checked_add(count).filter(|&all| all <= SAMPLES_MAX)?;
+        record(value, count)?;
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally() -> Tally {
+        let mut tally = Tally::new();
+        for value in 1..=1_000 {
+            tally.e2e.record(value * 1_000);
+            tally.point(3).e2e.saturating_record(value * 1_000);
+        }
+        (tally.sent, tally.expected, tally.seen.unique, tally.lost) = (1_100, 1_100, 1_090, 10);
+        tally.inside.sent = 1_000;
+        tally.refused.insert(0x97, 3);
+        tally
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let tally = tally();
+        let text = write(&tally).to_string();
+        let back = read(&serde_json::from_str(&text).unwrap()).unwrap();
+        assert_eq!((back.sent, back.lost, back.inside.sent), (1_100, 10, 1_000));
+        assert_eq!(back.e2e.len(), 1_000);
+        assert_eq!(back.e2e.percentile(0.99), tally.e2e.percentile(0.99));
+        assert_eq!(back.points.len(), 4);
+        assert_eq!(back.points[3].e2e.len(), 1_000);
+        assert_eq!(back.refused, tally.refused);
+    }
+
+    #[test]
+    fn what_cannot_be_is_not_believed() {
+        let good = write(&tally());
+        assert!(read(&good).is_some());
+        for (pointer, lie) in [
+            ("/counts", json!([])),
+            ("/counts/0", json!(5_000)),
+            ("/counts/13", json!(-1)),
+            ("/counts/17", json!(9_999_999)),
+            ("/latencies/0", json!([[1, u64::MAX], [2, u64::MAX]])),
+            ("/latencies/0", json!([[1_000, 90_000]])),
+            ("/latencies/2", json!([["x", 1]])),
+            ("/points", json!(vec![json!([0, 0, []]); 700])),
+            ("/refused", json!([[999, 1]])),
+            ("/latencies", Value::Null),
+        ] {
+            let mut bad = good.clone();
+            *bad.pointer_mut(pointer).unwrap() = lie;
+            assert!(read(&bad).is_none(), "{pointer}");
+        }
+        assert!(read(&json!("garbage")).is_none());
+    }
+}

@@ -1,0 +1,225 @@
+//! A bench whose load is made by agents: what they counted is one report, and an agent that dies,
+//! lies or is not there is told so by name.
+
+use std::io::{BufRead, BufReader, Lines};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::commands_bench::{Broker, SHORT, assert_clean, bench, json};
+
+struct Agent {
+    process: Child,
+    lines: Lines<BufReader<ChildStderr>>,
+}
+
+impl Agent {
+    fn start(port: u16, name: &str) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_mqttx"))
+            .args(["bench", "agent", "-h", "127.0.0.1", "-p", &port.to_string()])
+            .args(["--name", name])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let line = lines.next().unwrap().unwrap();
+        assert_eq!(line, format!("agent {name}: ready"));
+        Self { process, lines }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        self.lines.by_ref().map_while(Result::ok).for_each(drop);
+    }
+}
+
+#[test]
+fn two_agents_are_one_report() {
+    let broker = Broker::start();
+    let _one = Agent::start(broker.port, "one");
+    let _two = Agent::start(broker.port, "two");
+    let words = format!("--pubs 3 -q 0,1 --rate 900 --agents one,two {SHORT} --runs 2");
+    let report = json(&bench(broker.port, &words.replace("--runs 1", "")));
+    let names: Vec<&Value> = report["agents"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|agent| &agent["name"])
+        .collect();
+    assert_eq!(names, ["one", "two"]);
+    assert!(report["agents"][0]["clock_error_us"].as_f64().unwrap() >= 0.0);
+    for result in report["results"].as_array().unwrap() {
+        assert_clean(result);
+        // 250 ms at 900/s, twice, and a sentinel of each publisher and run.
+        let sent = result["counts"]["sent"].as_u64().unwrap();
+        assert!((440..=466).contains(&sent), "{sent}");
+        assert_eq!(result["counts"]["connects"], 12);
+        assert!(result["e2e_us"]["n"].as_u64().unwrap() >= 340);
+    }
+
+    let report = json(&bench(
+        broker.port,
+        &format!("conn --subs 9 --agents two,one {SHORT}"),
+    ));
+    assert_eq!(report["results"][0]["counts"]["connects"], 9);
+}
+
+#[test]
+fn an_agent_that_dies_in_the_middle_is_named() {
+    let broker = Broker::start();
+    let _one = Agent::start(broker.port, "one");
+    let mut two = Agent::start(broker.port, "two");
+    let child = Command::new(env!("CARGO_BIN_EXE_mqttx"))
+        .args(["bench", "-h", "127.0.0.1", "-p", &broker.port.to_string()])
+        .args("--pubs 2 -q 1 --rate 500 --duration 60s --agents one,two --json -".split(' '))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Messages of its publisher say that it is at work.
+    let heard = Command::new(env!("CARGO_BIN_EXE_mqttx"))
+        .args(["sub", "-h", "127.0.0.1", "-p", &broker.port.to_string()])
+        .args(["-t", "mqttx-bench/#", "-C", "50", "-W", "60", "-F", "%t"])
+        .output()
+        .unwrap();
+    assert_eq!(heard.status.code(), Some(0), "{heard:?}");
+    two.process.kill().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_trouble(&output, "agent two is gone in the middle");
+    // The other one is free for the next bench.
+    let report = json(&bench(
+        broker.port,
+        &format!("--pubs 1 -q 0 --rate 500 --agents one {SHORT}"),
+    ));
+    assert_clean(&report["results"][0]);
+}
+
+fn assert_trouble(output: &Output, told: &str) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains(told), "{stderr}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["partial"], true);
+    assert_eq!(
+        report["results"][0]["rate"]["sent"],
+        Value::Null,
+        "{report}"
+    );
+}
+
+/// Answers as an agent does, until it is asked to work: then it says `lie`.
+fn liar(port: u16, lie: impl Fn(Value) -> String + Send + 'static) -> Child {
+    let port = port.to_string();
+    let mut ears = Command::new(env!("CARGO_BIN_EXE_mqttx"))
+        .args(["sub", "-h", "127.0.0.1", "-p", &port, "-q", "1"])
+        .args(["-t", "mqttx-bench-agents/to/liar", "-F", "%p"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(ears.stdout.take().unwrap()).lines();
+    std::thread::spawn(move || {
+        for line in lines.map_while(Result::ok) {
+            let asked: Value = serde_json::from_str(&line).unwrap();
+            let mut said = json!({ "agent": "liar", "id": asked["id"] });
+            let text = match asked["type"].as_str().unwrap() {
+                "hello" => {
+                    said["type"] = "welcome".into();
+                    said.to_string()
+                }
+                "ask" => {
+                    said["type"] = "answer".into();
+                    said["clock"] = u64::MAX.into();
+                    said["asked"] = asked["asked"].clone();
+                    said.to_string()
+                }
+                "prepare" => lie(said),
+                _ => continue,
+            };
+            let reply = asked["reply"].as_str().unwrap();
+            Command::new(env!("CARGO_BIN_EXE_mqttx"))
+                .args([
+                    "pub",
+                    "-h",
+                    "127.0.0.1",
+                    "-p",
+                    &port,
+                    "-q",
+                    "1",
+                    "-t",
+                    reply,
+                    "-m",
+                    &text,
+                ])
+                .status()
+                .unwrap();
+        }
+    });
+    ears
+}
+
+#[test]
+fn an_agent_that_lies_is_not_believed() {
+    type Lie = fn(Value) -> String;
+    let lies: [(Lie, &str); 3] = [
+        (|_| "{ garbage".to_owned(), "no JSON"),
+        (
+            |mut said| {
+                said["type"] = "result".into();
+                said["tally"] = json!({ "counts": vec![1_000_000_u64; 22] });
+                said.to_string()
+            },
+            "agent liar talks nonsense",
+        ),
+        (
+            |mut said| {
+                said["type"] = "failed".into();
+                said["sentence"] = "I would rather not".into();
+                said["status"] = 0.into();
+                said.to_string()
+            },
+            "agent liar: I would rather not",
+        ),
+    ];
+    for (lie, told) in lies {
+        let broker = Broker::start();
+        let _one = Agent::start(broker.port, "one");
+        let mut ears = liar(broker.port, lie);
+        // Until it has subscribed nobody answers; then somebody lies.
+        let output = loop {
+            let words = format!("--pubs 2 -q 0 --rate 500 --agents one,liar {SHORT}");
+            let output = bench(broker.port, &words);
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            if !stderr.contains("does not answer") {
+                break output;
+            }
+        };
+        assert_trouble(&output, told);
+        ears.kill().unwrap();
+        ears.wait().unwrap();
+    }
+}
+
+#[test]
+fn what_cannot_be_shared_out_is_refused_at_once() {
+    let broker = Broker::start();
+    for (words, told) in [
+        ("fanin --agents a", "cannot be shared out"),
+        ("--pubs 1 --agents a,b", "cannot be shared out"),
+        ("--agents a -t x/%i", "do not go together"),
+        ("--via x --runs 1", "--agents"),
+        ("--agents a --via 127.0.0.1:x", "HOST:PORT"),
+        ("--agents a --via 127.0.0.1:1", "cannot be reached"),
+    ] {
+        let output = bench(broker.port, words);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_ne!(output.status.code(), Some(0), "{words}: {stderr}");
+        assert!(stderr.contains(told), "{words}: {stderr}");
+    }
+}
