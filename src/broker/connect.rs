@@ -49,7 +49,10 @@ impl Broker {
             Ok(Scan::Head(head)) if head.first >> 4 == 1 => &bytes[head.head_len..],
             _ => return self.violate(slot, violation, now),
         };
-        if violation.reason == Reason::UNSUPPORTED_PROTOCOL_VERSION {
+        let Some(reason) = self.config.profile.answer_to(violation) else {
+            return self.violate(slot, violation, now);
+        };
+        if reason == Reason::UNSUPPORTED_PROTOCOL_VERSION {
             // [MQTT-3.1.2-2 of 3.1.1]: return code 1, which clients of every version know.
             return self.refuse(
                 slot,
@@ -61,7 +64,7 @@ impl Broker {
         if connect::version_of(body) == Some(Version::V5) {
             self.connections[slot as usize].version = Version::V5;
             self.stats.violations += 1;
-            return self.refuse(slot, violation.reason, violation.what, now);
+            return self.refuse(slot, reason, violation.what, now);
         }
         self.violate(slot, violation, now)
     }

@@ -1,6 +1,9 @@
 //! The choices that the standard leaves open, as values. Nothing else in the broker asks which
 //! profile is in force.
 
+use crate::mqtt::Reason;
+use crate::mqtt::Violation;
+
 /// How the standard's choices are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Profile {
@@ -20,6 +23,14 @@ pub struct Profile {
     pub v3_keep_alive_refused: bool,
     /// Whether CONNACK tells of a shorter Session Expiry Interval [MQTT-3.1.2-23].
     pub session_expiry_told: bool,
+    /// Whether a PUBLISH is acknowledged after it was delivered, so that a client which gets its own
+    /// messages has them first.
+    pub acknowledged_last: bool,
+    /// Whether PUBREL and PUBCOMP tell that nobody knows the Packet Identifier (0x92).
+    pub unknown_ids_told: bool,
+    /// Faults that are answered otherwise than with the Reason Code they have by the standard: what
+    /// is wrong, and that code; `None` ends the connection without a word.
+    pub faults: &'static [(&'static str, Option<Reason>)],
     /// Whether retained messages are taken (§3.2.2.3.5).
     pub retain_available: bool,
     /// Whether QoS 0 messages wait for clients that are away (§3.1.2.4 leaves it open).
@@ -50,6 +61,9 @@ impl Profile {
         reasons_in_words: true,
         v3_keep_alive_refused: false,
         session_expiry_told: true,
+        acknowledged_last: false,
+        unknown_ids_told: true,
+        faults: &[],
         retain_available: true,
         qos0_queued: false,
         qos_raised: false,
@@ -64,8 +78,33 @@ impl Profile {
         reasons_in_words: false,
         v3_keep_alive_refused: true,
         session_expiry_told: false,
+        acknowledged_last: true,
+        unknown_ids_told: false,
+        faults: &[
+            ("packet type 0", Some(Reason::PROTOCOL_ERROR)),
+            (
+                "SUBSCRIBE without a Topic Filter",
+                Some(Reason::MALFORMED_PACKET),
+            ),
+            ("a Subscription with QoS 3", Some(Reason::MALFORMED_PACKET)),
+            (
+                "U+0000 or a wildcard in a Topic Name",
+                Some(Reason::PROTOCOL_ERROR),
+            ),
+            ("the reserved Connect Flag", None),
+            ("a Protocol Name other than MQTT and MQIsdp", None),
+            ("a second CONNECT", None),
+        ],
         ..Self::STANDARD
     };
+}
+
+impl Profile {
+    /// The Reason Code that answers a fault; `None`: no answer.
+    pub(crate) fn answer_to(&self, fault: Violation) -> Option<Reason> {
+        let found = self.faults.iter().find(|(what, _)| *what == fault.what);
+        found.map_or(Some(fault.reason), |(_, reason)| *reason)
+    }
 }
 
 impl Default for Profile {

@@ -196,6 +196,12 @@ impl Broker {
         } else {
             Reason::NO_MATCHING_SUBSCRIBERS
         };
+        if self.config.profile.acknowledged_last {
+            self.retain(&incoming);
+            self.deliver_route(&route, &incoming);
+            self.settle(slot, session, publish, reason)?;
+            return Ok(Step::Done);
+        }
         self.settle(slot, session, publish, reason)?;
         self.retain(&incoming);
         self.deliver_route(&route, &incoming);

@@ -380,9 +380,16 @@ impl Broker {
             }
             Pubrec::Unknown if ack.reason.is_error() => {}
             Pubrec::Unknown => {
-                let reason = Reason::PACKET_ID_NOT_FOUND;
+                let reason = self.unknown_id();
                 self.acknowledge(slot, PacketType::Pubrel, ack.packet_id, reason);
             }
+        }
+    }
+
+    fn unknown_id(&self) -> Reason {
+        match self.config.profile.unknown_ids_told {
+            true => Reason::PACKET_ID_NOT_FOUND,
+            false => Reason::SUCCESS,
         }
     }
 
@@ -395,7 +402,7 @@ impl Broker {
             });
             Reason::SUCCESS
         } else {
-            Reason::PACKET_ID_NOT_FOUND
+            self.unknown_id()
         };
         self.acknowledge(slot, PacketType::Pubcomp, id, reason);
     }
@@ -492,8 +499,12 @@ impl Broker {
     pub(crate) fn violate(&mut self, slot: u32, violation: Violation, now: Instant) -> Step {
         self.stats.violations += 1;
         let Violation { reason, what } = violation;
+        let answer = self.config.profile.answer_to(violation);
         let open = matches!(self.connections[slot as usize].phase, Phase::Open(_));
-        if open && self.connections[slot as usize].version == Version::V5 {
+        if let Some(reason) = answer
+            && open
+            && self.connections[slot as usize].version == Version::V5
+        {
             self.put_disconnect(slot, reason, Some(what));
         }
         self.end_connection(slot, Cause::Violation(reason, what), now);

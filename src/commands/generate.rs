@@ -13,6 +13,7 @@ use clap_complete::Shell;
 use crate::cli::topics;
 use crate::cli::topics::{TOPICS, Topic};
 use crate::commands::COMMANDS;
+use crate::commands::conf_page;
 use crate::commands::terminal;
 
 pub const COMPLETIONS_ABOUT: &str = "Print the completions of a shell";
@@ -92,6 +93,7 @@ pub fn man_pages() -> io::Result<Vec<(String, Vec<u8>)>> {
     for topic in TOPICS {
         pages.push((format!("{}.7", topic.page), cli_page(topic)));
     }
+    pages.push((conf_page::FILE.to_owned(), conf_page::page()));
     Ok(pages)
 }
 
@@ -136,7 +138,11 @@ pub fn run_man(words: Vec<OsString>) -> ExitCode {
 }
 
 fn one_page(asked: Option<&str>) -> Result<Vec<u8>, String> {
-    let name = asked.map_or_else(|| "mqttx".to_owned(), |name| format!("mqttx-{name}"));
+    let name = match asked {
+        None => "mqttx".to_owned(),
+        Some("conf" | "mqttx.conf") => "mqttx.conf".to_owned(),
+        Some(name) => format!("mqttx-{name}"),
+    };
     let pages = man_pages().map_err(|error| error.to_string())?;
     pages
         .into_iter()

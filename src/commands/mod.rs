@@ -8,6 +8,7 @@
 mod awaiting;
 pub mod bench;
 pub mod broker;
+mod conf_page;
 mod connect;
 mod csv;
 mod ctrl;

@@ -57,6 +57,8 @@ mod commands_sub;
 mod commands_sub_shown;
 #[cfg(unix)]
 mod compare_argv;
+#[cfg(target_os = "linux")]
+mod compare_broker;
 #[cfg(unix)]
 mod compare_wire;
 mod conf_language;

@@ -170,4 +170,4 @@ Exit status:
   0 stopped by SIGINT or SIGTERM · 1 cannot start · 2 wrong words · 3 the configuration file is
   wrong · with -- that of COMMAND
 
-The directives of the file: mqttx.conf(5).";
+The directives of the file: mqttx man conf.";

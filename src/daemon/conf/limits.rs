@@ -8,6 +8,9 @@ use crate::daemon::conf::settings::Settings;
 /// Bytes of CONNECT, SUBSCRIBE, UNSUBSCRIBE and AUTH that mosquitto reads.
 const CONTROL_SIZE_MAX: usize = 100_000;
 
+/// Two hundred slashes part so many levels.
+const TOPIC_LEVELS_MAX: usize = 201;
+
 /// Minutes of `retain_expiry_interval` at most: nineteen years.
 const RETAIN_MINUTES_MAX: i64 = 10_000_000;
 
@@ -19,6 +22,7 @@ pub(crate) fn apply(settings: &Settings, conf: &mut Conf) -> Result<(), Fault> {
     limits.packet_size_max = count(*globals.max_packet_size, defaults.packet_size_max);
     limits.control_size_max = CONTROL_SIZE_MAX;
     limits.connect_size_max = CONTROL_SIZE_MAX;
+    limits.topic_levels_max = TOPIC_LEVELS_MAX;
     let inflight = positive(*globals.max_inflight_messages, u16::MAX);
     limits.inflight_max = inflight;
     limits.receive_max = inflight;
