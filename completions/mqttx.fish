@@ -29,6 +29,9 @@ complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "pub" -d 'Publish messag
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "sub" -d 'Subscribe and print messages'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "rr" -d 'Publish a request and wait for the response'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "ping" -d 'Measure how long CONNECT and PINGREQ take'
+complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "record" -d 'Record messages with their times'
+complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "replay" -d 'Publish what was recorded, at its own pace or another'
+complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "ls" -d 'List the topics known now'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "broker" -d 'Run a broker for MQTT 3.1, 3.1.1 and 5.0'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "bench" -d 'Load a broker: how fast is it, how late are messages, is any lost'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "passwd" -d 'Add, change and delete users in a password file'
@@ -343,6 +346,188 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l will-retain -d 'Ret
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l print-config -d 'Print what counts after all (line, environment, profile, file), and end'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l help -d 'Print this help (-h is the host)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l version -d 'Print the version'
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s t -l topic -d 'Topic Filter to record; repeatable [default: #]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s q -l qos -d 'QoS to ask for' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l out -d 'Write to this file in place of standard output' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s C -l count -d 'End after this many messages' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s W -l timeout -d 'End after this many seconds' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l wait -d 'Try for so long to reach a broker that is not up yet, such as 30s' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l connect-timeout -d 'Give up an attempt after so long, and so long after CONNECT [default: 30s]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s h -l host -d 'Broker to connect to' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s p -l port -d 'Port of the broker [default: 1883, with TLS 8883]; 0 takes the host as path of a Unix socket' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l unix -d 'Connect through this Unix socket instead' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s A -l bind-address -d 'Local address to connect from' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l proxy -d 'Connect through a proxy: socks5h://[user[:password]@]host[:port], or http://…' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l ws-path -d 'Path to ask for over WebSockets [default: /mqtt]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l ws-header -d 'Header line for the WebSocket handshake, \'Name: value\'; repeatable' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l reconnect-period -d 'Milliseconds between attempts to connect again; 0 for none [default: pub 1 s, 2 s … 30 s, sub 1 s]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s u -l username -d 'User name' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s P -l pw -d 'Password; anybody on this machine can read it there: better --password-file, or -P alone at the end' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l password-file -d 'Take the password from this file, but for its last newline; - is standard input' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l password-env -d 'Take the password from this variable of the environment' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s i -l id -d 'Client Identifier [default: the broker chooses one]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s k -l keepalive -d 'Keep Alive in seconds' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s x -l session-expiry -d 'Seconds a version 5 Session outlives its connection; -1 for ever' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31 [default: 311; rr: 5]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l max-inflight -d 'QoS 1 and 2 messages in flight at most' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s D -l property -d 'Version 5 property: -D COMMAND NAME VALUE, for a user-property -D COMMAND user-property KEY VALUE' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l cafile -d 'Trust the certificates in this file' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l capath -d 'Trust the certificates in this directory' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l cert -d 'Certificate of this client; needs --key' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l key -d 'Private key of this client; needs --cert' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l keyform -d 'Kind of key: pem (or engine, which is refused)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l ciphers -d 'Cipher suites allowed, in OpenSSL\'s words' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l tls-version -d 'Version of TLS: tlsv1.2 or tlsv1.3' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l tls-alpn -d 'Application protocol to ask for (ALPN)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l tls-keylog -d 'Append the keys of the connection to this file, for a protocol analyser' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l tls-engine -d 'OpenSSL engine (refused: there is no OpenSSL inside)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l tls-engine-kpass-sha1 -d 'Password hash for the engine\'s key (refused: there is no OpenSSL inside)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l psk -d 'Key both sides know, in hexadecimal; needs --psk-identity (built in with --features psk)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l psk-identity -d 'Identity for --psk' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l will-topic -d 'Topic of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l will-payload -d 'Payload of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l will-qos -d 'QoS of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s L -l url -d 'Broker and topic in one: mqtt://[user[:password]@]host[:port]/topic, also mqtts://, ws://, wss://' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l protocol -d 'How to speak: mqtt, mqtts, ws, wss; sets port and TLS as the scheme of -L does' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l profile -d 'Take options from this profile in ~/.config/mqttx/profiles.toml' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l save-profile -d 'Write the options of this line to a profile, passwords left out, and end' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s o -l options-file -d 'Read options from this file first, one a line' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s R -l no-retained -d 'Leave out retained messages'
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l ws -d 'Speak MQTT over WebSockets'
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l ask-password -d 'Ask for the password on the terminal; -P as the last word does so too'
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l debug -d 'Tell every packet on standard output'
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l quiet -d 'No messages about errors'
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l insecure -d 'Do not check the broker\'s certificate: anybody can pose as the broker'
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l tls-skip-hostname -d 'Check the broker\'s certificate, but not that it is made out to this host'
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l tls-use-os-certs -d 'Trust the certificates the operating system trusts'
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l no-tls -d 'No TLS, whatever else was said (also on port 8883)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l will-retain -d 'Retain the Will Message'
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l print-config -d 'Print what counts after all (line, environment, profile, file), and end'
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l help -d 'Print this help (-h is the host)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l version -d 'Print the version'
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -s f -l file -d 'Recording to read [default: standard input]' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l speed -d 'How fast: 2x is twice as fast as recorded, max without any pause' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l map -d 'Replace the beginning A of topics by B; repeatable, the first that fits counts' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l wait -d 'Try for so long to reach a broker that is not up yet, such as 30s' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l connect-timeout -d 'Give up an attempt after so long, and so long after CONNECT [default: 30s]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -s h -l host -d 'Broker to connect to' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -s p -l port -d 'Port of the broker [default: 1883, with TLS 8883]; 0 takes the host as path of a Unix socket' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l unix -d 'Connect through this Unix socket instead' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -s A -l bind-address -d 'Local address to connect from' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l proxy -d 'Connect through a proxy: socks5h://[user[:password]@]host[:port], or http://…' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l ws-path -d 'Path to ask for over WebSockets [default: /mqtt]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l ws-header -d 'Header line for the WebSocket handshake, \'Name: value\'; repeatable' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l reconnect-period -d 'Milliseconds between attempts to connect again; 0 for none [default: pub 1 s, 2 s … 30 s, sub 1 s]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -s u -l username -d 'User name' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -s P -l pw -d 'Password; anybody on this machine can read it there: better --password-file, or -P alone at the end' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l password-file -d 'Take the password from this file, but for its last newline; - is standard input' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l password-env -d 'Take the password from this variable of the environment' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -s i -l id -d 'Client Identifier [default: the broker chooses one]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -s k -l keepalive -d 'Keep Alive in seconds' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -s x -l session-expiry -d 'Seconds a version 5 Session outlives its connection; -1 for ever' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31 [default: 311; rr: 5]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l max-inflight -d 'QoS 1 and 2 messages in flight at most' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -s D -l property -d 'Version 5 property: -D COMMAND NAME VALUE, for a user-property -D COMMAND user-property KEY VALUE' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l cafile -d 'Trust the certificates in this file' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l capath -d 'Trust the certificates in this directory' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l cert -d 'Certificate of this client; needs --key' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l key -d 'Private key of this client; needs --cert' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l keyform -d 'Kind of key: pem (or engine, which is refused)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l ciphers -d 'Cipher suites allowed, in OpenSSL\'s words' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l tls-version -d 'Version of TLS: tlsv1.2 or tlsv1.3' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l tls-alpn -d 'Application protocol to ask for (ALPN)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l tls-keylog -d 'Append the keys of the connection to this file, for a protocol analyser' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l tls-engine -d 'OpenSSL engine (refused: there is no OpenSSL inside)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l tls-engine-kpass-sha1 -d 'Password hash for the engine\'s key (refused: there is no OpenSSL inside)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l psk -d 'Key both sides know, in hexadecimal; needs --psk-identity (built in with --features psk)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l psk-identity -d 'Identity for --psk' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l will-topic -d 'Topic of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l will-payload -d 'Payload of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l will-qos -d 'QoS of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -s L -l url -d 'Broker and topic in one: mqtt://[user[:password]@]host[:port]/topic, also mqtts://, ws://, wss://' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l protocol -d 'How to speak: mqtt, mqtts, ws, wss; sets port and TLS as the scheme of -L does' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l profile -d 'Take options from this profile in ~/.config/mqttx/profiles.toml' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l save-profile -d 'Write the options of this line to a profile, passwords left out, and end' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -s o -l options-file -d 'Read options from this file first, one a line' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l loop -d 'Start again at the end, until Ctrl-C; needs --file'
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l ws -d 'Speak MQTT over WebSockets'
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l ask-password -d 'Ask for the password on the terminal; -P as the last word does so too'
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l debug -d 'Tell every packet on standard output'
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l quiet -d 'No messages about errors'
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l insecure -d 'Do not check the broker\'s certificate: anybody can pose as the broker'
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l tls-skip-hostname -d 'Check the broker\'s certificate, but not that it is made out to this host'
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l tls-use-os-certs -d 'Trust the certificates the operating system trusts'
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l no-tls -d 'No TLS, whatever else was said (also on port 8883)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l will-retain -d 'Retain the Will Message'
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l print-config -d 'Print what counts after all (line, environment, profile, file), and end'
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l help -d 'Print this help (-h is the host)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l version -d 'Print the version'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s t -l topic -d 'Topic Filter to look at; repeatable [default: #]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s W -l timeout -d 'Look for this many seconds [default: until nothing has come for half a second, 10 at most]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l wait -d 'Try for so long to reach a broker that is not up yet, such as 30s' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l connect-timeout -d 'Give up an attempt after so long, and so long after CONNECT [default: 30s]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s h -l host -d 'Broker to connect to' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s p -l port -d 'Port of the broker [default: 1883, with TLS 8883]; 0 takes the host as path of a Unix socket' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l unix -d 'Connect through this Unix socket instead' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s A -l bind-address -d 'Local address to connect from' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l proxy -d 'Connect through a proxy: socks5h://[user[:password]@]host[:port], or http://…' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l ws-path -d 'Path to ask for over WebSockets [default: /mqtt]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l ws-header -d 'Header line for the WebSocket handshake, \'Name: value\'; repeatable' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l reconnect-period -d 'Milliseconds between attempts to connect again; 0 for none [default: pub 1 s, 2 s … 30 s, sub 1 s]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s u -l username -d 'User name' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s P -l pw -d 'Password; anybody on this machine can read it there: better --password-file, or -P alone at the end' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l password-file -d 'Take the password from this file, but for its last newline; - is standard input' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l password-env -d 'Take the password from this variable of the environment' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s i -l id -d 'Client Identifier [default: the broker chooses one]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s k -l keepalive -d 'Keep Alive in seconds' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s x -l session-expiry -d 'Seconds a version 5 Session outlives its connection; -1 for ever' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31 [default: 311; rr: 5]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l max-inflight -d 'QoS 1 and 2 messages in flight at most' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s D -l property -d 'Version 5 property: -D COMMAND NAME VALUE, for a user-property -D COMMAND user-property KEY VALUE' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l cafile -d 'Trust the certificates in this file' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l capath -d 'Trust the certificates in this directory' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l cert -d 'Certificate of this client; needs --key' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l key -d 'Private key of this client; needs --cert' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l keyform -d 'Kind of key: pem (or engine, which is refused)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l ciphers -d 'Cipher suites allowed, in OpenSSL\'s words' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l tls-version -d 'Version of TLS: tlsv1.2 or tlsv1.3' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l tls-alpn -d 'Application protocol to ask for (ALPN)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l tls-keylog -d 'Append the keys of the connection to this file, for a protocol analyser' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l tls-engine -d 'OpenSSL engine (refused: there is no OpenSSL inside)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l tls-engine-kpass-sha1 -d 'Password hash for the engine\'s key (refused: there is no OpenSSL inside)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l psk -d 'Key both sides know, in hexadecimal; needs --psk-identity (built in with --features psk)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l psk-identity -d 'Identity for --psk' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l will-topic -d 'Topic of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l will-payload -d 'Payload of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l will-qos -d 'QoS of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s L -l url -d 'Broker and topic in one: mqtt://[user[:password]@]host[:port]/topic, also mqtts://, ws://, wss://' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l protocol -d 'How to speak: mqtt, mqtts, ws, wss; sets port and TLS as the scheme of -L does' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l profile -d 'Take options from this profile in ~/.config/mqttx/profiles.toml' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l save-profile -d 'Write the options of this line to a profile, passwords left out, and end' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s o -l options-file -d 'Read options from this file first, one a line' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l tree -d 'Show levels below each other'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s v -l verbose -d 'Show the last payload of each topic too'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l ws -d 'Speak MQTT over WebSockets'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l ask-password -d 'Ask for the password on the terminal; -P as the last word does so too'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l debug -d 'Tell every packet on standard output'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l quiet -d 'No messages about errors'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l insecure -d 'Do not check the broker\'s certificate: anybody can pose as the broker'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l tls-skip-hostname -d 'Check the broker\'s certificate, but not that it is made out to this host'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l tls-use-os-certs -d 'Trust the certificates the operating system trusts'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l no-tls -d 'No TLS, whatever else was said (also on port 8883)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l will-retain -d 'Retain the Will Message'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l print-config -d 'Print what counts after all (line, environment, profile, file), and end'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l help -d 'Print this help (-h is the host)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l version -d 'Print the version'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s c -l config-file -d 'Start from this mosquitto.conf, and do as mosquitto does' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s p -l port -d 'TCP port to listen on, repeatable; 0 lets the system choose [default: 1883]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l bind -d 'Address to listen on, repeatable [default: this machine only]' -r

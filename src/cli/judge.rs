@@ -170,9 +170,9 @@ fn named_topic(clean: &mut Clean, value: &str, named: &str) -> Result<(), Verdic
     readable(clean, value, named)?;
     match clean.caller.program {
         Program::Publish | Program::Request => name(value, "publish")?,
-        Program::Subscribe => filter(value, "subscription")?,
+        Program::Subscribe | Program::Record | Program::List => filter(value, "subscription")?,
         // What a URL says behind the broker is nothing to these.
-        Program::Ping | Program::Ctrl => return Ok(()),
+        Program::Ping | Program::Ctrl | Program::Replay => return Ok(()),
     }
     clean.put("topic", value);
     Ok(())
@@ -241,7 +241,10 @@ fn is_non_character(c: char) -> bool {
 
 /// `-L` stands for a host, a port, a topic and what the scheme brings along.
 pub(crate) fn url(clean: &mut Clean, value: &str) -> Result<(), Verdict> {
-    let topicless = matches!(clean.caller.program, Program::Ping | Program::Ctrl);
+    let topicless = matches!(
+        clean.caller.program,
+        Program::Ping | Program::Ctrl | Program::Replay
+    );
     let whole = if topicless {
         format!("{value}/")
     } else {

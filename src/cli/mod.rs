@@ -44,6 +44,9 @@ pub enum Program {
     Subscribe,
     Request,
     Ping,
+    Record,
+    Replay,
+    List,
     Ctrl,
 }
 
@@ -64,11 +67,14 @@ pub struct Caller {
 impl Program {
     /// Those that stand in for a program of mosquitto's.
     pub const LINKED: [Self; 4] = [Self::Publish, Self::Subscribe, Self::Request, Self::Ctrl];
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::Publish,
         Self::Subscribe,
         Self::Request,
         Self::Ping,
+        Self::Record,
+        Self::Replay,
+        Self::List,
         Self::Ctrl,
     ];
 
@@ -78,6 +84,9 @@ impl Program {
             Self::Subscribe => words::S,
             Self::Request => words::R,
             Self::Ping => words::PING,
+            Self::Record => words::RECORD,
+            Self::Replay => words::REPLAY,
+            Self::List => words::LIST,
             Self::Ctrl => words::CTRL,
         }
     }
@@ -89,6 +98,9 @@ impl Program {
             Self::Subscribe => "sub",
             Self::Request => "rr",
             Self::Ping => "ping",
+            Self::Record => "record",
+            Self::Replay => "replay",
+            Self::List => "ls",
             Self::Ctrl => "ctrl",
         }
     }
@@ -100,7 +112,7 @@ impl Program {
             Self::Publish => "mosquitto_pub",
             Self::Subscribe => "mosquitto_sub",
             Self::Request => "mosquitto_rr",
-            Self::Ping => "",
+            Self::Ping | Self::Record | Self::Replay | Self::List => "",
             Self::Ctrl => "mosquitto_ctrl",
         }
     }
@@ -122,6 +134,9 @@ pub enum Request {
     Subscribe(Box<args::subscribe::Subscribe>),
     Request(Box<args::request::Request>),
     Ping(Box<args::ping::Ping>),
+    Record(Box<args::record::Record>),
+    Replay(Box<args::record::Replay>),
+    List(Box<args::record::List>),
     Ctrl(Box<args::ctrl::Ctrl>),
     /// Text for stdout.
     Help(String),
@@ -169,6 +184,21 @@ pub fn parse(caller: Caller, words: &[OsString], sources: &Sources) -> Result<Re
             relations::request(&request)?;
             Request::Request(Box::new(request))
         }
+        Program::Record => {
+            let record = typed::<args::record::Record>(caller, words);
+            relations::record(&record)?;
+            Request::Record(Box::new(record))
+        }
+        Program::Replay => {
+            let replay = typed::<args::record::Replay>(caller, words);
+            relations::replay(&replay)?;
+            Request::Replay(Box::new(replay))
+        }
+        Program::List => {
+            let list = typed::<args::record::List>(caller, words);
+            relations::list(&list)?;
+            Request::List(Box::new(list))
+        }
         Program::Ping => {
             let ping = typed::<args::ping::Ping>(caller, words);
             relations::ping(&ping)?;
@@ -206,6 +236,9 @@ pub fn tree(program: Program) -> clap::Command {
             args::reach::Reach::augment_args(args::request::Request::augment_args(base))
         }
         Program::Ping => args::ping::Ping::augment_args(base),
+        Program::Record => args::record::Record::augment_args(base),
+        Program::Replay => args::record::Replay::augment_args(base),
+        Program::List => args::record::List::augment_args(base),
         Program::Ctrl => args::ctrl::Ctrl::augment_args(base),
     };
     usage::dress(program, command)

@@ -10,6 +10,7 @@ use crate::cli::args::message::Source;
 use crate::cli::args::ping::Ping;
 use crate::cli::args::publish::Publish;
 use crate::cli::args::reach::Reach;
+use crate::cli::args::record::{List, Record, Replay};
 use crate::cli::args::request::Request;
 use crate::cli::args::subscribe::Subscribe;
 use crate::cli::args::tls::Tls;
@@ -84,6 +85,23 @@ pub(crate) fn ping(args: &Ping) -> Result<(), Error> {
 
 pub(crate) fn ctrl(args: &Ctrl) -> Result<(), Error> {
     shared(&args.connection, &args.tls, &args.will, Version::V5)
+}
+
+pub(crate) fn record(args: &Record) -> Result<(), Error> {
+    shared(&args.connection, &args.tls, &args.will, Version::V5)
+}
+
+pub(crate) fn replay(args: &Replay) -> Result<(), Error> {
+    if args.r#loop && args.file.is_none() {
+        return Err(usage(
+            "--loop needs a file (-f): what came by standard input is gone.",
+        ));
+    }
+    shared(&args.connection, &args.tls, &args.will, Version::V5)
+}
+
+pub(crate) fn list(args: &List) -> Result<(), Error> {
+    shared(&args.connection, &args.tls, &args.will, Version::V311)
 }
 
 /// One form a message, and one place.

@@ -164,6 +164,9 @@ fn synopsis(program: Program) -> &'static str {
             "mqttx rr -t TOPIC -e RESPONSE-TOPIC {-m PAYLOAD | -f FILE | -n | -s} [OPTIONS]"
         }
         Program::Ping => "mqttx ping [OPTIONS]",
+        Program::Record => "mqttx record [-t FILTER...] [OPTIONS]",
+        Program::Replay => "mqttx replay [-f FILE] [OPTIONS]",
+        Program::List => "mqttx ls [-t FILTER...] [OPTIONS]",
         Program::Ctrl => "mqttx ctrl [OPTIONS] MODULE COMMAND [WORDS]",
     }
 }
@@ -174,6 +177,9 @@ pub fn about(program: Program) -> &'static str {
         Program::Subscribe => "Subscribe and print messages",
         Program::Request => "Publish a request and wait for the response",
         Program::Ping => "Measure how long CONNECT and PINGREQ take",
+        Program::Record => "Record messages with their times",
+        Program::Replay => "Publish what was recorded, at its own pace or another",
+        Program::List => "List the topics known now",
         Program::Ctrl => "Give commands to a running broker",
     }
 }
@@ -258,16 +264,6 @@ fn examples(program: Program) -> &'static [(&'static str, &'static str)] {
             "mqttx rr -t service -e service/reply -m ping -W 5",
             "print the response",
         )],
-        Program::Ping => &[
-            (
-                "mqttx ping -h broker.local",
-                "four round trips, and how long each took",
-            ),
-            (
-                "mqttx ping --wait 30s -c 1 --quiet",
-                "go on when the broker is up, fail after half a minute",
-            ),
-        ],
         Program::Ctrl => &[
             (
                 "mqttx ctrl -u admin -P secret dynsec listClients",
@@ -278,6 +274,41 @@ fn examples(program: Program) -> &'static [(&'static str, &'static str)] {
                 "a file to begin with; the password is asked for",
             ),
         ],
+        program => examples_of_tools(program),
+    }
+}
+
+fn examples_of_tools(program: Program) -> &'static [(&'static str, &'static str)] {
+    match program {
+        Program::Record => &[(
+            "mqttx record -t 'home/#' --out morning.jsonl",
+            "until Ctrl-C, a JSON object a line",
+        )],
+        Program::Replay => &[(
+            "mqttx replay -f morning.jsonl --speed 10x --map home=test/home",
+            "ten times as fast, below another topic",
+        )],
+        Program::List => &[
+            (
+                "mqttx ls",
+                "retained topics, and those that speak meanwhile",
+            ),
+            (
+                "mqttx ls -t 'home/#' -W 60 --tree -v",
+                "a minute's worth, as a tree, with values",
+            ),
+        ],
+        Program::Ping => &[
+            (
+                "mqttx ping -h broker.local",
+                "four round trips, and how long each took",
+            ),
+            (
+                "mqttx ping --wait 30s -c 1 --quiet",
+                "go on when the broker is up, fail after half a minute",
+            ),
+        ],
+        _ => &[],
     }
 }
 
@@ -290,7 +321,7 @@ pub fn of_link(program: Program) -> String {
         Program::Request => "It publishes a request and waits for the response.\n",
         Program::Ctrl => "It gives commands to a running broker.\n",
         // There is no such link.
-        Program::Ping => "",
+        Program::Ping | Program::Record | Program::Replay | Program::List => "",
     });
     out.push_str(&their_version(program));
     let required = match program {
@@ -300,7 +331,7 @@ pub fn of_link(program: Program) -> String {
             "{-t topic | -L URL} -e response-topic {-f file | -m message | -n | -s}"
         }
         Program::Ctrl => "module command",
-        Program::Ping => "",
+        Program::Ping | Program::Record | Program::Replay | Program::List => "",
     };
     out.push_str(&format!(
         "\nUsage: {} {required} [options]\n",

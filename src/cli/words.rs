@@ -17,9 +17,12 @@ pub(crate) const P: u16 = 1;
 pub(crate) const S: u16 = 2;
 pub(crate) const R: u16 = 4;
 pub(crate) const PING: u16 = 8;
+pub(crate) const LIST: u16 = 16;
+pub(crate) const RECORD: u16 = 32;
+pub(crate) const REPLAY: u16 = 64;
 pub(crate) const CTRL: u16 = 256;
 /// Every program: what is said to a broker before anything else.
-const PS_R: u16 = P | S | R | PING | CTRL;
+const PS_R: u16 = P | S | R | PING | CTRL | LIST | RECORD | REPLAY;
 const PSR: u16 = P | S | R;
 const SR: u16 = S | R;
 const PR: u16 = P | R;
@@ -182,7 +185,7 @@ static ROWS: &[Row] = &[
     row(
         "-C",
         "--count",
-        S,
+        S | RECORD,
         Take::Whole(1, i32::MAX as i64, judge::count),
     )
     .noun("count")
@@ -191,7 +194,7 @@ static ROWS: &[Row] = &[
     row("", "--capath", PS_R, Take::Bytes).noun("directory"),
     row("", "--cert", PS_R, Take::Bytes).noun("file"),
     text("", "--ciphers", PS_R, "ciphers"),
-    flag("-d", "--debug", PS_R),
+    flag("-d", "--debug", PSR | PING | CTRL),
     row("-D", "--property", PS_R, Take::Property),
     row(
         "-e",
@@ -202,7 +205,7 @@ static ROWS: &[Row] = &[
     .noun("response topic")
     .own(),
     flag("-E", "--exit-after-subscribe", S).own(),
-    row("-f", "--file", PR | CTRL, Take::Bytes)
+    row("-f", "--file", PR | CTRL | REPLAY, Take::Bytes)
         .noun("file")
         .group(Group::Payload),
     row("-F", "--output-format", SR, Take::Judge(judge::format))
@@ -249,7 +252,13 @@ static ROWS: &[Row] = &[
     row("", "--proxy", PS_R, Take::Judge(judge::proxy)).noun("proxy url"),
     text("", "--psk", PS_R, "key"),
     text("", "--psk-identity", PS_R, "identity"),
-    row("-q", "--qos", PSR | CTRL, Take::Whole(0, 2, judge::qos)).noun("QoS"),
+    row(
+        "-q",
+        "--qos",
+        PSR | CTRL | RECORD,
+        Take::Whole(0, 2, judge::qos),
+    )
+    .noun("QoS"),
     flag("", "--quiet", PS_R),
     flag("-r", "--retain", P),
     row("-R", "--no-retained", SR, Take::Means(judge::no_retained)).own(),
@@ -273,7 +282,13 @@ static ROWS: &[Row] = &[
     .noun("option"),
     flag("", "--retained-only", S),
     row("-s", "--stdin-file", PR, Take::Flag).group(Group::Payload),
-    row("-t", "--topic", PSR, Take::Judge(judge::topic)).noun("topic"),
+    row(
+        "-t",
+        "--topic",
+        PSR | RECORD | LIST,
+        Take::Judge(judge::topic),
+    )
+    .noun("topic"),
     row("-T", "--filter-out", S, Take::Judge(judge::filter_out)).noun("topic filter"),
     text("", "--tls-alpn", PS_R, "protocol"),
     text("", "--tls-engine", PS_R, "engine_id"),
@@ -284,7 +299,7 @@ static ROWS: &[Row] = &[
     row("-u", "--username", PS_R, Take::Text).noun("username"),
     row("-U", "--unsubscribe", S, Take::Judge(judge::unsubscribe)).noun("unsubscribe topic"),
     row("", "--unix", PS_R, Take::Bytes).noun("socket path"),
-    flag("-v", "--verbose", SR | CTRL),
+    flag("-v", "--verbose", SR | CTRL | LIST),
     row(
         "-V",
         "--protocol-version",
@@ -298,7 +313,7 @@ static ROWS: &[Row] = &[
     row(
         "-W",
         "--timeout",
-        SR,
+        SR | RECORD | LIST,
         Take::Whole(1, i32::MAX as i64, judge::timeout),
     )
     .noun("timeout")

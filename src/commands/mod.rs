@@ -19,6 +19,7 @@ pub mod generate;
 mod glance;
 mod lines;
 pub mod link;
+mod list;
 mod listening;
 mod making;
 pub mod mosquitto;
@@ -28,7 +29,9 @@ mod ping;
 mod printer;
 mod publish;
 mod reach;
+mod record;
 mod remedy;
+mod replay;
 mod request;
 mod secret;
 mod show;
@@ -84,6 +87,24 @@ pub const COMMANDS: &[Command] = &[
         about: "Measure how long CONNECT and PINGREQ take",
         run: |words| speak(ours(Program::Ping), &words),
         tree: || cli::tree(Program::Ping),
+    },
+    Command {
+        name: "record",
+        about: "Record messages with their times",
+        run: |words| speak(ours(Program::Record), &words),
+        tree: || cli::tree(Program::Record),
+    },
+    Command {
+        name: "replay",
+        about: "Publish what was recorded, at its own pace or another",
+        run: |words| speak(ours(Program::Replay), &words),
+        tree: || cli::tree(Program::Replay),
+    },
+    Command {
+        name: "ls",
+        about: "List the topics known now",
+        run: |words| speak(ours(Program::List), &words),
+        tree: || cli::tree(Program::List),
     },
     Command {
         name: "broker",
@@ -258,6 +279,9 @@ fn obey(caller: Caller, words: &[OsString]) -> Result<ExitCode, Error> {
         cli::Request::Subscribe(args) => subscribe::run(caller, &args),
         cli::Request::Request(args) => request::run(caller, &args),
         cli::Request::Ping(args) => ping::run(caller, &args),
+        cli::Request::Record(args) => record::run(caller, &args),
+        cli::Request::Replay(args) => replay::run(caller, &args),
+        cli::Request::List(args) => list::run(caller, &args),
         cli::Request::Ctrl(args) => ctrl::run(caller, &args),
     }
 }

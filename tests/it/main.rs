@@ -43,6 +43,8 @@ mod commands_ping;
 mod commands_pub;
 #[cfg(unix)]
 mod commands_pub_made;
+#[cfg(target_os = "linux")]
+mod commands_record;
 #[cfg(unix)]
 mod commands_remedies;
 #[cfg(unix)]

@@ -16,6 +16,7 @@ pub mod passwd;
 pub mod ping;
 pub mod publish;
 pub mod reach;
+pub mod record;
 pub mod request;
 pub mod showing;
 pub mod subscribe;

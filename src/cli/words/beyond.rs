@@ -7,8 +7,8 @@ use std::ffi::{OsStr, OsString};
 
 use crate::cli::Caller;
 use crate::cli::args::expect;
-use crate::cli::args::{making, ping, reach, showing};
-use crate::cli::words::{CTRL, P, PING, R, Row, S, Take, flag, row};
+use crate::cli::args::{making, ping, reach, record, showing};
+use crate::cli::words::{CTRL, LIST, P, PING, R, RECORD, REPLAY, Row, S, Take, flag, row};
 
 pub(crate) static ROWS: &[Row] = &[
     judged("--expect", S, "text", Take::Judge(expect::text)),
@@ -41,7 +41,12 @@ pub(crate) static ROWS: &[Row] = &[
         "delimiter",
         Take::Checked(showing::delimiter),
     ),
-    judged("--out", S, "file", Take::Bytes),
+    judged("--out", S | RECORD, "file", Take::Bytes),
+    row("-R", "--no-retained", RECORD, Take::Flag).own(),
+    judged("--speed", REPLAY, "speed", Take::Checked(record::speed)),
+    flag("", "--loop", REPLAY).own(),
+    judged("--map", REPLAY, "names", Take::Checked(record::map)),
+    flag("", "--tree", LIST).own(),
     judged("--out-dir", S, "directory", Take::Bytes),
     judged("--color", S, "choice", Take::Checked(showing::colour)),
     judged("--template", P, "template", Take::Text),
@@ -77,7 +82,7 @@ pub(crate) static ROWS: &[Row] = &[
 ];
 
 /// Whoever goes to a broker.
-const REACHING: u16 = P | S | R | PING | CTRL;
+const REACHING: u16 = P | S | R | PING | CTRL | LIST | RECORD | REPLAY;
 
 const fn judged(long: &'static str, programs: u16, noun: &'static str, take: Take) -> Row {
     row("", long, programs, take).noun(noun).own()
