@@ -7,6 +7,7 @@
 mod broker_core;
 #[cfg(target_os = "linux")]
 mod broker_listeners;
+mod broker_listeners_rules;
 #[cfg(target_os = "linux")]
 mod broker_log;
 #[cfg(target_os = "linux")]
