@@ -23,6 +23,8 @@ pub struct Access {
     pub response_information: Option<Box<str>>,
     /// What Client Identifiers must begin with, one of these; nothing when there are none.
     pub client_id_prefixes: Vec<Box<str>>,
+    /// Births of Sparkplug's nodes are kept for those who come later.
+    pub sparkplug: bool,
     /// Topics below `$CONTROL` that somebody answers on; all others there are refused.
     pub controls: Vec<Box<str>>,
     /// The rules of listeners that have some of their own, by

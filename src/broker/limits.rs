@@ -127,6 +127,16 @@ limits! {
     /// Bytes that wait for one worker from the others; above it publishers to its clients are
     /// paused like those to a slow subscriber.
     crossing_bytes_max: usize = 8_388_608, 65_536, u64::MAX;
+    /// Failed logins in a row after which an address is banned for `login_ban_secs`; from the third
+    /// on each is answered later than the one before. Zero counts none.
+    login_failures_max: u32 = 20, 0, 1_000_000;
+    /// Seconds an address stays banned after `login_failures_max`; zero bans nobody.
+    login_ban_secs: u32 = 300, 0, 31_536_000;
+    /// One bans this machine's own addresses too: behind a proxy everybody may have them.
+    login_ban_loopback: u8 = 0, 0, 1;
+    /// Network Connections a second from one address; one more is closed at once. Zero sets no
+    /// limit.
+    connection_rate_max: u32 = 0, 0, 1_000_000;
     /// Milliseconds a publisher may be paused for the sake of a slow subscriber.
     pause_max_ms: u32 = 100, 0, 60_000;
 }

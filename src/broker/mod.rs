@@ -43,6 +43,7 @@ mod run;
 mod session;
 mod shared;
 mod snapshot;
+mod sparkplug;
 mod stats;
 mod subscribe;
 mod sys;
@@ -230,12 +231,12 @@ impl Broker {
         let full = vec![false; usize::from(config.workers)];
         let singly = config.looks_at_each();
         Self {
-            config,
             shared,
             epoch: now,
             connections: Slab::new(),
             sessions: Slab::new(),
-            router: Router::default(),
+            router: Router::new(config.access.sparkplug),
+            config,
             timers: Timers::default(),
             effects,
             touched: Vec::new(),

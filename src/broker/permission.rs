@@ -132,6 +132,7 @@ impl Broker {
     /// Puts new rules in force: everybody's rights are found anew, and those go who may no longer
     /// be connected.
     pub fn set_access(&mut self, access: Access, revoked: &Revoked, now: Instant) {
+        self.router.sparkplug = access.sparkplug;
         self.config.access = access;
         for (_, connection) in &mut self.connections {
             connection.permits = None;
@@ -203,6 +204,11 @@ impl Broker {
             let why = "the rules have changed";
             self.send_away(slot, Reason::NOT_AUTHORIZED, why, now);
         }
+    }
+
+    /// Counts a Network Connection that was turned away before it came here.
+    pub fn note_turned_away(&mut self) {
+        self.stats.connections_turned_away += 1;
     }
 
     /// Ends the connections of some clients; how many there were.

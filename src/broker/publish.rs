@@ -205,6 +205,9 @@ impl Broker {
         self.settle(slot, session, publish, reason)?;
         self.retain(&incoming);
         self.deliver_route(&route, &incoming);
+        if route.birth {
+            self.keep_birth(&incoming, now);
+        }
         Ok(Step::Done)
     }
 

@@ -11,6 +11,7 @@ use crate::broker::session::SubscriptionIds;
 use crate::broker::shared::SessionKey;
 use crate::broker::shared::Shared;
 use crate::broker::shared::subscriptions::{Matches, ShareGroup, Subscription};
+use crate::broker::sparkplug;
 use crate::mqtt::QoS;
 
 /// Routes kept at a time, and targets in all of them: some megabytes at most.
@@ -26,6 +27,8 @@ pub(crate) struct Route {
     /// Sessions of other workers.
     pub(crate) remote: Vec<Remote>,
     pub(crate) shares: Vec<Arc<ShareGroup>>,
+    /// Its messages are births of Sparkplug's, to be kept.
+    pub(crate) birth: bool,
 }
 
 impl Route {
@@ -125,6 +128,8 @@ impl Target {
 /// A worker's cache of routes.
 #[derive(Default)]
 pub(crate) struct Router {
+    /// Births are told from other messages.
+    pub(crate) sparkplug: bool,
     routes: HashMap<Box<str>, Rc<Route>>,
     /// Where the last PUBLISH of each connection went, by its place: mostly the next one goes
     /// there too.
@@ -134,6 +139,13 @@ pub(crate) struct Router {
 }
 
 impl Router {
+    pub(crate) fn new(sparkplug: bool) -> Self {
+        Self {
+            sparkplug,
+            ..Self::default()
+        }
+    }
+
     /// Nobody's last PUBLISH counts any more.
     pub(crate) fn forget_all(&mut self) {
         self.last.fill(None);
@@ -228,6 +240,7 @@ impl Router {
         Route {
             topic: topic.into(),
             generation,
+            birth: self.sparkplug && sparkplug::is_birth(topic),
             local,
             remote,
             shares,

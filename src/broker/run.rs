@@ -93,6 +93,12 @@ impl Broker {
             self.note_denied(slot, publish.topic, &publish);
             return Ok((head.total(), 1));
         };
+        if route.birth {
+            return Ok(match self.publish(slot, session, &publish, frame, now)? {
+                Step::Pause => (0, 0),
+                _ => (head.total(), 1),
+            });
+        }
         if !self.let_pass(slot, &route, now) {
             return Ok((0, 0));
         }

@@ -41,6 +41,8 @@ counters! {
     connections_opened;
     /// Network Connections refused for `connections_max`, of the broker or of a listener.
     connections_refused;
+    /// Network Connections refused because their address is banned or connects too often.
+    connections_turned_away;
     /// CONNECT packets accepted.
     sessions_connected;
     /// Sessions that ended because their Session Expiry Interval had passed.

@@ -21,7 +21,9 @@ use crate::commands::listening;
 use crate::commands::mosquitto;
 use crate::daemon;
 use crate::daemon::Ended;
+use crate::daemon::auth::Realm;
 use crate::daemon::auth::acl_file;
+use crate::daemon::auth::dynsec::Files;
 use crate::daemon::auth::password_file::PasswordFile;
 use crate::daemon::conf::logging;
 use crate::daemon::conf::{Conf, Durability, Endpoint, Persistence};
@@ -86,10 +88,10 @@ fn conf(args: &BrokerArgs) -> anyhow::Result<Conf> {
         endpoint.is_open() && !said
     };
     let open = listeners.iter().any(anybody);
-    if open && !args.allow_anonymous && args.password_file.is_none() {
+    if open && !args.allow_anonymous && args.password_file.is_none() && args.dynsec.is_none() {
         bail!(
             "clients from other machines could connect, and nobody said who may: \
-             add --allow-anonymous or --password-file FILE"
+             add --allow-anonymous, --password-file FILE or --dynsec FILE"
         );
     }
     let password_file = args
@@ -110,9 +112,21 @@ fn conf(args: &BrokerArgs) -> anyhow::Result<Conf> {
     set_limits(&mut limits, &args.limit)?;
     Ok(Conf {
         listeners,
-        anonymous: args.allow_anonymous || password_file.is_none(),
-        password_file: password_file.map(Arc::new),
-        rules: rules.transpose()?,
+        anonymous: args.allow_anonymous || (password_file.is_none() && args.dynsec.is_none()),
+        realm: Realm {
+            passwords: password_file.map(Arc::new),
+            rules: rules.transpose()?,
+            dynsec: args.dynsec.is_some(),
+            ..Realm::default()
+        },
+        dynsec: args.dynsec.clone().map(|config| Files {
+            config,
+            password_init: None,
+        }),
+        realms: Vec::new(),
+        sparkplug: false,
+        client_id_prefixes: Vec::new(),
+        controls: Vec::new(),
         workers: args.workers.map(usize::from),
         limits,
         profile: Profile::STANDARD,

@@ -9,8 +9,11 @@ use mio::Interest;
 use mio::Token;
 
 use crate::broker::ConnectionId;
+use crate::broker::Control;
 use crate::broker::Crossing;
+use crate::broker::access::Question;
 use crate::broker::listener::TooMany;
+use crate::daemon::auth::bans::Arrival;
 use crate::daemon::conf::log_words::LogType;
 use crate::daemon::listener::Accepted;
 use crate::daemon::mail::Mail;
@@ -63,6 +66,9 @@ impl Worker {
 
     /// Gives a new connection to the worker with the fewest.
     pub(crate) fn place(&mut self, accepted: Accepted) {
+        if !self.is_welcome(&accepted) {
+            return;
+        }
         let load = |number: &usize| {
             self.seat.mailboxes[*number]
                 .connections
@@ -80,6 +86,24 @@ impl Worker {
             let bytes = Vec::new();
             self.seat.mailboxes[least].post(Mail::Adopt { accepted, bytes });
         }
+    }
+
+    /// Whether the address of a connection is neither banned nor too quick.
+    fn is_welcome(&mut self, accepted: &Accepted) -> bool {
+        let Some(address) = accepted.from.ip() else {
+            return true;
+        };
+        let (reason, told) = match self.seat.authenticator.arrives(address, self.now) {
+            Arrival::Welcome => return true,
+            Arrival::Banned(seconds, told) => (format!("banned for {seconds} s more"), told),
+            Arrival::TooFast(told) => ("too many connections a second".to_owned(), told),
+        };
+        self.broker.note_turned_away();
+        if told {
+            let from = accepted.from;
+            self.seat.log.line(&format!("{from} refused: {reason}"));
+        }
+        false
     }
 
     pub(crate) fn adopt(&mut self, accepted: Accepted, bytes: Vec<u8>) {
@@ -122,6 +146,27 @@ impl Worker {
         self.read(id);
     }
 
+    /// Hands on what the broker cannot answer itself.
+    pub(crate) fn put_questions(&mut self, questions: Vec<Question>, controls: Vec<Control>) {
+        for question in questions {
+            let address = self
+                .peer_ref(question.connection)
+                .and_then(|peer| peer.from.ip());
+            let number = self.seat.number;
+            if let Some((id, verdict)) = self.seat.authenticator.ask(number, question, address) {
+                self.broker.answer(id, &verdict, self.now);
+            }
+        }
+        for control in controls {
+            let topic = control.topic.clone();
+            if !self.seat.authenticator.command(control) {
+                self.seat
+                    .log
+                    .line(&format!("a command to {topic} is lost: too many at a time"));
+            }
+        }
+    }
+
     pub(crate) fn take_mail(&mut self) {
         for mail in self.seat.mailboxes[self.seat.number].take() {
             match mail {
@@ -132,7 +177,6 @@ impl Worker {
                 }
                 Mail::Crossings(batch) => self.take_crossings(&batch),
                 Mail::Drained(worker) => self.broker.set_full(worker, false),
-                Mail::Verdict(id, verdict) => self.broker.answer(id, &verdict, self.now),
                 Mail::Durable(turn) => self.broker.durable(turn),
                 Mail::Fetched(fetch, found) => self.broker.fetched(&fetch, found, self.now),
                 Mail::Task(task) => task(self),

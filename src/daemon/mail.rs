@@ -9,11 +9,9 @@ use mio::Poll;
 use mio::Token;
 use mio::Waker;
 
-use crate::broker::ConnectionId;
 use crate::broker::Crossing;
 use crate::broker::Fetch;
 use crate::broker::Parcel;
-use crate::broker::access::Verdict;
 use crate::broker::record::Kept;
 use crate::daemon::listener::Accepted;
 use crate::daemon::worker::Worker;
@@ -33,8 +31,6 @@ pub(crate) enum Mail {
     Crossings(Vec<Crossing>),
     /// The mailbox of this worker has room again.
     Drained(u16),
-    /// The answer to a question of this worker's broker.
-    Verdict(ConnectionId, Verdict),
     /// All turns of this worker up to this one are stored.
     Durable(u64),
     /// What the store has found.

@@ -62,6 +62,7 @@ pub struct Daemon {
     storage: Option<(Storage, JoinHandle<()>)>,
     notes: Notes,
     log: Log,
+    authenticator: Authenticator,
     listening: Vec<Listening>,
     goodbye: String,
 }
@@ -93,6 +94,8 @@ pub enum Error {
     System(&'static str, io::Error),
     /// What was kept cannot be taken up again: the folder, and why.
     Store(PathBuf, io::Error),
+    /// The rules, who may do what, cannot be put in force.
+    Rules(String),
     /// The command to run cannot be started.
     Command(String, io::Error),
 }
@@ -122,6 +125,7 @@ impl fmt::Display for Error {
                     _ => write!(f, "cannot take up what is kept in {folder}: {error}"),
                 }
             }
+            Self::Rules(what) => f.write_str(what),
             Self::Command(program, error) => write!(f, "cannot run {program}: {error}"),
         }
     }
@@ -161,14 +165,9 @@ impl Daemon {
         }
         let shared = Arc::new(Shared::new(&conf.limits));
         let (polls, mailboxes) = open_polls(workers).map_err(system("opening a poll"))?;
-        let authenticator = match &conf.password_file {
-            Some(file) => Some(
-                Authenticator::start(file.clone(), mailboxes.clone())
-                    .map_err(system("starting the thread that checks passwords"))?,
-            ),
-            None => None,
-        };
         log.attach(&Workers::new(&mailboxes));
+        let (authenticator, access) =
+            Authenticator::start(conf, Workers::new(&mailboxes), &log).map_err(Error::Rules)?;
         let (notes, to_come) = Notes::new();
         let observer = Observer::start(conf, Workers::new(&mailboxes), to_come)
             .map_err(system("starting the thread of the broker's own topics"))?;
@@ -180,7 +179,7 @@ impl Daemon {
         worker::register(&polls[0], &mut listeners).map_err(system("registering a listener"))?;
         let mut threads = Vec::new();
         for (number, poll) in polls.into_iter().enumerate() {
-            let config = config(conf, number, workers);
+            let config = config(conf, access.clone(), number, workers);
             let seat = Seat {
                 poll,
                 listeners: std::mem::take(&mut listeners),
@@ -207,6 +206,7 @@ impl Daemon {
             notes,
             log,
             listening,
+            authenticator,
             goodbye: match conf.opening {
                 Some(_) => opening::goodbye(),
                 None => "stopped".to_owned(),
@@ -279,28 +279,17 @@ fn open_polls(workers: usize) -> io::Result<(Vec<mio::Poll>, Vec<Arc<Mailbox>>)>
     Ok((polls, mailboxes))
 }
 
-fn config(conf: &Conf, number: usize, workers: usize) -> Config {
+fn config(conf: &Conf, access: Access, number: usize, workers: usize) -> Config {
     Config {
         worker: number as u16,
         workers: workers as u16,
         limits: conf.limits.clone(),
         profile: conf.profile,
-        access: access(conf),
+        access,
         seed: chance(),
         sys: !conf.sys_interval.is_zero(),
         trace: conf.log.wants_subscriptions(),
         trace_packets: conf.log.wants_packets(),
-    }
-}
-
-fn access(conf: &Conf) -> Access {
-    Access {
-        anonymous: conf.anonymous,
-        passwords: conf.password_file.is_some(),
-        methods: Vec::new(),
-        response_information: None,
-        rules: conf.rules.clone(),
-        ..Access::default()
     }
 }
 

@@ -2,14 +2,10 @@
 //! disconnected who may stay. Each area has its part in [`Daemon::reload`].
 
 use std::io;
-use std::sync::Arc;
-use std::time::Instant;
 
-use crate::broker::access::Revoked;
-use crate::daemon::auth::Authenticator;
+use crate::daemon::Daemon;
 use crate::daemon::conf::Conf;
 use crate::daemon::workers::Workers;
-use crate::daemon::{Daemon, access};
 
 impl Daemon {
     /// See the module. What belongs to the process (user, pid file, threads) stays as it is.
@@ -35,23 +31,9 @@ impl Daemon {
         }
     }
 
-    /// Passwords and who may come without one.
+    /// Passwords, rules, and who may come without a name.
     fn reload_access(&self, conf: &Conf) -> io::Result<()> {
-        let start = |file: &Arc<_>| Authenticator::start(Arc::clone(file), self.mailboxes.clone());
-        let authenticator = conf.password_file.as_ref().map(start).transpose()?;
-        let workers = Workers::new(&self.mailboxes);
-        for number in 0..workers.len() {
-            let (access, authenticator) = (access(conf), authenticator.clone());
-            let revoked = Revoked {
-                users: Vec::new(),
-                nobody: !conf.anonymous,
-            };
-            workers.tell(number, move |worker| {
-                worker.seat.authenticator = authenticator;
-                worker.broker.set_access(access, &revoked, Instant::now());
-            });
-        }
-        Ok(())
+        self.authenticator.renew(conf)
     }
 
     /// Whether every worker comes to the end of its turn.

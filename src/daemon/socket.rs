@@ -5,6 +5,7 @@ use std::io;
 use std::io::IoSlice;
 use std::io::Read;
 use std::io::Write;
+use std::net::IpAddr;
 use std::net::Shutdown;
 use std::net::SocketAddr;
 
@@ -28,6 +29,17 @@ pub(crate) enum From {
     Ip(SocketAddr),
     #[cfg(unix)]
     Unix,
+}
+
+impl From {
+    /// The address without its port, where there is one.
+    pub(crate) fn ip(self) -> Option<IpAddr> {
+        match self {
+            Self::Ip(address) => Some(address.ip()),
+            #[cfg(unix)]
+            Self::Unix => None,
+        }
+    }
 }
 
 impl fmt::Display for From {

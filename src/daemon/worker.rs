@@ -54,7 +54,7 @@ pub(crate) struct Seat {
     pub(crate) mailboxes: Vec<Arc<Mailbox>>,
     pub(crate) number: usize,
     pub(crate) log: Log,
-    pub(crate) authenticator: Option<Authenticator>,
+    pub(crate) authenticator: Authenticator,
     pub(crate) notes: Notes,
     pub(crate) storage: Option<Storage>,
     /// How often the observer wants to hear that something goes on; zero: never.
@@ -259,6 +259,7 @@ impl Worker {
         }
         let events = std::mem::take(&mut effects.events);
         let questions = std::mem::take(&mut effects.questions);
+        let controls = std::mem::take(&mut effects.controls);
         let closing = std::mem::take(&mut effects.closing);
         let resumed = std::mem::take(&mut effects.resumed);
         let sys_wanted = std::mem::take(&mut effects.sys_wanted);
@@ -272,14 +273,7 @@ impl Worker {
                 self.broker.replay_sys(&wanted, self.now);
             }
         }
-        for question in questions {
-            if let Some(authenticator) = &self.seat.authenticator {
-                let verdict = authenticator.ask(self.seat.number, question);
-                if let Some((id, verdict)) = verdict {
-                    self.broker.answer(id, &verdict, self.now);
-                }
-            }
-        }
+        self.put_questions(questions, controls);
         for id in closing {
             self.end(id);
         }

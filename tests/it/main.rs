@@ -4,6 +4,8 @@
     reason = "a test that cannot go on says so by a panic"
 )]
 
+#[cfg(target_os = "linux")]
+mod broker_access;
 mod broker_core;
 #[cfg(target_os = "linux")]
 mod broker_listeners;

@@ -75,6 +75,8 @@ pub struct RuleList {
     /// Clients with a wildcard in their Client Identifier or user name have no right that this
     /// list or a later one gives: such a name, put into a pattern, would match everything.
     pub tame_names_only: bool,
+    /// SUBSCRIBE with a wildcard is refused where this list is asked.
+    pub wildcards_refused: bool,
 }
 
 /// When SUBSCRIBE is refused for the messages that a client may not have.
@@ -104,8 +106,6 @@ pub struct Rules {
     pub strangers: Actions,
     /// See there.
     pub subscribe_check: SubscribeCheck,
-    /// Retained messages are delivered only while their publisher may still publish them.
-    pub retain_source_checked: bool,
 }
 
 impl Rules {
@@ -191,18 +191,23 @@ impl Rights {
 
     /// Asks the rules in their order.
     fn may(&self, action: Actions, fits: impl Fn(&Pattern, Who<'_>) -> bool) -> bool {
-        self.ask(action, |rule, who| {
+        self.ask(action, false, |rule, who| {
             fits(&rule.pattern, who).then_some(rule.allow)
         })
     }
 
-    fn ask(&self, action: Actions, answer: impl Fn(&Rule, Who<'_>) -> Option<bool>) -> bool {
+    fn ask(
+        &self,
+        action: Actions,
+        wild: bool,
+        answer: impl Fn(&Rule, Who<'_>) -> Option<bool>,
+    ) -> bool {
         let who = Who {
             client_id: &self.client_id,
             user_name: self.user_name.as_deref(),
         };
         for list in &self.lists {
-            if list.tame_names_only && who.is_wild() {
+            if (list.tame_names_only && who.is_wild()) || (wild && list.wildcards_refused) {
                 return false;
             }
             for rule in list.rules.iter().filter(|rule| rule.actions.has(action)) {
@@ -220,9 +225,11 @@ impl Rights {
     /// Rules about a Shared Subscription name it whole, or the filter in it.
     fn may_ask(&self, action: Actions, filter: &str) -> bool {
         let inner = inner(filter);
-        self.may(action, |pattern, who| {
-            let whole = pattern.text().starts_with("$share/");
-            pattern.covers(if whole { filter } else { inner }, who)
+        let wild = action == Actions::SUBSCRIBE && inner.contains(['+', '#']);
+        self.ask(action, wild, |rule, who| {
+            let whole = rule.pattern.text().starts_with("$share/");
+            let covers = rule.pattern.covers(if whole { filter } else { inner }, who);
+            covers.then_some(rule.allow)
         })
     }
 
@@ -231,14 +238,14 @@ impl Rights {
         let filter = inner(filter);
         match self.rules.subscribe_check {
             SubscribeCheck::Never => true,
-            SubscribeCheck::Nothing => self.ask(Actions::RECEIVE, |rule, who| {
+            SubscribeCheck::Nothing => self.ask(Actions::RECEIVE, false, |rule, who| {
                 let fits = match rule.allow {
                     true => rule.pattern.meets(filter, who),
                     false => rule.pattern.covers(filter, who),
                 };
                 fits.then_some(rule.allow)
             }),
-            SubscribeCheck::Partly => self.ask(Actions::RECEIVE, |rule, who| {
+            SubscribeCheck::Partly => self.ask(Actions::RECEIVE, false, |rule, who| {
                 let fits = match rule.allow {
                     true => rule.pattern.covers(filter, who),
                     false => rule.pattern.meets(filter, who),
@@ -268,7 +275,7 @@ mod tests {
     fn rights(rules: Vec<Rule>, check: SubscribeCheck, otherwise: Actions) -> Arc<Rights> {
         let list = RuleList {
             rules,
-            tame_names_only: false,
+            ..RuleList::default()
         };
         let rules = Arc::new(Rules {
             nobody: vec![Arc::new(list)],
@@ -348,7 +355,7 @@ mod tests {
     fn a_wildcard_in_a_name_gives_nothing() {
         let list = RuleList {
             rules: vec![rule(Actions::ALL, true, "d/%c/#")],
-            tame_names_only: false,
+            ..RuleList::default()
         };
         let rules = Arc::new(Rules {
             everybody: vec![Arc::new(list)],

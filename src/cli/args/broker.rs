@@ -56,6 +56,9 @@ pub struct BrokerArgs {
     /// Users and password hashes, as mosquitto_passwd writes them
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
+    /// Clients, groups and roles, changed by `mqttx ctrl dynsec`; made when it is not there
+    #[arg(long, value_name = "FILE")]
+    pub dynsec: Option<PathBuf>,
     /// Who may publish and receive what, in mosquitto's language
     #[arg(long, value_name = "FILE")]
     pub acl_file: Option<PathBuf>,

@@ -10,7 +10,9 @@ use serde_json::{Map, Value, json};
 use crate::cli::error::Error;
 use crate::cli::{Caller, Manner};
 use crate::commands::ctrl::wire::{self, Answer};
-use crate::commands::ctrl::{Errand, INVALID, Module, NO_COMMAND, dynsec_text, password};
+use crate::commands::ctrl::{
+    Errand, INVALID, Module, NO_COMMAND, dynsec_file, dynsec_text, password,
+};
 use crate::commands::terminal;
 
 pub(crate) const MODULE: Module = Module {
@@ -151,6 +153,15 @@ fn run(errand: &Errand<'_>) -> Result<ExitCode, Error> {
     let [name, words @ ..] = errand.words else {
         return Ok(errand.refuse(INVALID, WRONG_WORDS));
     };
+    if name == "init" {
+        return dynsec_file::init(errand, words);
+    }
+    if let Some(file) = &errand.args.file {
+        return match name.eq_ignore_ascii_case("setClientPassword") {
+            true => dynsec_file::set_password(errand, file, words),
+            false => Ok(errand.refuse(INVALID, "Error: -f goes with setClientPassword only.")),
+        };
+    }
     let Some(row) = ROWS.iter().find(|row| row.name.eq_ignore_ascii_case(name)) else {
         let sentence = format!("Command '{name}' not recognised.");
         return Ok(errand.refuse(NO_COMMAND, &sentence));
@@ -283,6 +294,7 @@ fn default_access(
 
 fn usage(caller: Caller) -> String {
     let mut out = String::from("Clients, groups and roles of dynamic security.\n\nCommands:\n");
+    out += "  init FILE USERNAME [PASSWORD]\n      a new file with an administrator; no broker is asked\n";
     for row in ROWS {
         let words: Vec<String> = row.words.iter().map(shown).collect();
         let line = format!("  {} {}", row.name, words.join(" "));

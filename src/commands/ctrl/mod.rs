@@ -4,6 +4,7 @@
 //! back the answer.
 
 mod dynsec;
+mod dynsec_file;
 mod dynsec_text;
 mod password;
 mod wire;

@@ -100,6 +100,7 @@ impl Section {
         vec![Arc::new(RuleList {
             rules,
             tame_names_only,
+            ..RuleList::default()
         })]
     }
 }

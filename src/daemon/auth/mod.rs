@@ -1,69 +1,132 @@
-//! Answers for the broker's questions, from a thread of their own: a password hash is made to be
-//! slow, and no worker waits for it.
+//! Who may come in and do what: files and keys become the rules that the broker's core asks, and
+//! the questions it cannot answer itself are answered here, on a thread of their own. A password
+//! hash is made to be slow, and no worker waits for it.
 
 pub mod acl_file;
+pub mod bans;
+pub mod dynsec;
+mod guard;
 pub mod hash;
 pub mod password_file;
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::mpsc::{self, SyncSender};
+use std::time::Instant;
 
 use crate::broker::ConnectionId;
-use crate::broker::access::{Asked, Question, Verdict};
+use crate::broker::Control;
+use crate::broker::access::rules::Rules;
+use crate::broker::access::{Access, Question, Verdict};
+use crate::daemon::auth::bans::{Arrival, Bans};
+use crate::daemon::auth::dynsec::Dynsec;
+use crate::daemon::auth::guard::{Guard, Realms, Task};
 use crate::daemon::auth::password_file::PasswordFile;
-use crate::daemon::mail::{Mail, Mailbox};
+use crate::daemon::conf::Conf;
+use crate::daemon::log::Log;
+use crate::daemon::workers::Workers;
 use crate::mqtt::Reason;
 
-/// Questions that wait for the thread; clients beyond it are told that the broker is busy.
-const QUESTIONS_MAX: usize = 4_096;
+/// Questions and commands that wait for the thread; clients beyond it are told that the broker is
+/// busy.
+const TASKS_MAX: usize = 4_096;
 
-/// Where to ask.
+/// Who may come in and do what, by the same rules for all: the broker's, or one listener's own.
+#[derive(Clone, Debug, Default)]
+pub struct Realm {
+    /// Clients without a user name may connect.
+    pub anonymous: bool,
+    /// Users and their password hashes.
+    pub passwords: Option<Arc<PasswordFile>>,
+    /// Who may do what with which topics.
+    pub rules: Option<Arc<Rules>>,
+    /// Dynamic security holds here.
+    pub dynsec: bool,
+    /// What Client Identifiers begin with, one of these; nothing when there are none.
+    pub client_id_prefixes: Vec<Box<str>>,
+}
+
+impl Realm {
+    fn access(&self, dynsec: Option<&Dynsec>) -> Access {
+        let dynsec = dynsec.filter(|_| self.dynsec);
+        let rules = self.rules.clone().or_else(|| dynsec.map(Dynsec::rules));
+        Access {
+            anonymous: self.anonymous,
+            passwords: self.passwords.is_some() || dynsec.is_some(),
+            client_id_prefixes: self.client_id_prefixes.clone(),
+            rules,
+            ..Access::default()
+        }
+    }
+}
+
+/// The way to the thread, and what is known without it; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Authenticator {
-    questions: mpsc::SyncSender<(usize, Question)>,
+    tasks: SyncSender<Task>,
+    bans: Arc<Mutex<Bans>>,
 }
 
 impl Authenticator {
-    pub(crate) fn start(file: Arc<PasswordFile>, mailboxes: Vec<Arc<Mailbox>>) -> io::Result<Self> {
-        let (questions, inbox) = mpsc::sync_channel::<(usize, Question)>(QUESTIONS_MAX);
+    /// Starts the thread. The rules are those to begin with.
+    pub(crate) fn start(
+        conf: &Conf,
+        workers: Workers,
+        log: &Log,
+    ) -> Result<(Self, Access), String> {
+        let (tasks, inbox) = mpsc::sync_channel(TASKS_MAX);
+        let bans = Arc::new(Mutex::new(Bans::new(&conf.limits, Instant::now())));
+        let guard = Guard::open(conf, workers, log.clone(), Arc::clone(&bans))?;
+        let access = guard.access();
         std::thread::Builder::new()
-            .name("passwords".to_owned())
-            .spawn(move || {
-                for (worker, question) in inbox {
-                    let verdict = answer(&file, &question.asked);
-                    mailboxes[worker].post(Mail::Verdict(question.connection, verdict));
-                }
+            .name("guard".to_owned())
+            .spawn(move || guard.run(&inbox))
+            .map_err(|error| {
+                format!("starting the thread that checks passwords failed: {error}")
             })?;
-        Ok(Self { questions })
+        Ok((Self { tasks, bans }, access))
     }
 
     /// Asks; an answer that is there at once is returned.
-    pub(crate) fn ask(&self, worker: usize, question: Question) -> Option<(ConnectionId, Verdict)> {
+    pub(crate) fn ask(
+        &self,
+        worker: usize,
+        question: Question,
+        address: Option<IpAddr>,
+    ) -> Option<(ConnectionId, Verdict)> {
         let connection = question.connection;
-        self.questions.try_send((worker, question)).err()?;
-        let reason = Reason::SERVER_BUSY;
-        Some((
-            connection,
-            Verdict::Refuse {
-                reason,
-                server_reference: None,
-            },
-        ))
+        let task = Task::Question(worker, question, address);
+        self.tasks.try_send(task).err()?;
+        let verdict = Verdict::Refuse {
+            reason: Reason::SERVER_BUSY,
+            server_reference: None,
+        };
+        Some((connection, verdict))
     }
-}
 
-fn answer(file: &PasswordFile, asked: &Asked) -> Verdict {
-    let refused = |reason| Verdict::Refuse {
-        reason,
-        server_reference: None,
-    };
-    match asked {
-        Asked::Password {
-            user_name,
-            password,
-        } if file.verify(user_name, password) => Verdict::Accept(Box::default()),
-        Asked::Password { .. } => refused(Reason::BAD_USER_NAME_OR_PASSWORD),
-        Asked::Exchange { .. } => refused(Reason::BAD_AUTHENTICATION_METHOD),
+    /// Hands a command on. False: there is too much to do.
+    pub(crate) fn command(&self, control: Control) -> bool {
+        self.tasks.try_send(Task::Command(control)).is_ok()
+    }
+
+    /// Puts other rules in force.
+    pub(crate) fn renew(&self, conf: &Conf) -> io::Result<()> {
+        let renewal = Task::Renew(Realms::of(conf));
+        self.bans().set_limits(&conf.limits);
+        self.tasks
+            .send(renewal)
+            .map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    /// Whether somebody from this address may connect now.
+    pub(crate) fn arrives(&self, address: IpAddr, now: Instant) -> Arrival {
+        self.bans().arrives(address, now)
+    }
+
+    fn bans(&self) -> std::sync::MutexGuard<'_, Bans> {
+        self.bans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

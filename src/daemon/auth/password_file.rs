@@ -55,6 +55,13 @@ impl PasswordFile {
         Ok(Self { users })
     }
 
+    /// Users whose password is another in `new`, or who are not in it.
+    pub(crate) fn lost(&self, new: &Self) -> Vec<Box<str>> {
+        let users = self.users.iter();
+        let lost = users.filter(|(user, hash)| new.users.get(*user) != Some(*hash));
+        lost.map(|(user, _)| user.clone()).collect()
+    }
+
     /// Whether this is the user's password. An unknown user takes as long as a known one.
     pub fn verify(&self, user: &str, password: &[u8]) -> bool {
         match self.users.get(user) {

@@ -7,6 +7,7 @@ use crate::broker::listener::{ListenerRules, Versions};
 use crate::daemon::conf::endpoint::ProxyRules;
 use crate::daemon::conf::listener_tls;
 use crate::daemon::conf::parse::Fault;
+use crate::daemon::conf::security;
 use crate::daemon::conf::settings::{Listener, Settings};
 use crate::daemon::conf::value::{Protocol, SocketDomain};
 use crate::daemon::conf::waiting::{Waiting, waiting};
@@ -181,6 +182,7 @@ fn rules(settings: &Settings, listener: &Listener) -> ListenerRules {
         },
         mount_point: options.mount_point.as_deref().unwrap_or_default().into(),
         anonymous: Some(anonymous),
+        realm: security::realm_of(settings, listener),
         topic_alias_max: u16::try_from(*options.max_topic_alias).ok(),
         topic_alias_out_max: u16::try_from(*options.max_topic_alias_broker).ok(),
         user_name_as_client_id: *options.use_username_as_clientid,

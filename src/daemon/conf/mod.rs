@@ -19,6 +19,7 @@ mod open;
 pub mod parse;
 mod persistence;
 mod security;
+pub mod security_words;
 pub mod settings;
 pub mod source;
 pub mod value;
@@ -27,13 +28,12 @@ mod waiting;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::broker::access::rules::Rules;
 use crate::broker::limits::Limits;
 use crate::broker::profile::Profile;
-use crate::daemon::auth::password_file::PasswordFile;
+use crate::daemon::auth::Realm;
+use crate::daemon::auth::dynsec::Files;
 pub use crate::daemon::conf::endpoint::{Endpoint, Place};
 use crate::daemon::conf::parse::Fault;
 use crate::daemon::conf::settings::Settings;
@@ -49,10 +49,18 @@ pub struct Conf {
     pub listeners: Vec<Endpoint>,
     /// Clients without a user name may connect.
     pub anonymous: bool,
-    /// Users and their password hashes.
-    pub password_file: Option<Arc<PasswordFile>>,
-    /// Who may do what with which topics.
-    pub rules: Option<Arc<Rules>>,
+    /// Who else may connect and do what, where no listener has rules of its own.
+    pub realm: Realm,
+    /// The rules of listeners that have some of their own, by their realm from one on.
+    pub realms: Vec<Realm>,
+    /// Where dynamic security is kept.
+    pub dynsec: Option<Files>,
+    /// Certificates of Sparkplug's edge nodes are kept for those who come later.
+    pub sparkplug: bool,
+    /// What Client Identifiers begin with, one of these; nothing when there are none.
+    pub client_id_prefixes: Vec<Box<str>>,
+    /// Topics below `$CONTROL` that somebody answers on, besides dynamic security.
+    pub controls: Vec<Box<str>>,
     /// Worker threads; `None` chooses by the machine.
     pub workers: Option<usize>,
     /// The operator's numbers.
@@ -110,8 +118,12 @@ impl Default for Conf {
         Self {
             listeners: Endpoint::local(1883),
             anonymous: true,
-            password_file: None,
-            rules: None,
+            realm: Realm::default(),
+            realms: Vec::new(),
+            dynsec: None,
+            sparkplug: false,
+            client_id_prefixes: Vec::new(),
+            controls: Vec::new(),
             workers: None,
             limits: Limits::default(),
             profile: Profile::STANDARD,
@@ -140,6 +152,11 @@ impl Conf {
         logging::apply(settings, &mut conf)?;
         bridges::apply(settings, &mut conf)?;
         Ok(conf)
+    }
+
+    /// Whether user names are checked.
+    pub fn has_users(&self) -> bool {
+        self.realm.passwords.is_some() || self.realm.dynsec
     }
 
     /// The number of worker threads: half of the cores, and at least one.

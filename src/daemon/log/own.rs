@@ -25,7 +25,7 @@ pub(crate) fn banner(conf: &Conf, listening: &[Listening], workers: usize) -> [S
         _ => format!("{workers} workers"),
     };
     let local = !conf.listeners.iter().any(Endpoint::is_open);
-    let who = match (conf.anonymous, conf.password_file.is_some(), local) {
+    let who = match (conf.anonymous, conf.has_users(), local) {
         (true, _, true) => "anonymous clients from this machine only are allowed",
         (true, false, false) => "anonymous clients from everywhere are allowed",
         (true, true, false) => "anonymous clients and users with a password are allowed",

@@ -158,6 +158,11 @@ impl BrokerProcess {
         signal(&self.child, Signal::TERM);
     }
 
+    /// SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        signal(&self.child, Signal::HUP);
+    }
+
     /// Waits for its end.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         wait_for(&mut self.child)

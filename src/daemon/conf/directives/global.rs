@@ -3,6 +3,7 @@
 use crate::daemon::conf::directives::{Directive, Mark, Scope, block, name_of};
 use crate::daemon::conf::duration::Expiration;
 use crate::daemon::conf::log_words::{LogDest, LogDests, LogType, LogTypes};
+use crate::daemon::conf::security_words::RefuseSubscribe;
 use crate::daemon::conf::value::{
     File, Flag, Given, Int, Kind, Maybe, MaybeFlag, MaybeInt, Number, Origin, SyncWord, Text,
     Trouble,
@@ -19,6 +20,9 @@ block! {
     autosave_on_changes: Flag = false;
     /// A retained message is delivered only while its publisher may still write to the topic.
     check_retain_source: Flag = false;
+    /// Refuse SUBSCRIBE for messages that the ACL file does not give: where it gives none of them,
+    /// or not all; mosquitto never does.
+    acl_refuse_subscribe: RefuseSubscribe = RefuseSubscribe::Never;
     /// Only clients whose identifier begins with this may connect.
     clientid_prefixes: Text = None, Deprecated("");
     /// Log connections and disconnections.
@@ -107,6 +111,8 @@ block! {
     allow_zero_length_clientid: Flag = true;
     /// What identifiers begin with that clients without one are given.
     auto_id_prefix: Text = None, Deprecated("Please use 'listener_auto_id_prefix' instead.");
+    /// Clients, groups and roles of dynamic security, in mosquitto's JSON.
+    dynsec_file: File = None;
     /// Users and their password hashes.
     password_file: File = None;
     /// Identities and their keys for TLS-PSK.

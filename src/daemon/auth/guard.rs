@@ -1,0 +1,365 @@
+//! The thread behind the questions: it has the realms and dynamic security, answers, obeys
+//! commands, and puts new rules in force at every worker. Answers to wrong passwords may wait.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::broker::ConnectionId;
+use crate::broker::Control;
+use crate::broker::access::{Access, Asked, Question, Revoked, Verdict, Whom};
+use crate::daemon::auth::Realm;
+use crate::daemon::auth::bans::Bans;
+use crate::daemon::auth::dynsec::{self, Dynsec, Kick};
+use crate::daemon::conf::Conf;
+use crate::daemon::log::Log;
+use crate::daemon::workers::Workers;
+use crate::mqtt::QoS;
+use crate::mqtt::Reason;
+use crate::mqtt::message::Message;
+use crate::mqtt::property::Properties;
+use crate::mqtt::publish::Publish;
+
+/// Answers that wait for their time; beyond it they are given at once.
+const DELAYED_MAX: usize = 16_384;
+
+/// Changes to dynamic security that are put in force together.
+const BATCH_MAX: usize = 256;
+
+pub(super) enum Task {
+    Question(usize, Question, Option<IpAddr>),
+    Command(Control),
+    Renew(Realms),
+}
+
+/// The rules that files give, of the broker and of listeners.
+pub(super) struct Realms {
+    whole: Realm,
+    own: Vec<Realm>,
+    controls: Vec<Box<str>>,
+    sparkplug: bool,
+}
+
+impl Realms {
+    pub(super) fn of(conf: &Conf) -> Self {
+        let dressed = |realm: &Realm| Realm {
+            client_id_prefixes: conf.client_id_prefixes.clone(),
+            ..realm.clone()
+        };
+        Self {
+            whole: Realm {
+                anonymous: conf.anonymous,
+                ..dressed(&conf.realm)
+            },
+            own: conf.realms.iter().map(dressed).collect(),
+            controls: conf.controls.clone(),
+            sparkplug: conf.sparkplug,
+        }
+    }
+}
+
+pub(super) struct Guard {
+    realms: Realms,
+    dynsec: Option<Dynsec>,
+    workers: Workers,
+    log: Log,
+    bans: Arc<Mutex<Bans>>,
+    delayed: BTreeMap<(Instant, u64), (usize, ConnectionId, Verdict)>,
+    serial: u64,
+}
+
+impl Guard {
+    pub(super) fn open(
+        conf: &Conf,
+        workers: Workers,
+        log: Log,
+        bans: Arc<Mutex<Bans>>,
+    ) -> Result<Self, String> {
+        let environment = std::env::var("MOSQUITTO_DYNSEC_PASSWORD").ok();
+        let dynsec = match &conf.dynsec {
+            None => None,
+            Some(files) => {
+                let (dynsec, told) = Dynsec::open(files, environment.as_deref())?;
+                for line in told {
+                    log.line(&line);
+                }
+                Some(dynsec)
+            }
+        };
+        Ok(Self {
+            realms: Realms::of(conf),
+            dynsec,
+            workers,
+            log,
+            bans,
+            delayed: BTreeMap::new(),
+            serial: 0,
+        })
+    }
+
+    /// The rules as they are now.
+    pub(super) fn access(&self) -> Access {
+        let mut controls = self.realms.controls.clone();
+        if self.dynsec.is_some() {
+            controls.push(dynsec::TOPIC.into());
+        }
+        let dynsec = self.dynsec.as_ref();
+        let of = |realm: &Realm| Access {
+            controls: controls.clone(),
+            ..realm.access(dynsec)
+        };
+        Access {
+            sparkplug: self.realms.sparkplug,
+            realms: self.realms.own.iter().map(of).collect(),
+            ..of(&self.realms.whole)
+        }
+    }
+
+    pub(super) fn run(mut self, inbox: &Receiver<Task>) {
+        loop {
+            let task = match self.delayed.first_key_value() {
+                None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(((at, _), _)) => {
+                    inbox.recv_timeout(at.saturating_duration_since(Instant::now()))
+                }
+            };
+            match task {
+                Ok(Task::Question(worker, question, address)) => {
+                    self.answer(worker, question, address);
+                }
+                Ok(Task::Command(control)) => self.obey(control, inbox),
+                Ok(Task::Renew(realms)) => self.renew(realms),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.give_delayed();
+        }
+    }
+
+    fn give_delayed(&mut self) {
+        let now = Instant::now();
+        while let Some(entry) = self.delayed.first_entry()
+            && entry.key().0 <= now
+        {
+            let (worker, connection, verdict) = entry.remove();
+            self.give(worker, connection, verdict);
+        }
+    }
+
+    fn give(&self, worker: usize, connection: ConnectionId, verdict: Verdict) {
+        self.workers.tell(worker, move |worker| {
+            worker.broker.answer(connection, &verdict, worker.now);
+        });
+    }
+
+    fn answer(&mut self, worker: usize, question: Question, address: Option<IpAddr>) {
+        let verdict = self.judge(&question);
+        let connection = question.connection;
+        let failed = matches!(verdict, Verdict::Refuse { .. });
+        let Some(address) = address else {
+            return self.give(worker, connection, verdict);
+        };
+        let mut bans = self.bans.lock().unwrap_or_else(PoisonError::into_inner);
+        if !failed {
+            bans.succeeded(address);
+            drop(bans);
+            return self.give(worker, connection, verdict);
+        }
+        let now = Instant::now();
+        let penalty = bans.failed(address, now);
+        drop(bans);
+        self.tell_failed(&question, address, penalty.failures, penalty.banned);
+        if penalty.delay.is_zero() || self.delayed.len() >= DELAYED_MAX {
+            return self.give(worker, connection, verdict);
+        }
+        self.serial += 1;
+        let at = (now + penalty.delay, self.serial);
+        self.delayed.insert(at, (worker, connection, verdict));
+    }
+
+    /// The lines that fail2ban reads.
+    fn tell_failed(
+        &self,
+        question: &Question,
+        address: IpAddr,
+        failures: u32,
+        banned: Option<Duration>,
+    ) {
+        let user = match &question.asked {
+            Asked::Password { user_name, .. } => format!(" for user {user_name:?}"),
+            Asked::Exchange { method, .. } => format!(" by {method:?}"),
+        };
+        self.log.line(&format!(
+            "login failed from {address}{user} ({failures} in a row)"
+        ));
+        if let Some(time) = banned {
+            let seconds = time.as_secs();
+            self.log.line(&format!(
+                "banned {address} for {seconds} s after {failures} failed logins"
+            ));
+        }
+    }
+
+    fn judge(&self, question: &Question) -> Verdict {
+        let refused = |reason| Verdict::Refuse {
+            reason,
+            server_reference: None,
+        };
+        let place = usize::from(question.realm).checked_sub(1);
+        let realm = place.and_then(|place| self.realms.own.get(place));
+        let realm = realm.unwrap_or(&self.realms.whole);
+        match &question.asked {
+            Asked::Password {
+                user_name,
+                password,
+            } => {
+                let listed = realm.passwords.as_ref();
+                let dynsec = self.dynsec.as_ref().filter(|_| realm.dynsec);
+                let known = listed.is_some_and(|file| file.verify(user_name, password))
+                    || dynsec.is_some_and(|dynsec| {
+                        dynsec.verify(user_name, password, &question.client_id)
+                    });
+                match known {
+                    true => Verdict::Accept(Box::default()),
+                    false => refused(Reason::BAD_USER_NAME_OR_PASSWORD),
+                }
+            }
+            Asked::Exchange { .. } => refused(Reason::BAD_AUTHENTICATION_METHOD),
+        }
+    }
+
+    /// Carries out commands, as many as are there, and puts what they changed in force once.
+    fn obey(&mut self, control: Control, inbox: &Receiver<Task>) {
+        let mut changed = false;
+        let mut kicks = Vec::new();
+        let mut answers = Vec::new();
+        let mut others = Vec::new();
+        let more = inbox.try_iter().take(BATCH_MAX);
+        for task in std::iter::once(Task::Command(control)).chain(more) {
+            let Task::Command(control) = task else {
+                others.push(task);
+                continue;
+            };
+            let Some(dynsec) = self.dynsec.as_mut() else {
+                continue;
+            };
+            let mut outcome = dynsec.obey(&control.payload);
+            changed |= outcome.changed;
+            kicks.append(&mut outcome.kicks);
+            answers.push(outcome.answer);
+        }
+        if changed {
+            self.save();
+            self.put_in_force(&Revoked::default());
+        }
+        self.publish(answers);
+        self.kick(kicks);
+        for task in others {
+            match task {
+                Task::Question(worker, question, address) => {
+                    self.answer(worker, question, address);
+                }
+                Task::Renew(realms) => self.renew(realms),
+                Task::Command(_) => {}
+            }
+        }
+    }
+
+    fn save(&self) {
+        if let Some(dynsec) = &self.dynsec
+            && let Err(error) = dynsec.save()
+        {
+            self.log.line(&format!(
+                "Error: the file of dynamic security cannot be written, changes are lost with \
+                 the next start: {error}"
+            ));
+        }
+    }
+
+    fn publish(&self, answers: Vec<String>) {
+        let topic = format!("{}/response", dynsec::TOPIC);
+        let now = Instant::now();
+        let message = |answer: &String| {
+            let publish = Publish {
+                dup: false,
+                qos: QoS::AtMostOnce,
+                retain: false,
+                topic: &topic,
+                packet_id: None,
+                properties: Properties::EMPTY,
+                payload: answer.as_bytes(),
+            };
+            Message::new(&publish, now)
+        };
+        let messages: Vec<Message> = answers.iter().map(message).collect();
+        self.workers.tell(0, move |worker| {
+            worker.broker.publish_own(&messages, worker.now);
+        });
+    }
+
+    fn kick(&self, mut kicks: Vec<Kick>) {
+        kicks.sort_by_key(|kick| match kick {
+            Kick::Nobody => Reverse(String::new()),
+            Kick::User(user) => Reverse(user.clone()),
+        });
+        kicks.dedup();
+        if kicks.is_empty() {
+            return;
+        }
+        // Who is sent away is to have the answer first, also at another worker: one turn for it to
+        // be published, one for it to cross.
+        self.workers.ask_all(|_| ());
+        self.workers.ask_all(|_| ());
+        let kicks = Arc::new(kicks);
+        for number in 0..self.workers.len() {
+            let kicks = Arc::clone(&kicks);
+            self.workers.tell(number, move |worker| {
+                for kick in kicks.iter() {
+                    let whom = match kick {
+                        Kick::User(user) => Whom::User(Some(user)),
+                        Kick::Nobody => Whom::User(None),
+                    };
+                    let reason = Reason::ADMINISTRATIVE_ACTION;
+                    let why = "its rights were changed";
+                    worker.broker.disconnect(whom, reason, why, worker.now);
+                }
+            });
+        }
+    }
+
+    fn renew(&mut self, realms: Realms) {
+        let mut users = lost(&self.realms.whole, &realms.whole);
+        for (old, new) in self.realms.own.iter().zip(&realms.own) {
+            users.append(&mut lost(old, new));
+        }
+        self.realms = realms;
+        self.put_in_force(&Revoked {
+            users,
+            nobody: false,
+        });
+    }
+
+    fn put_in_force(&self, revoked: &Revoked) {
+        let access = self.access();
+        for number in 0..self.workers.len() {
+            let (access, revoked) = (access.clone(), revoked.clone());
+            self.workers.tell(number, move |worker| {
+                worker.broker.set_access(access, &revoked, worker.now);
+            });
+        }
+    }
+}
+
+/// Users whose password is another now, or gone.
+fn lost(old: &Realm, new: &Realm) -> Vec<Box<str>> {
+    match (&old.passwords, &new.passwords) {
+        (Some(old), Some(new)) => old.lost(new),
+        (None, Some(_)) | (Some(_), None) | (None, None) => Vec::new(),
+    }
+}
