@@ -703,6 +703,7 @@ Register-ArgumentCompleter -Native -CommandName 'mqttx' -ScriptBlock {
             [CompletionResult]::new('--crlfile', '--crlfile', [CompletionResultType]::ParameterName, 'Revoked client certificates, in PEM')
             [CompletionResult]::new('--origin', '--origin', [CompletionResultType]::ParameterName, 'Origin that may ask for a WebSocket, repeatable [default: all]')
             [CompletionResult]::new('--password-file', '--password-file', [CompletionResultType]::ParameterName, 'Users and password hashes, as mosquitto_passwd writes them')
+            [CompletionResult]::new('--dynsec', '--dynsec', [CompletionResultType]::ParameterName, 'Clients, groups and roles, changed by `mqttx ctrl dynsec`; made when it is not there')
             [CompletionResult]::new('--acl-file', '--acl-file', [CompletionResultType]::ParameterName, 'Who may publish and receive what, in mosquitto''s language')
             [CompletionResult]::new('--refuse-subscribe', '--refuse-subscribe', [CompletionResultType]::ParameterName, 'Refuse SUBSCRIBE where the ACL file gives none of the messages, or not all of them')
             [CompletionResult]::new('--persistence', '--persistence', [CompletionResultType]::ParameterName, 'Keep Sessions and messages in this folder, over restarts and crashes')

@@ -692,6 +692,7 @@ set edit:completion:arg-completer[mqttx] = {|@words|
             cand --crlfile 'Revoked client certificates, in PEM'
             cand --origin 'Origin that may ask for a WebSocket, repeatable [default: all]'
             cand --password-file 'Users and password hashes, as mosquitto_passwd writes them'
+            cand --dynsec 'Clients, groups and roles, changed by `mqttx ctrl dynsec`; made when it is not there'
             cand --acl-file 'Who may publish and receive what, in mosquitto''s language'
             cand --refuse-subscribe 'Refuse SUBSCRIBE where the ACL file gives none of the messages, or not all of them'
             cand --persistence 'Keep Sessions and messages in this folder, over restarts and crashes'

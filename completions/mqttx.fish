@@ -538,6 +538,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l cafile -d 'Take c
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l crlfile -d 'Revoked client certificates, in PEM' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l origin -d 'Origin that may ask for a WebSocket, repeatable [default: all]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l password-file -d 'Users and password hashes, as mosquitto_passwd writes them' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l dynsec -d 'Clients, groups and roles, changed by `mqttx ctrl dynsec`; made when it is not there' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l acl-file -d 'Who may publish and receive what, in mosquitto\'s language' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l refuse-subscribe -d 'Refuse SUBSCRIBE where the ACL file gives none of the messages, or not all of them' -r -f -a "never\t'Never: what a client may not have is just not delivered'
 nothing\t'When none of the messages could be delivered'

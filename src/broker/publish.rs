@@ -191,10 +191,9 @@ impl Broker {
         let from = self.sessions[session as usize].key;
         let incoming = Incoming::of_publish(publish, topic, frame, version, from, now);
         let untold = !route.is_empty() || !self.config.profile.no_matching_subscribers_told;
-        let reason = if untold {
-            Reason::SUCCESS
-        } else {
-            Reason::NO_MATCHING_SUBSCRIBERS
+        let reason = match untold {
+            true => Reason::SUCCESS,
+            false => Reason::NO_MATCHING_SUBSCRIBERS,
         };
         if self.config.profile.acknowledged_last {
             self.retain(&incoming);
@@ -205,9 +204,7 @@ impl Broker {
         self.settle(slot, session, publish, reason)?;
         self.retain(&incoming);
         self.deliver_route(&route, &incoming);
-        if route.birth {
-            self.keep_birth(&incoming, now);
-        }
+        self.keep_birth(&route, &incoming, now);
         Ok(Step::Done)
     }
 

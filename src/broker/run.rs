@@ -80,10 +80,7 @@ impl Broker {
         let frame = part.as_ref().map_or(Frame::Borrowed(first), Frame::Part);
         let mounted = self.connections[slot as usize].mounted;
         if !simple || mounted || self.singly || publish.topic.starts_with('$') {
-            return Ok(match self.publish(slot, session, &publish, frame, now)? {
-                Step::Pause => (0, 0),
-                _ => (head.total(), 1),
-            });
+            return self.take_one(slot, session, &publish, frame, now);
         }
         if !checked && self.too_deep(publish.topic) {
             let reason = crate::mqtt::Reason::TOPIC_NAME_INVALID;
@@ -94,10 +91,7 @@ impl Broker {
             return Ok((head.total(), 1));
         };
         if route.birth {
-            return Ok(match self.publish(slot, session, &publish, frame, now)? {
-                Step::Pause => (0, 0),
-                _ => (head.total(), 1),
-            });
+            return self.take_one(slot, session, &publish, frame, now);
         }
         if !self.let_pass(slot, &route, now) {
             return Ok((0, 0));
@@ -120,6 +114,22 @@ impl Broker {
         };
         self.deliver_run(&route, &run, forms, from, now);
         Ok((run.bytes.len(), run.count))
+    }
+
+    /// The first packet alone.
+    fn take_one(
+        &mut self,
+        slot: u32,
+        session: u32,
+        publish: &Publish<'_>,
+        frame: Frame<'_>,
+        now: Instant,
+    ) -> Result<(usize, u32), Violation> {
+        let len = frame.bytes().len();
+        Ok(match self.publish(slot, session, publish, frame, now)? {
+            Step::Pause => (0, 0),
+            _ => (len, 1),
+        })
     }
 
     fn deliver_run(

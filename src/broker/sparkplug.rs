@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::broker::Broker;
 use crate::broker::publish::Incoming;
+use crate::broker::router::Route;
 use crate::mqtt::message::Message;
 use crate::mqtt::publish::Publish;
 
@@ -24,7 +25,10 @@ pub(crate) fn is_birth(topic: &str) -> bool {
 
 impl Broker {
     /// Keeps a birth for those who come later, and tells those who are there.
-    pub(crate) fn keep_birth(&mut self, incoming: &Incoming<'_>, now: Instant) {
+    pub(crate) fn keep_birth(&mut self, route: &Route, incoming: &Incoming<'_>, now: Instant) {
+        if !route.birth {
+            return;
+        }
         let topic = [PREFIX, incoming.topic].concat();
         let publish = Publish {
             dup: false,
@@ -42,7 +46,7 @@ impl Broker {
 
 #[cfg(test)]
 mod tests {
-    use super::is_birth;
+    use super::*;
 
     #[test]
     fn births_are_told_from_what_looks_like_them() {
