@@ -388,7 +388,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__broker)
-            opts="-c -p -d -v -q -h --config-file --port --bind --listen --cert --key --cafile --crlfile --require-certificate --origin --allow-anonymous --password-file --dynsec --acl-file --refuse-subscribe --persistence --sync --workers --limit --limits --sys-interval --ready-file --daemon --test-config --print-config --log-dest --log-type --log-format --verbose --quiet --help"
+            opts="-c -p -d -v -q -h --config-file --port --bind --listen --tls-keylog --cert --key --cafile --crlfile --require-certificate --origin --allow-anonymous --password-file --dynsec --acl-file --refuse-subscribe --persistence --sync --workers --limit --limits --sys-interval --ready-file --daemon --test-config --print-config --log-dest --log-type --log-format --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -415,6 +415,10 @@ _mqttx() {
                     return 0
                     ;;
                 --listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-keylog)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -532,6 +532,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s c -l config-file 
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s p -l port -d 'TCP port to listen on, repeatable; 0 lets the system choose [default: 1883]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l bind -d 'Address to listen on, repeatable [default: this machine only]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l listen -d 'Listen here instead, repeatable: mqtt://ADDRESS:PORT, mqtts://, ws://, wss:// or unix:PATH, with rules of its own behind a `?`, see below' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l tls-keylog -d 'Write the keys of TLS connections here, for programs that look into them' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l cert -d 'Certificate for mqtts and wss, in PEM, with those that lead to its root' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l key -d 'Key of the certificate, in PEM' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l cafile -d 'Take client certificates that lead to these roots' -r -F
@@ -553,7 +554,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l sys-interval -d '
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l ready-file -d 'Write the addresses as JSON once clients can connect' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l log-dest -d 'Where log lines go, repeatable: stderr, stdout, syslog, topic, none, or file PATH' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l log-type -d 'What is logged, repeatable: error, warning, notice, information, subscribe, unsubscribe, debug, all or none' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l log-format -d 'How a line looks' -r -f -a "text\t'For people'
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l log-format -d 'How a line looks [default: text]' -r -f -a "text\t'For people'
 json\t'An object a line, for programs'
 mosquitto\t'With the lines of mosquitto, for those who know them'"
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l require-certificate -d 'Turn clients without a certificate away'

@@ -160,14 +160,18 @@ pub(crate) fn set_limits(limits: &mut Limits, settings: &[String]) -> anyhow::Re
     Ok(())
 }
 
+pub(crate) fn log_form(format: LogFormat) -> Form {
+    match format {
+        LogFormat::Text => Form::Own,
+        LogFormat::Json => Form::Json,
+        LogFormat::Mosquitto => Form::Mosquitto,
+    }
+}
+
 fn log(args: &BrokerArgs) -> anyhow::Result<LogConf> {
     let mut log = LogConf {
-        form: match args.log_format {
-            LogFormat::Text => Form::Own,
-            LogFormat::Json => Form::Json,
-            LogFormat::Mosquitto => Form::Mosquitto,
-        },
-        timestamp: args.log_format == LogFormat::Mosquitto,
+        form: args.log_format.map_or(Form::Own, log_form),
+        timestamp: args.log_format == Some(LogFormat::Mosquitto),
         ..LogConf::default()
     };
     if !args.log_dest.is_empty() {

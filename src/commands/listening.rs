@@ -181,6 +181,7 @@ fn server_tls(
         client_cert_required: args.require_certificate,
         user_name,
         alpn,
+        key_log: args.tls_keylog.clone(),
         ..ServerTls::default()
     })
 }

@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::anyhow;
 use jiff::Timestamp;
 
 use crate::cli::args::broker::BrokerArgs;
@@ -17,6 +18,7 @@ use crate::commands::terminal;
 use crate::daemon;
 use crate::daemon::Ended;
 use crate::daemon::conf::Conf;
+use crate::daemon::conf::logging;
 use crate::daemon::conf::parse::Fault;
 use crate::daemon::conf::settings::Settings;
 use crate::daemon::conf::source::Source;
@@ -56,6 +58,7 @@ pub(crate) fn speak(words: &[OsString]) -> ExitCode {
         verbose: args.verbose,
         quiet: args.quiet,
         tls_keylog: args.tls_keylog,
+        ..Source::default()
     };
     let purpose = match args.test_config {
         true => Purpose::Test,
@@ -63,7 +66,7 @@ pub(crate) fn speak(words: &[OsString]) -> ExitCode {
             background: args.daemon,
         },
     };
-    start(&source, purpose, |_| Ok(()))
+    start(&source, purpose, |_| {})
 }
 
 /// `mqttx broker -c FILE`, with what else its words ask for.
@@ -73,7 +76,15 @@ pub(crate) fn start_from(file: &Path, args: &BrokerArgs) -> anyhow::Result<ExitC
         ports: args.port.clone(),
         verbose: args.verbose,
         quiet: args.quiet,
-        tls_keylog: None,
+        tls_keylog: args.tls_keylog.clone(),
+        limits: args
+            .limit
+            .iter()
+            .map(|limit| setting(limit))
+            .collect::<Result<_, _>>()?,
+        log_form: args.log_format.map(broker::log_form),
+        log_dests: logging::dests(&args.log_dest).map_err(|what| anyhow!("--log-dest {what}"))?,
+        log_types: logging::types(&args.log_type).map_err(|what| anyhow!("--log-type {what}"))?,
     };
     let purpose = match (args.print_config, args.test_config) {
         (true, _) => Purpose::Print,
@@ -86,16 +97,19 @@ pub(crate) fn start_from(file: &Path, args: &BrokerArgs) -> anyhow::Result<ExitC
         conf.workers = args.workers.map(usize::from);
         conf.ready_file.clone_from(&args.ready_file);
         conf.command = (!args.command.is_empty()).then(|| args.command.clone());
-        broker::set_limits(&mut conf.limits, &args.limit)
     };
     Ok(start(&source, purpose, adjust))
 }
 
-fn start(
-    source: &Source,
-    purpose: Purpose,
-    adjust: impl FnOnce(&mut Conf) -> anyhow::Result<()>,
-) -> ExitCode {
+/// The name and the value of `--limit`.
+fn setting(text: &str) -> anyhow::Result<(String, String)> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or_else(|| anyhow!("--limit {text}: NAME=VALUE is wanted"))?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+fn start(source: &Source, purpose: Purpose, adjust: impl FnOnce(&mut Conf)) -> ExitCode {
     let settings = match source.settings() {
         Ok(settings) => settings,
         Err(fault) => return misconfigured(&fault),
@@ -136,18 +150,12 @@ fn settle(settings: &Settings, background: bool) -> Result<Option<PidFile>, Stri
     pid_file.map_err(|error| format!("Error: Unable to write pid file: {error}."))
 }
 
-fn serve(
-    source: &Source,
-    settings: &Settings,
-    adjust: impl FnOnce(&mut Conf) -> anyhow::Result<()>,
-) -> ExitCode {
+fn serve(source: &Source, settings: &Settings, adjust: impl FnOnce(&mut Conf)) -> ExitCode {
     let mut conf = match source.conf(settings) {
         Ok(conf) => conf,
         Err(fault) => return misconfigured(&fault),
     };
-    if let Err(error) = adjust(&mut conf) {
-        return failed(&format!("Error: {error:#}."));
-    }
+    adjust(&mut conf);
     match daemon::run(&conf, Some(source)) {
         Ok(Ended::Signal) => ExitCode::SUCCESS,
         Ok(Ended::Command(status)) => broker::status_of(status),

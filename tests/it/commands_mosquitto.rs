@@ -332,3 +332,61 @@ fn root_is_left_behind() {
     assert!(left.err().contains("Unable to write pid file"), "{left:?}");
     assert!(!Path::new("/run/mqttx-is-not-root").exists());
 }
+
+#[test]
+fn the_keys_of_tls_connections_are_written_where_asked() {
+    let certificates = crate::support::certificates::Certificates::new();
+    let path = |name: &str| certificates.path(name).display().to_string();
+    let conf = format!(
+        "listener any 127.0.0.1\nallow_anonymous true\ncertfile {}\nkeyfile {}\n",
+        path("localhost.pem"),
+        path("localhost.key"),
+    );
+    let keys = path("keys");
+    let broker = BrokerProcess::configured(&conf, &["--tls-keylog", &keys]);
+    let (port, root) = (broker.port, path("ca.pem"));
+    let line = format!("pub -h localhost -p {port} --cafile {root} -q 1 -t a -m b");
+    let left = Program::mqttx().words(&line).run();
+    assert_eq!(left.status, 0, "{left:?}");
+    let keys = fs::read_to_string(keys).unwrap();
+    assert!(keys.contains("TRAFFIC_SECRET"), "{keys}");
+}
+
+/// What the command line says goes before the file, also when that is read again.
+#[test]
+fn words_go_before_the_file_and_stay_there() {
+    let lines = "listener any 127.0.0.1\nallow_anonymous true\nmax_packet_size 1000\n";
+    let words = ["--limit", "packet_size_max=500", "--log-format", "json"];
+    let broker = BrokerProcess::configured(lines, &words);
+    let announced = || {
+        let line = format!("sub -h 127.0.0.1 -p {} -V 5 -t a -E", broker.port);
+        assert_eq!(Program::mqttx().words(&line).run().status, 0);
+        let line = format!("pub -h 127.0.0.1 -p {} -V 5 -q 1 -t a -s", broker.port);
+        Program::mqttx()
+            .words(&line)
+            .input("x".repeat(600))
+            .run()
+            .status
+    };
+    assert_ne!(announced(), 0);
+    broker.signal(Signal::HUP);
+    broker.wait_log("Reloading config.");
+    assert_ne!(announced(), 0);
+    assert!(broker.log().iter().any(|line| line.starts_with('{')));
+    let home = home("");
+    let line = format!(
+        "broker -c {}/mosquitto.conf --limit nonsense=1",
+        home.path().display()
+    );
+    let left = Program::mqttx().words(&line).run();
+    assert_eq!(left.status, 3);
+    assert!(
+        left.err().contains("there is no limit nonsense"),
+        "{left:?}"
+    );
+    let line = format!(
+        "broker -c {}/mosquitto.conf --acl-file x",
+        home.path().display()
+    );
+    assert_eq!(Program::mqttx().words(&line).run().status, 2);
+}

@@ -20,7 +20,8 @@ pub enum SyncWhen {
 pub struct BrokerArgs {
     /// Start from this mosquitto.conf, and do as mosquitto does
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["bind", "listen", "cert", "key",
-        "cafile", "require_certificate", "origin", "allow_anonymous", "password_file"])]
+        "cafile", "crlfile", "require_certificate", "origin", "allow_anonymous", "password_file",
+        "acl_file", "sys_interval"])]
     pub config_file: Option<PathBuf>,
     /// TCP port to listen on, repeatable; 0 lets the system choose [default: 1883]
     #[arg(short, long, value_name = "PORT")]
@@ -32,6 +33,9 @@ pub struct BrokerArgs {
     /// with rules of its own behind a `?`, see below
     #[arg(long, value_name = "URL", conflicts_with_all = ["port", "bind"])]
     pub listen: Vec<String>,
+    /// Write the keys of TLS connections here, for programs that look into them
+    #[arg(long, value_name = "FILE")]
+    pub tls_keylog: Option<PathBuf>,
     /// Certificate for mqtts and wss, in PEM, with those that lead to its root
     #[arg(long, value_name = "FILE", requires = "key")]
     pub cert: Option<PathBuf>,
@@ -113,9 +117,9 @@ pub struct BrokerArgs {
     /// debug, all or none
     #[arg(long, value_name = "TYPE")]
     pub log_type: Vec<String>,
-    /// How a line looks
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
-    pub log_format: LogFormat,
+    /// How a line looks [default: text]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
     /// Log each subscription and packet
     #[arg(short, long)]
     pub verbose: bool,

@@ -46,6 +46,7 @@ pub(crate) fn server(settings: &Settings, listener: &Listener) -> Result<Option<
         version_least: least(listener),
         ciphers: options.ciphers.as_ref().cloned(),
         ciphers_13: options.ciphers_tls13.as_ref().cloned(),
+        key_log: settings.tls_keylog.clone(),
         ..ServerTls::default()
     };
     if tls.client_cert_required && tls.ca_file.is_none() && tls.ca_path.is_none() {
@@ -80,7 +81,7 @@ fn psk(settings: &Settings, listener: &Listener) -> Result<Server, Fault> {
         identity_is_user: *options.use_identity_as_username,
         version_least: least(listener),
         ciphers: options.ciphers.as_ref().cloned(),
-        key_log: None,
+        key_log: settings.tls_keylog.clone(),
     };
     let server = PskServer::load(options).map_err(fault)?;
     Ok(Server::Keys(Arc::new(server)))

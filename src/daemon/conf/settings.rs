@@ -25,6 +25,8 @@ pub struct Settings {
     pub plugins: Vec<Plugin>,
     /// What is to be told, but stops nothing.
     pub remarks: Vec<Remark>,
+    /// Where the keys of TLS connections are written: no line's affair, but the command line's.
+    pub tls_keylog: Option<PathBuf>,
     /// Every line that says something, as it was understood.
     pub lines: Vec<Line>,
 }

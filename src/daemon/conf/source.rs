@@ -3,9 +3,11 @@
 
 use std::path::PathBuf;
 
+use crate::daemon::conf::log_words::{LogDest, LogType};
 use crate::daemon::conf::parse::{self, Fault};
 use crate::daemon::conf::settings::{Remark, Settings};
 use crate::daemon::conf::{Conf, Opening};
+use crate::daemon::log::Form;
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +22,14 @@ pub struct Source {
     pub quiet: bool,
     /// Write the keys of TLS connections here.
     pub tls_keylog: Option<PathBuf>,
+    /// Limits by name, in place of what the file says.
+    pub limits: Vec<(String, String)>,
+    /// How lines of the log look.
+    pub log_form: Option<Form>,
+    /// Where they go, in place of what the file says.
+    pub log_dests: Vec<LogDest>,
+    /// Which there are, in place of what the file says.
+    pub log_types: Vec<LogType>,
 }
 
 impl Source {
@@ -30,6 +40,7 @@ impl Source {
             None => Settings::default(),
         };
         settings.take_environment();
+        settings.tls_keylog.clone_from(&self.tls_keylog);
         Ok(settings)
     }
 
@@ -48,6 +59,17 @@ impl Source {
             lines,
             local_only: settings.is_local_only(),
         });
+        for (name, value) in &self.limits {
+            let fault = |what| Fault::new(format!("Error: limit {name}={value}: {what}."));
+            conf.limits.set(name, value).map_err(fault)?;
+        }
+        conf.log.form = self.log_form.unwrap_or(conf.log.form);
+        if !self.log_dests.is_empty() {
+            conf.log.dests.clone_from(&self.log_dests);
+        }
+        if !self.log_types.is_empty() {
+            conf.log.types.clone_from(&self.log_types);
+        }
         if self.verbose {
             conf.log.verbose();
         }
