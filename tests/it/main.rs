@@ -76,5 +76,6 @@ mod packets;
 #[cfg(target_os = "linux")]
 mod peers;
 mod spec;
+mod store;
 mod support;
 mod tidy;

@@ -17,6 +17,7 @@ pub(crate) struct BrokerProcess {
     pub(crate) ports: Vec<u16>,
     child: Child,
     log: Arc<Log>,
+    killed: bool,
     _folder: tempfile::TempDir,
     configuration: Option<tempfile::TempDir>,
 }
@@ -85,6 +86,7 @@ impl BrokerProcess {
             ports: ports_of(&text),
             child,
             log,
+            killed: false,
             _folder: folder,
             configuration: None,
         }
@@ -153,6 +155,13 @@ impl BrokerProcess {
         folder.path().join("mosquitto.conf")
     }
 
+    /// SIGKILL: it has no time for anything.
+    pub(crate) fn kill(mut self) {
+        self.killed = true;
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// SIGTERM.
     pub(crate) fn ask_to_end(&self) {
         signal(&self.child, Signal::TERM);
@@ -171,7 +180,7 @@ impl BrokerProcess {
 
 impl Drop for BrokerProcess {
     fn drop(&mut self) {
-        let crashed = !self.is_running() && !std::thread::panicking();
+        let crashed = !self.killed && !self.is_running() && !std::thread::panicking();
         let _ = self.child.kill();
         let status = self.child.wait();
         if crashed {

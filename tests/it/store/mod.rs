@@ -1,0 +1,7 @@
+//! What every store must do, on each of them; what the log does when its disk fails; and the real
+//! broker killed in the middle of its work.
+
+#[cfg(target_os = "linux")]
+mod crash;
+mod faults;
+mod suite;
