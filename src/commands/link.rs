@@ -12,12 +12,13 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use crate::cli::Program;
+use crate::commands::db;
 use crate::commands::mosquitto;
 use crate::commands::passwd;
 use crate::commands::terminal;
 
 pub const ABOUT: &str =
-    "Make links named mosquitto, mosquitto_pub, mosquitto_sub, mosquitto_rr, mosquitto_passwd";
+    "Make links named mosquitto, mosquitto_pub, mosquitto_sub and so on, leading to this program";
 
 #[derive(Parser, Debug)]
 #[command(name = "link", bin_name = "mqttx link", about = ABOUT, after_help = EXAMPLES)]
@@ -56,9 +57,14 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
 }
 
 #[cfg(unix)]
-const OTHERS: &[&str] = &[passwd::LINK, mosquitto::LINK, crate::commands::signal::LINK];
+const OTHERS: &[&str] = &[
+    passwd::LINK,
+    db::LINK,
+    mosquitto::LINK,
+    crate::commands::signal::LINK,
+];
 #[cfg(not(unix))]
-const OTHERS: &[&str] = &[passwd::LINK, mosquitto::LINK];
+const OTHERS: &[&str] = &[passwd::LINK, db::LINK, mosquitto::LINK];
 
 fn make_all(args: &Args, target: &Path) -> Result<String, String> {
     let mut told = String::new();

@@ -12,6 +12,7 @@ mod conf_page;
 mod connect;
 mod csv;
 mod ctrl;
+pub mod db;
 mod drive;
 mod encryption;
 mod feeding;
@@ -131,6 +132,12 @@ pub const COMMANDS: &[Command] = &[
         tree: || cli::tree(Program::Ctrl),
     },
     Command {
+        name: "db",
+        about: db::ABOUT,
+        run: db::run,
+        tree: db::tree,
+    },
+    Command {
         name: "link",
         about: link::ABOUT,
         run: link::run,
@@ -177,6 +184,9 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     #[cfg(unix)]
     if Path::new(&called).file_stem() == Some(OsStr::new(signal::LINK)) {
         return signal::speak(&rest);
+    }
+    if Path::new(&called).file_stem() == Some(OsStr::new(db::LINK)) {
+        return db::speak(&rest);
     }
     if Path::new(&called).file_stem() == Some(OsStr::new(mosquitto::LINK)) {
         return mosquitto::speak(&rest);

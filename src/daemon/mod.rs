@@ -51,6 +51,7 @@ use crate::daemon::mail::{Mail, Mailbox};
 use crate::daemon::observer::{Notes, Observer};
 pub use crate::daemon::run::run;
 use crate::daemon::storage::Storage;
+pub use crate::daemon::storage::wall;
 use crate::daemon::worker::Seat;
 use crate::daemon::workers::Workers;
 

@@ -1,6 +1,7 @@
 //! What is kept comes back before anybody can connect.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::Barrier;
 use std::thread::JoinHandle;
@@ -17,6 +18,7 @@ use crate::daemon::mail::Mailbox;
 use crate::daemon::storage::{self, Storage};
 use crate::daemon::store::Store;
 use crate::daemon::store::disk::Folder;
+use crate::daemon::store::import;
 use crate::daemon::store::log::Log as LogStore;
 use crate::daemon::worker::{Seat, Worker};
 
@@ -35,6 +37,9 @@ pub(crate) fn storage(
     let fault = |error| Error::Store(persistence.folder.clone(), error);
     let begun = Instant::now();
     let mut store = LogStore::new(Folder::open(&persistence.folder).map_err(fault)?);
+    if let Some(file) = &persistence.import {
+        store = take_over(store, file, log).map_err(fault)?;
+    }
     store.unsafe_is_fine = persistence.sync == Durability::Off;
     let parts = storage::restore(&mut store, mailboxes.len(), shared, begun).map_err(fault)?;
     for line in std::mem::take(&mut store.news) {
@@ -57,6 +62,22 @@ pub(crate) fn storage(
     )
     .map_err(|error| Error::System("starting the thread of the store", error))?;
     Ok((Some((storage, thread)), parts))
+}
+
+/// A store that was never used begins with what mosquitto has kept, if it has.
+fn take_over(store: LogStore<Folder>, file: &Path, log: &Log) -> io::Result<LogStore<Folder>> {
+    let mut store = store;
+    if !store.is_new()? || !file.exists() {
+        return Ok(store);
+    }
+    let bytes = std::fs::read(file)?;
+    let damaged = |fault| io::Error::other(format!("{}: {fault}", file.display()));
+    let records = import::records(&bytes, storage::wall()).map_err(damaged)?;
+    store.load(&mut |_| {})?;
+    store.append(&records)?;
+    store.sync()?;
+    log.line(&format!("store: took over {}", file.display()));
+    Ok(LogStore::new(store.into_disk()))
 }
 
 /// A worker on a thread of its own, with its share of the broker and what was kept of it. It

@@ -56,7 +56,7 @@ struct Tray {
 }
 
 /// Milliseconds since 1970.
-pub(crate) fn wall() -> u64 {
+pub fn wall() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |since| since.as_millis() as u64)
 }

@@ -87,11 +87,7 @@ fn lock_file(_: &File) -> io::Result<()> {
 
 impl Disk for Folder {
     fn names(&self) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in std::fs::read_dir(&self.path)? {
-            names.extend(entry?.file_name().into_string());
-        }
-        Ok(names)
+        names(&self.path)
     }
 
     fn read(&mut self, name: &str) -> io::Result<Vec<u8>> {
@@ -136,4 +132,48 @@ impl Disk for Folder {
         self.files.remove(name);
         std::fs::remove_file(self.path.join(name))
     }
+}
+
+/// A folder that is only read: what would change it does nothing.
+pub struct Untouched(pub PathBuf);
+
+impl Disk for Untouched {
+    fn names(&self) -> io::Result<Vec<String>> {
+        names(&self.0)
+    }
+
+    fn read(&mut self, name: &str) -> io::Result<Vec<u8>> {
+        std::fs::read(self.0.join(name))
+    }
+
+    fn read_at(&mut self, name: &str, at: u64, bytes: &mut [u8]) -> io::Result<()> {
+        use std::io::{Read, Seek, SeekFrom};
+        let mut file = File::open(self.0.join(name))?;
+        file.seek(SeekFrom::Start(at))?;
+        file.read_exact(bytes)
+    }
+
+    fn append(&mut self, _: &str, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn truncate(&mut self, _: &str, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync(&mut self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn remove(&mut self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn names(folder: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        names.extend(entry?.file_name().into_string());
+    }
+    Ok(names)
 }

@@ -91,6 +91,17 @@ impl<D: Disk> Log<D> {
         }
     }
 
+    /// Whether nothing was ever written to it.
+    pub fn is_new(&self) -> io::Result<bool> {
+        let names = self.disk.names()?;
+        Ok(!names.iter().any(|name| name.ends_with(".log")))
+    }
+
+    /// The disk below it.
+    pub fn into_disk(self) -> D {
+        self.disk
+    }
+
     /// Bytes of the log, and how many of them count.
     pub fn bytes(&self) -> (u64, u64) {
         let all = self.segments.iter().map(|segment| segment.bytes).sum();

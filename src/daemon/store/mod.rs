@@ -4,9 +4,11 @@ pub(crate) mod batch;
 pub(crate) mod crc;
 pub mod disk;
 pub(crate) mod encoding;
+pub mod import;
 pub(crate) mod index;
 pub mod log;
 pub mod memory;
+pub mod mosquitto_db;
 pub mod rows;
 pub(crate) mod values;
 

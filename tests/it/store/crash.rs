@@ -20,13 +20,13 @@ use crate::support::packets::{Hello, ack, again, publish, subscribe};
 const WINDOW: usize = 30;
 
 /// A connection that is read packet by packet.
-struct Wire {
+pub(crate) struct Wire {
     stream: TcpStream,
     bytes: Vec<u8>,
 }
 
 impl Wire {
-    fn connect(port: u16, hello: &Hello) -> Option<Self> {
+    pub(crate) fn connect(port: u16, hello: &Hello) -> Option<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -45,7 +45,7 @@ impl Wire {
     }
 
     /// The next packet; `None`: the broker is gone.
-    fn next(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn next(&mut self) -> Option<Vec<u8>> {
         loop {
             if let Scan::Head(head) = scan(&self.bytes, PACKET_SIZE_MAX).unwrap()
                 && self.bytes.len() >= head.total()
@@ -76,7 +76,7 @@ struct Publisher {
 
 impl Publisher {
     fn packet(number: u16) -> Vec<u8> {
-        let qos = if number % 2 == 0 { 2 } else { 1 };
+        let qos = if number.is_multiple_of(2) { 2 } else { 1 };
         publish(
             Version::V5,
             &format!("q{qos}"),
@@ -234,7 +234,7 @@ fn what_was_acknowledged_survives_kill_9() {
             .iter()
             .filter(move |number| *number % 2 == kind)
     };
-    let ends = (*is(1).last().unwrap(), *is(0).last().unwrap());
+    let ends = (*is(1).next_back().unwrap(), *is(0).next_back().unwrap());
     subscriber.run(broker.port, Some(ends)).unwrap();
     let mut once = Vec::new();
     for number in &subscriber.once {

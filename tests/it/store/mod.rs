@@ -4,4 +4,6 @@
 #[cfg(target_os = "linux")]
 mod crash;
 mod faults;
+#[cfg(target_os = "linux")]
+mod mosquitto;
 mod suite;

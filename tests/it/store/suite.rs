@@ -57,7 +57,7 @@ fn session(session: u64) -> Record {
     Record::Session(Box::new(SessionRecord {
         session,
         client_id: format!("client {session}").into(),
-        user_name: (session % 2 == 0).then(|| "bob".into()),
+        user_name: session.is_multiple_of(2).then(|| "bob".into()),
         worker: 1,
         version: Version::V5,
         expiry: 9,
