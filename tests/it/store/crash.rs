@@ -40,7 +40,7 @@ impl Wire {
         Some(wire)
     }
 
-    fn send(&mut self, bytes: &[u8]) -> Option<()> {
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> Option<()> {
         self.stream.write_all(bytes).ok()
     }
 

@@ -5,5 +5,7 @@
 mod crash;
 mod faults;
 #[cfg(target_os = "linux")]
+mod full_disk;
+#[cfg(target_os = "linux")]
 mod mosquitto;
 mod suite;

@@ -1,0 +1,120 @@
+//! The real broker on a file system of one megabyte that is full: it says so, refuses what it
+//! cannot keep, goes on with everything else, and goes on with that too once there is room.
+//!
+//! Mounting wants root; without it this says so and ends.
+
+use std::path::Path;
+use std::process::Command;
+
+use mqttx::mqtt::{Packet, Version};
+
+use crate::store::crash::Wire;
+use crate::support::broker_process::BrokerProcess;
+use crate::support::packets::{Hello, publish, render, subscribe};
+
+/// A mounted file system, unmounted with the test.
+struct Mounted<'a>(&'a Path);
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0).status();
+    }
+}
+
+fn mount(folder: &Path) -> Option<Mounted<'_>> {
+    let mut command = Command::new("mount");
+    command
+        .args(["-t", "tmpfs", "-o", "size=1m", "none"])
+        .arg(folder);
+    let done = command.output().ok()?;
+    done.status.success().then(|| Mounted(folder))
+}
+
+/// Publishes one message of a kilobyte at QoS 1: what was answered.
+fn answer(wire: &mut Wire, id: u16) -> String {
+    let payload = format!("{id:05}{}", "x".repeat(1_000));
+    wire.send(&publish(Version::V5, "t", &payload, 1, id, &[]))
+        .unwrap();
+    let frame = wire.next().unwrap();
+    render(&Packet::decode(&frame, Version::V5).unwrap())
+}
+
+#[test]
+fn a_full_disk_is_told_and_nothing_that_was_acknowledged_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(_mounted) = mount(folder.path()) else {
+        eprintln!("skipped: a file system of its own cannot be mounted here");
+        return;
+    };
+    let filler = folder.path().join("filler");
+    std::fs::write(&filler, vec![1; 500_000]).unwrap();
+    let store = folder.path().join("store").to_string_lossy().into_owned();
+    let broker = BrokerProcess::start(&["--persistence", &store]);
+    let hello = Hello::new("sub").kept();
+    let mut sub = Wire::connect(broker.port, &hello).unwrap();
+    sub.send(&subscribe(Version::V5, 1, "t", 1, &[])).unwrap();
+    assert_eq!(sub.next().unwrap()[0], 0x90);
+    drop(sub);
+    let mut wire = Wire::connect(broker.port, &Hello::new("pub")).unwrap();
+    let mut acknowledged = Vec::new();
+    let mut id = 0;
+    loop {
+        id += 1;
+        // The message that finds the disk full is answered only when there is room again.
+        let payload = format!("{id:05}{}", "x".repeat(1_000));
+        wire.send(&publish(Version::V5, "t", &payload, 1, id, &[]))
+            .unwrap();
+        let told = broker
+            .log()
+            .iter()
+            .any(|line| line.contains("until this is mended"));
+        if told {
+            break;
+        }
+        if id > 700 {
+            // It is full by now.
+            broker.wait_log("until this is mended");
+            break;
+        }
+    }
+    let last = id;
+    // A connection of its own sees how things are now.
+    let mut other = Wire::connect(broker.port, &Hello::new("other")).unwrap();
+    while answer(&mut other, 1) != "PUBACK #1 0x97" {}
+    other
+        .send(&subscribe(Version::V5, 2, "free", 0, &[]))
+        .unwrap();
+    assert_eq!(other.next().unwrap()[0], 0x90);
+    other
+        .send(&publish(Version::V5, "free", "goes on", 0, 0, &[]))
+        .unwrap();
+    let frame = other.next().unwrap();
+    let got = render(&Packet::decode(&frame, Version::V5).unwrap());
+    assert_eq!(got, "PUBLISH free goes on q0");
+    std::fs::remove_file(&filler).unwrap();
+    broker.wait_log("can be written to again");
+    for _ in 0..last {
+        let frame = wire.next().unwrap();
+        let text = render(&Packet::decode(&frame, Version::V5).unwrap());
+        if !text.ends_with("0x97") {
+            acknowledged.push(text[8..].parse::<u16>().unwrap());
+        }
+    }
+    assert!(acknowledged.len() > 100, "{}", acknowledged.len());
+    broker.kill();
+    let broker = BrokerProcess::start(&["--persistence", &store]);
+    let mut sub = Wire::connect(broker.port, &hello).unwrap();
+    let mut found = Vec::new();
+    while found.len() < acknowledged.len() {
+        let frame = sub.next().unwrap();
+        let Packet::Publish(publish) = Packet::decode(&frame, Version::V5).unwrap() else {
+            continue;
+        };
+        let number = std::str::from_utf8(&publish.payload[..5]).unwrap();
+        let number = number.parse().unwrap();
+        if acknowledged.contains(&number) && !found.contains(&number) {
+            found.push(number);
+        }
+    }
+    assert_eq!(found, acknowledged, "in order");
+}
