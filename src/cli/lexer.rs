@@ -305,8 +305,11 @@ fn spelled(row: &Row, bytes: &[u8], ours: bool) -> bool {
         || ((row.long_is_theirs || ours) && row.long.as_bytes() == bytes)
 }
 
-fn takes(row: &Row, caller: Caller) -> bool {
-    row.programs & caller.program.bit() != 0
+/// Whether the program knows this option, under the name it was called by.
+pub(crate) fn takes(row: &Row, caller: Caller) -> bool {
+    // mosquitto's clients know -S only where they were built so, and so do ours.
+    let is_built = cfg!(feature = "srv") || caller.manner == Manner::Mqttx || row.short != "-S";
+    row.programs & caller.program.bit() != 0 && is_built
 }
 
 fn unknown(caller: Caller, word: &OsStr) -> Error {

@@ -207,6 +207,9 @@ fn shared(connection: &Connection, tls: &Tls, will: &Will, version: Version) -> 
     if !connection.ws && (connection.ws_path.is_some() || !connection.ws_header.is_empty()) {
         return Err(usage("--ws-path and --ws-header say nothing without --ws.").hint("--ws"));
     }
+    if connection.srv && (connection.proxy.is_some() || connection.unix.is_some()) {
+        return Err(usage("-S cannot stand with --proxy or --unix."));
+    }
     let passwords = [
         connection.pw.is_some(),
         connection.password_file.is_some(),

@@ -186,16 +186,41 @@ pub fn text(topic: &Topic) -> String {
     for part in (topic.parts)() {
         out.push_str(&format!("{}:\n", part.heading));
         if !part.text.is_empty() {
-            out.push_str(&format!("  {}\n\n", part.text));
+            out.push_str(&wrapped("  ", part.text));
+            out.push('\n');
         }
         let widest = part.terms.iter().map(|(term, _)| term.chars().count());
         let width = widest.max().unwrap_or(0).min(28);
         for (term, told) in &part.terms {
-            out.push_str(&format!("  {term:width$}  {told}\n"));
+            out.push_str(&wrapped(&format!("  {term:width$}  "), told));
         }
         out.push('\n');
     }
     out.pop();
+    out
+}
+
+/// Columns of a line.
+const WIDTH: usize = 100;
+
+/// The text behind its beginning, further lines below where it began.
+fn wrapped(beginning: &str, text: &str) -> String {
+    let indent = beginning.chars().count();
+    let mut out = beginning.to_owned();
+    let mut column = indent;
+    for (at, word) in text.split_whitespace().enumerate() {
+        let length = word.chars().count();
+        if at > 0 && column + 1 + length > WIDTH {
+            out.push_str(&format!("\n{:indent$}", ""));
+            column = indent;
+        } else if at > 0 {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += length;
+    }
+    out.push('\n');
     out
 }
 

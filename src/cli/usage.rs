@@ -10,6 +10,7 @@ use crate::cli::Caller;
 use crate::cli::Manner;
 use crate::cli::Program;
 use crate::cli::error::EXIT_STATUSES;
+use crate::cli::lexer::takes;
 use crate::cli::words::{Row, rows};
 
 /// The release of mosquitto whose clients the links stand in for.
@@ -340,10 +341,11 @@ pub fn of_link(program: Program) -> String {
     out.push_str(&format!("       {} --help\n\n", program.link()));
     let tree = crate::cli::tree(program);
     let theirs = |row: &&Row| row.long_is_theirs || !row.short.is_empty();
-    for row in rows()
-        .filter(theirs)
-        .filter(|row| row.programs & program.bit() != 0)
-    {
+    let caller = Caller {
+        program,
+        manner: Manner::Mosquitto,
+    };
+    for row in rows().filter(theirs).filter(|row| takes(row, caller)) {
         let Some(arg) = tree
             .get_arguments()
             .find(|arg| arg.get_long() == Some(row.name()))

@@ -21,10 +21,10 @@ use crate::commands::encryption;
 use crate::commands::secret;
 use crate::mqtt::property::{PropertyId, Value};
 use crate::mqtt::{QoS, Version};
-use crate::net::Dial;
 use crate::net::address::Address;
 use crate::net::proxy::{Login, Proxy, ProxyKind};
 use crate::net::websocket::WebSocket;
+use crate::net::{Dial, ServiceLookup};
 
 /// The three groups of options every command has.
 pub(crate) struct Asked<'a> {
@@ -107,6 +107,11 @@ fn dial(asked: &Asked<'_>) -> Result<Dial, Error> {
     // mosquitto's clients leave Nagle on; here it only ever delays.
     dial.nodelay = connection.nodelay || caller.manner == Manner::Mqttx;
     dial.bind = bind_address(connection)?;
+    if connection.srv && !cfg!(feature = "srv") {
+        let told = "SRV look-ups (-S) are not built into this mqttx.";
+        return Err(Error::new(Kind::Failed, told).hint("cargo install mqttx --features srv"));
+    }
+    dial.service = connection.srv.then(ServiceLookup::default);
     dial.websocket = connection.ws.then(|| websocket(connection));
     dial.proxy = connection.proxy.as_ref().map(proxy);
     dial.tls = encryption::tls(*caller, tls, port)?;

@@ -13,6 +13,8 @@ pub mod address;
 pub(crate) mod frames;
 pub mod proxy;
 pub mod proxy_header;
+#[cfg(feature = "srv")]
+pub mod srv;
 pub mod tcp;
 pub mod tls;
 #[cfg(unix)]
@@ -21,7 +23,7 @@ pub mod upgrade;
 pub mod websocket;
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -48,6 +50,8 @@ pub struct Dial {
     /// ones. The writer collects what belongs together itself, so there is no reason to turn it
     /// off but imitation.
     pub nodelay: bool,
+    /// The host is a domain whose SRV records name the brokers (feature `srv`).
+    pub service: Option<ServiceLookup>,
     /// Another machine that connects for us (TCP only).
     pub proxy: Option<Proxy>,
     pub tls: Option<Tls>,
@@ -57,6 +61,13 @@ pub struct Dial {
     pub timeout: Duration,
 }
 
+/// Ask DNS where a domain's brokers are.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ServiceLookup {
+    /// The name server to ask; none: those the system is set up with.
+    pub server: Option<SocketAddr>,
+}
+
 impl Dial {
     /// Straight to `address`, no longer than 30 seconds.
     pub fn new(address: Address) -> Self {
@@ -64,6 +75,7 @@ impl Dial {
             address,
             bind: None,
             nodelay: true,
+            service: None,
             proxy: None,
             tls: None,
             websocket: None,
@@ -106,12 +118,43 @@ impl Dial {
 
     async fn connect_tcp(&self) -> io::Result<TcpStream> {
         let Address { host, port, .. } = &self.address;
+        if let Some(service) = &self.service {
+            return self.connect_service(service).await;
+        }
         let Some(proxy) = &self.proxy else {
             return tcp::connect(host, *port, self).await;
         };
         let mut stream = tcp::connect(&proxy.host, proxy.port, self).await?;
         proxy.ask(&mut stream, host, *port).await?;
         Ok(stream)
+    }
+}
+
+#[cfg(feature = "srv")]
+impl Dial {
+    /// The first of the domain's brokers that answers. A certificate must be made out to the domain:
+    /// whoever forges an answer of DNS does not choose whom we trust.
+    async fn connect_service(&self, service: &ServiceLookup) -> io::Result<TcpStream> {
+        let domain = &self.address.host;
+        let targets = srv::look_up(domain, self.tls.is_some(), service.server).await?;
+        let mut failed = io::Error::from(io::ErrorKind::NotFound);
+        for srv::Target { host, port } in &targets {
+            match tcp::connect(host, *port, self).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+}
+
+#[cfg(not(feature = "srv"))]
+impl Dial {
+    async fn connect_service(&self, _: &ServiceLookup) -> io::Result<TcpStream> {
+        Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "SRV look-ups are not built into this mqttx",
+        ))
     }
 }
 

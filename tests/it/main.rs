@@ -21,9 +21,13 @@ mod client_patience;
 mod client_psk;
 mod client_repairs;
 mod client_repairs_bytes;
+#[cfg(feature = "srv")]
+mod client_srv;
 mod client_transports;
 mod codec_differential;
 mod codec_roundtrip;
+#[cfg(unix)]
+mod commands_bad_input;
 mod commands_bench;
 mod commands_bench_agents;
 mod commands_bench_check;

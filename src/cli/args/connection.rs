@@ -25,6 +25,10 @@ pub struct Connection {
     #[arg(short, long, value_name = "PORT")]
     pub port: Option<u16>,
 
+    /// The host is a domain: its SRV records name the broker (built in with --features srv)
+    #[arg(short = 'S', long)]
+    pub srv: bool,
+
     /// Connect through this Unix socket instead
     #[arg(long, value_name = "PATH")]
     pub unix: Option<PathBuf>,
@@ -65,11 +69,11 @@ pub struct Connection {
     #[arg(short, long, value_name = "NAME")]
     pub username: Option<String>,
 
-    /// Password; anybody on this machine can read it there: better --password-file, or -P alone at the end
+    /// Password, which anybody on this machine can read there
     #[arg(short = 'P', long, value_name = "PASSWORD")]
     pub pw: Option<OsString>,
 
-    /// Take the password from this file, but for its last newline; - is standard input
+    /// Take the password from this file, without its last newline; - is standard input
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
 
@@ -77,7 +81,7 @@ pub struct Connection {
     #[arg(long, value_name = "VARIABLE")]
     pub password_env: Option<String>,
 
-    /// Ask for the password on the terminal; -P as the last word does so too
+    /// Ask for the password on the terminal; -P alone at the end does so too
     #[arg(long)]
     pub ask_password: bool,
 

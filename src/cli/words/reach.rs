@@ -26,6 +26,7 @@ pub(crate) static ROWS: &[Row] = &[
     row("", "--save-profile", PS_R, Take::Judge(save_profile))
         .noun("name")
         .own(),
+    flag("-S", "--srv", PS_R).own(),
     flag("", "--tls-skip-hostname", PS_R).own(),
     row("", "--no-local", S, Take::Means(judge::no_local)).own(),
     row("", "--protocol", PS_R, Take::Judge(judge::protocol))

@@ -1,0 +1,341 @@
+//! Bad input, option by option: one line, the status it is documented to leave, nothing on standard
+//! output, and not a byte to the broker. Which options there are is read from help itself.
+
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::os::unix::ffi::OsStringExt;
+
+use crate::support::programs::{Left, Program};
+
+const PROGRAMS: [(&str, &str); 3] = [
+    ("pub", "-t t -m x"),
+    ("sub", "-t t -W 5"),
+    ("rr", "-t t -e r -m x -W 5"),
+];
+
+/// A broker nobody may come to.
+struct Untouched(TcpListener);
+
+impl Untouched {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        Self(listener)
+    }
+
+    fn reach(&self) -> String {
+        format!("-h 127.0.0.1 -p {}", self.0.local_addr().unwrap().port())
+    }
+
+    #[track_caller]
+    fn check(&self, left: &Left, told: &str, what: &str) {
+        let err = left.err();
+        let mut lines = err.lines();
+        let first = lines.next().unwrap_or_default();
+        assert!(first.contains(told), "{what}: {told:?} expected: {left:?}");
+        // The one line more there may be is the remedy.
+        let rest: Vec<&str> = lines.filter(|line| !line.starts_with("  try: ")).collect();
+        assert_eq!(rest, [""; 0], "{what}");
+        assert_eq!((left.status, left.out()), (1, String::new()), "{what}");
+        let came = self.0.accept().map(drop).map_err(|error| error.kind());
+        assert_eq!(came, Err(ErrorKind::WouldBlock), "{what}: somebody came");
+    }
+}
+
+/// The long options help lists, and whether a value follows.
+fn options(program: &str) -> Vec<(String, bool)> {
+    let help = Program::mqttx()
+        .words(&format!("{program} --help"))
+        .run()
+        .out();
+    let mut found = Vec::new();
+    for line in help
+        .lines()
+        .filter(|line| line.trim_start().starts_with('-'))
+    {
+        let Some(at) = line.find("--") else { continue };
+        let spelled = &line[at..];
+        let end = spelled.find(|c: char| c.is_whitespace() || "=[".contains(c));
+        let end = end.unwrap_or(spelled.len());
+        // A value that may be left out is neither missing nor too much.
+        if spelled[end..].starts_with('[') {
+            continue;
+        }
+        found.push((spelled[..end].to_owned(), spelled[end..].starts_with(" <")));
+    }
+    assert!(found.len() > 40, "{help}");
+    found
+}
+
+#[test]
+fn a_value_is_missing_or_too_much() {
+    let broker = Untouched::new();
+    for (program, usual) in PROGRAMS {
+        for (option, has_value) in options(program) {
+            // These two never fail, and this one asks for what is missing.
+            if ["--help", "--version", "--pw"].contains(&&*option) {
+                continue;
+            }
+            let reach = broker.reach();
+            let (line, told) = match has_value {
+                true => (
+                    format!("{program} {reach} {usual} {option}"),
+                    "argument given but",
+                ),
+                false => (
+                    format!("{program} {reach} {usual} {option}=x"),
+                    "takes no value",
+                ),
+            };
+            let line = match option.as_str() {
+                // One payload only; the first one is the mistake.
+                "--file" | "--message" => line.replace(" -m x", ""),
+                _ => line,
+            };
+            let left = Program::mqttx().words(&line).run();
+            broker.check(&left, told, &line);
+        }
+    }
+}
+
+#[test]
+fn a_value_is_wrong() {
+    let broker = Untouched::new();
+    for (programs, words, told) in WRONG {
+        for (program, usual) in PROGRAMS {
+            if !programs.split(' ').any(|known| known == program) {
+                continue;
+            }
+            let line = format!("{program} {usual} {} {words}", broker.reach());
+            let left = Program::mqttx().words(&line).run();
+            broker.check(&left, told, &line);
+        }
+    }
+}
+
+const ALL: &str = "pub sub rr";
+
+/// The programs, the words, and a part of the line.
+const WRONG: &[(&str, &str, &str)] = &[
+    (ALL, "--no-such-option", "unknown option '--no-such-option'"),
+    (ALL, "word", "unknown option 'word'"),
+    (ALL, "-z", "unknown option '-z'"),
+    (ALL, "-dq", "unknown option '-dq'"),
+    (ALL, "-A 192.0.2.1.5", "no address of this machine"),
+    (ALL, "--cafile /none", "cannot read /none"),
+    (ALL, "--capath /none", "cannot read /none"),
+    (ALL, "--cafile /dev/null", "no certificate in this file"),
+    (ALL, "--cert /none", "both certfile and keyfile"),
+    (ALL, "--key /none", "both certfile and keyfile"),
+    (ALL, "--keyform pem", "keyfile must be also specified"),
+    (ALL, "--ciphers x", "--ciphers says nothing without TLS"),
+    (ALL, "--tls-alpn x", "--tls-alpn says nothing without TLS"),
+    (
+        ALL,
+        "--tls-keylog x",
+        "--tls-keylog says nothing without TLS",
+    ),
+    (
+        ALL,
+        "--tls-engine x",
+        "--tls-engine says nothing without TLS",
+    ),
+    (
+        ALL,
+        "--tls-skip-hostname",
+        "--tls-skip-hostname says nothing without TLS",
+    ),
+    (ALL, "--insecure", "--insecure says nothing without TLS"),
+    (ALL, "--tls-version 1.1", "no TLS version '1.1'"),
+    (
+        ALL,
+        "--tls-engine-kpass-sha1 x",
+        "both tls-engine and keyform",
+    ),
+    (ALL, "--psk ab", "--psk-identity required"),
+    (
+        ALL,
+        "--psk ab --psk-identity a --cafile x",
+        "only one of --psk or --cafile",
+    ),
+    (
+        ALL,
+        "--psk-identity a",
+        "--psk-identity says nothing without TLS",
+    ),
+    (ALL, "-D x y z", "invalid command x"),
+    (ALL, "-D publish y z", "invalid property name y"),
+    (ALL, "-D connect receive-maximum 70000", "out of range"),
+    (
+        ALL,
+        "-D connect receive-maximum 0",
+        "the properties of CONNECT cannot be sent",
+    ),
+    (ALL, "-D publish", "not enough arguments"),
+    (ALL, "-i a -I b", "cannot be used together"),
+    (ALL, "-c", "must provide a client id"),
+    (ALL, "-V 5 -c", "must provide a client id"),
+    (ALL, "-k 4", "invalid keepalive"),
+    (ALL, "-k x", "whole number"),
+    (ALL, "-L http://h/t", "unsupported URL scheme"),
+    (ALL, "-L mqtt://h", "topic missing"),
+    (ALL, "-M 0", "maximum inflight"),
+    (ALL, "-o /none", "cannot read options from /none"),
+    (ALL, "-p 70000", "invalid port given: 70000"),
+    (ALL, "-p x", "whole number"),
+    (ALL, "--proxy ftp://h", "proxy"),
+    (
+        ALL,
+        "--protocol http",
+        "--protocol is mqtt, mqtts, ws or wss",
+    ),
+    (ALL, "-q 3", "invalid QoS given: 3"),
+    (ALL, "-q x", "whole number"),
+    (ALL, "--unix /none/socket", "No such file or directory"),
+    (ALL, "-V 4", "invalid protocol version"),
+    (ALL, "-x soon", "session-expiry-interval not a number"),
+    (ALL, "-x -2", "session-expiry-interval out of range"),
+    (ALL, "--will-payload x", "will"),
+    (ALL, "--will-retain", "will"),
+    (ALL, "--will-topic a/#", "invalid will topic"),
+    (ALL, "--will-qos 3", "invalid will QoS 3"),
+    (ALL, "--ws-path x --ws", "a path starts with /"),
+    (ALL, "--ws-path /x", "say nothing without --ws"),
+    (ALL, "--ws-header x --ws", "a header line reads"),
+    (ALL, "--profile none", "there is no profile 'none'"),
+    (ALL, "--password-env NONE", "there is no variable NONE"),
+    (ALL, "--password-file /none", "cannot read the password"),
+    (ALL, "-P x --ask-password", "comes from one place"),
+    (
+        "pub sub",
+        "--reconnect-period -1",
+        "invalid reconnect period",
+    ),
+    ("pub rr", "-t a/+", "invalid publish topic 'a/+'"),
+    ("pub rr", "-n", "only one type of message"),
+    ("pub rr", "-f /none", "only one type of message"),
+    ("pub", "--repeat 0", "--repeat argument must be >0"),
+    (
+        "pub",
+        "--repeat-delay -1",
+        "--repeat-delay argument must be >=0",
+    ),
+    ("pub", "--repeat-delay x", "needs a number"),
+    ("pub", "-l", "only one type of message"),
+    ("sub rr", "-F %z", "invalid format specifier 'z'"),
+    ("sub rr", "-F %", "incomplete format specifier"),
+    ("sub rr", "-F \\q", "invalid escape specifier 'q'"),
+    ("sub rr", "-W 0", "invalid timeout"),
+    ("sub rr", "--retain-handling x", "unknown value 'x'"),
+    ("rr", "-e a/#", "invalid response topic"),
+    ("sub", "-t a/#/b", "invalid subscription topic 'a/#/b'"),
+    ("sub", "-T a/#/b", "invalid filter topic 'a/#/b'"),
+    ("sub", "-U a/#/b", "invalid unsubscribe topic 'a/#/b'"),
+    ("sub", "-C 0", "invalid message count"),
+    ("sub", "--random-filter 0", "between 0.1-100.0"),
+    ("sub", "-R --retained-only", "makes no sense"),
+    ("sub", "-t $share/g/t --no-local", "--no-local cannot stand"),
+    ("sub", "--expect-json {", "--expect-json"),
+    ("sub", "--expect-regex (", "--expect-regex"),
+    ("sub", "--reject-regex (", "--reject-regex"),
+    ("sub", "--idle soon", "--idle"),
+    ("sub", "--ready-fd x", "--ready-fd"),
+    ("sub", "--in-order", "--in-order needs two expectations"),
+];
+
+#[test]
+fn what_is_missing_altogether() {
+    let broker = Untouched::new();
+    for (line, told) in [
+        ("pub -t t", "both topic and message must be supplied"),
+        ("pub -m x", "both topic and message must be supplied"),
+        ("pub -t t -f /none", "unable to read file \"/none\""),
+        ("pub -t t -s", "zero length input"),
+        ("sub", "you must specify a topic"),
+        ("rr -t t -m x", "all of topic, message, and response topic"),
+        ("rr -t t -e r -f /none", "unable to read file \"/none\""),
+    ] {
+        let line = format!("{line} {}", broker.reach());
+        let left = Program::mqttx().words(&line).run();
+        broker.check(&left, told, &line);
+    }
+}
+
+#[test]
+fn a_topic_that_is_no_utf_8() {
+    let broker = Untouched::new();
+    for (program, usual) in PROGRAMS {
+        for (option, shown) in [("-t", "-t"), ("--will-topic", "--will-topic"), ("-i", "-i")] {
+            let left = Program::mqttx()
+                .words(&format!("{program} {usual} {} {option}", broker.reach()))
+                .args([OsString::from_vec(b"a\xff".to_vec())])
+                .run();
+            let told = format!("malformed UTF-8 in {shown} argument");
+            broker.check(&left, &told, &format!("{program} {option}"));
+        }
+    }
+}
+
+/// The links tell the same mistakes in mosquitto's sentences; `compare_argv` holds those against
+/// mosquitto itself. Here: nothing is sent, and the status is 1.
+#[test]
+fn the_links_send_nothing_either() {
+    let broker = Untouched::new();
+    let links = crate::support::programs::Links::new();
+    // What is not built in, or is ours alone, their help does not speak of.
+    for (program, _) in PROGRAMS {
+        let help = Program::new(links.path(&format!("mosquitto_{program}")))
+            .words("--help")
+            .run();
+        assert_eq!(
+            help.out().contains("\n -S"),
+            cfg!(feature = "srv"),
+            "{help:?}"
+        );
+        assert!(!help.out().contains("--password"), "{help:?}");
+    }
+    for (programs, words, _) in WRONG {
+        // Their own names for what mosquitto has not, and what it passes over without a word.
+        let ours = [
+            "--tls",
+            "--psk-id",
+            "--protocol",
+            "--ws-",
+            "--profile",
+            "--pass",
+            "--ask",
+            "--reconnect",
+            "--no-local",
+            "--expect",
+            "--reject",
+            "--idle",
+            "--ready",
+            "--in-order",
+            "--cipher",
+            "--insecure",
+            "-o",
+            "-k x",
+            "-p x",
+            "-q x",
+            "-x -2",
+            "-P",
+            "-R",
+            "-D connect receive-maximum 70000",
+            "--repeat-delay x",
+        ];
+        if ours.iter().any(|word| words.contains(word)) {
+            continue;
+        }
+        for (program, usual) in PROGRAMS.iter().filter(|(p, _)| programs.contains(p)) {
+            let line = format!("{usual} {} {words}", broker.reach());
+            let left = Program::new(links.path(&format!("mosquitto_{program}")))
+                .words(&line)
+                .run();
+            assert_eq!(left.status, 1, "{program} {line}: {left:?}");
+            assert!(!left.err().is_empty(), "{program} {line}");
+            let came = broker.0.accept().map(drop).map_err(|error| error.kind());
+            assert_eq!(came, Err(ErrorKind::WouldBlock), "{program} {line}");
+        }
+    }
+}
