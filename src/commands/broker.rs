@@ -24,6 +24,7 @@ use crate::daemon::Ended;
 use crate::daemon::auth::Realm;
 use crate::daemon::auth::acl_file;
 use crate::daemon::auth::dynsec::Files;
+use crate::daemon::auth::jwt::Jwt;
 use crate::daemon::auth::password_file::PasswordFile;
 use crate::daemon::conf::logging;
 use crate::daemon::conf::{Conf, Durability, Endpoint, Persistence};
@@ -88,7 +89,12 @@ fn conf(args: &BrokerArgs) -> anyhow::Result<Conf> {
         endpoint.is_open() && !said
     };
     let open = listeners.iter().any(anybody);
-    if open && !args.allow_anonymous && args.password_file.is_none() && args.dynsec.is_none() {
+    if open
+        && !args.allow_anonymous
+        && args.password_file.is_none()
+        && args.dynsec.is_none()
+        && args.jwt_key.is_none()
+    {
         bail!(
             "clients from other machines could connect, and nobody said who may: \
              add --allow-anonymous, --password-file FILE or --dynsec FILE"
@@ -112,10 +118,12 @@ fn conf(args: &BrokerArgs) -> anyhow::Result<Conf> {
     set_limits(&mut limits, &args.limit)?;
     Ok(Conf {
         listeners,
-        anonymous: args.allow_anonymous || (password_file.is_none() && args.dynsec.is_none()),
+        anonymous: args.allow_anonymous
+            || (password_file.is_none() && args.dynsec.is_none() && args.jwt_key.is_none()),
         realm: Realm {
             passwords: password_file.map(Arc::new),
             rules: rules.transpose()?,
+            jwt: args.jwt_key.as_deref().map(token_key).transpose()?,
             dynsec: args.dynsec.is_some(),
             ..Realm::default()
         },
@@ -187,6 +195,13 @@ fn log(args: &BrokerArgs) -> anyhow::Result<LogConf> {
         log.quiet();
     }
     Ok(log)
+}
+
+fn token_key(path: &Path) -> anyhow::Result<Arc<Jwt>> {
+    let file =
+        std::fs::read(path).with_context(|| format!("cannot read key file {}", path.display()))?;
+    let key = Jwt::of_key_file(&file).map_err(|what| anyhow!("{}: {what}", path.display()))?;
+    Ok(Arc::new(key))
 }
 
 fn read_passwords(path: &Path) -> anyhow::Result<PasswordFile> {

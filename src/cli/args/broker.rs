@@ -63,6 +63,9 @@ pub struct BrokerArgs {
     /// Clients, groups and roles, changed by `mqttx ctrl dynsec`; made when it is not there
     #[arg(long, value_name = "FILE")]
     pub dynsec: Option<PathBuf>,
+    /// Key of JSON Web Tokens that come as passwords: PEM for RS256 and ES256, a secret for HS256
+    #[arg(long, value_name = "FILE")]
+    pub jwt_key: Option<PathBuf>,
     /// Who may publish and receive what, in mosquitto's language
     #[arg(long, value_name = "FILE")]
     pub acl_file: Option<PathBuf>,

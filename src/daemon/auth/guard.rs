@@ -10,10 +10,11 @@ use std::sync::PoisonError;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 use std::time::Instant;
+use std::time::SystemTime;
 
 use crate::broker::ConnectionId;
 use crate::broker::Control;
-use crate::broker::access::{Access, Asked, Question, Revoked, Verdict, Whom};
+use crate::broker::access::{Access, Asked, Identity, Question, Revoked, Verdict, Whom};
 use crate::daemon::auth::Realm;
 use crate::daemon::auth::bans::Bans;
 use crate::daemon::auth::dynsec::{self, Dynsec, Kick};
@@ -219,6 +220,14 @@ impl Guard {
                 user_name,
                 password,
             } => {
+                let token = realm.jwt.as_ref();
+                if let Some(Ok(claims)) = token.map(|jwt| jwt.check(password, seconds())) {
+                    return Verdict::AcceptAs(Box::new(Identity {
+                        data: Box::default(),
+                        user_name: Some(claims.user_name),
+                        rules: claims.rules,
+                    }));
+                }
                 let listed = realm.passwords.as_ref();
                 let dynsec = self.dynsec.as_ref().filter(|_| realm.dynsec);
                 let known = listed.is_some_and(|file| file.verify(user_name, password))
@@ -354,6 +363,12 @@ impl Guard {
             });
         }
     }
+}
+
+/// Seconds since 1970.
+fn seconds() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs() as i64)
 }
 
 /// Users whose password is another now, or gone.

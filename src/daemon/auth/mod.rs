@@ -7,6 +7,7 @@ pub mod bans;
 pub mod dynsec;
 mod guard;
 pub mod hash;
+pub mod jwt;
 pub mod password_file;
 
 use std::io;
@@ -19,11 +20,12 @@ use std::time::Instant;
 
 use crate::broker::ConnectionId;
 use crate::broker::Control;
-use crate::broker::access::rules::Rules;
+use crate::broker::access::rules::{Actions, Rules};
 use crate::broker::access::{Access, Question, Verdict};
 use crate::daemon::auth::bans::{Arrival, Bans};
 use crate::daemon::auth::dynsec::Dynsec;
 use crate::daemon::auth::guard::{Guard, Realms, Task};
+use crate::daemon::auth::jwt::Jwt;
 use crate::daemon::auth::password_file::PasswordFile;
 use crate::daemon::conf::Conf;
 use crate::daemon::log::Log;
@@ -43,6 +45,8 @@ pub struct Realm {
     pub passwords: Option<Arc<PasswordFile>>,
     /// Who may do what with which topics.
     pub rules: Option<Arc<Rules>>,
+    /// What tokens in place of passwords are checked with.
+    pub jwt: Option<Arc<Jwt>>,
     /// Dynamic security holds here.
     pub dynsec: bool,
     /// What Client Identifiers begin with, one of these; nothing when there are none.
@@ -53,9 +57,16 @@ impl Realm {
     fn access(&self, dynsec: Option<&Dynsec>) -> Access {
         let dynsec = dynsec.filter(|_| self.dynsec);
         let rules = self.rules.clone().or_else(|| dynsec.map(Dynsec::rules));
+        // Without rules for all, a token's own still count.
+        let open = || Rules {
+            otherwise: Actions::ALL,
+            strangers: Actions::ALL,
+            ..Rules::default()
+        };
+        let rules = rules.or_else(|| self.jwt.as_ref().map(|_| Arc::new(open())));
         Access {
             anonymous: self.anonymous,
-            passwords: self.passwords.is_some() || dynsec.is_some(),
+            passwords: self.passwords.is_some() || self.jwt.is_some() || dynsec.is_some(),
             client_id_prefixes: self.client_id_prefixes.clone(),
             rules,
             ..Access::default()

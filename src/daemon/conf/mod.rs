@@ -156,7 +156,7 @@ impl Conf {
 
     /// Whether user names are checked.
     pub fn has_users(&self) -> bool {
-        self.realm.passwords.is_some() || self.realm.dynsec
+        self.realm.passwords.is_some() || self.realm.jwt.is_some() || self.realm.dynsec
     }
 
     /// The number of worker threads: half of the cores, and at least one.

@@ -8,6 +8,7 @@ use crate::broker::access::rules::Rules;
 use crate::daemon::auth::Realm;
 use crate::daemon::auth::acl_file;
 use crate::daemon::auth::dynsec::Files;
+use crate::daemon::auth::jwt::Jwt;
 use crate::daemon::auth::password_file::PasswordFile;
 use crate::daemon::conf::Conf;
 use crate::daemon::conf::directives::global::Security;
@@ -24,6 +25,7 @@ struct Sources {
     passwords: Option<PathBuf>,
     rules: Option<PathBuf>,
     dynsec: Option<Files>,
+    jwt: Option<PathBuf>,
 }
 
 /// Puts the rules into `conf`.
@@ -89,6 +91,7 @@ fn realm(settings: &Settings, sources: &Sources) -> Result<Realm, Fault> {
     Ok(Realm {
         passwords: passwords.transpose()?.map(Arc::new),
         rules: rules.transpose()?,
+        jwt: sources.jwt.as_deref().map(token_key).transpose()?,
         dynsec: sources.dynsec.is_some(),
         ..Realm::default()
     })
@@ -114,6 +117,7 @@ fn sources<'a>(
     let mut sources = Sources {
         passwords: (*security.password_file).clone(),
         rules: (*security.acl_file).clone(),
+        jwt: (*security.jwt_key_file).clone(),
         dynsec: (*security.dynsec_file).clone().map(|config| Files {
             config,
             password_init: None,
@@ -165,6 +169,15 @@ fn fault(plugin: &Plugin, what: &str) -> Fault {
         sentence: format!("Error: Unable to load plugin \"{path}\": {what}."),
         found_at: vec![plugin.at.clone()],
     }
+}
+
+fn token_key(path: &Path) -> Result<Arc<Jwt>, Fault> {
+    let shown = path.display();
+    let bad =
+        |what: String| Fault::new(format!("Error: Unusable jwt_key_file \"{shown}\": {what}."));
+    let file = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
+    let key = Jwt::of_key_file(&file).map_err(|what| bad(what.to_owned()))?;
+    Ok(Arc::new(key))
 }
 
 fn passwords(path: &Path) -> Result<PasswordFile, Fault> {

@@ -113,6 +113,9 @@ block! {
     auto_id_prefix: Text = None, Deprecated("Please use 'listener_auto_id_prefix' instead.");
     /// Clients, groups and roles of dynamic security, in mosquitto's JSON.
     dynsec_file: File = None;
+    /// The key of JSON Web Tokens that come in place of passwords: a public key of RS256 or ES256
+    /// in PEM, or a secret for HS256.
+    jwt_key_file: File = None;
     /// Users and their password hashes.
     password_file: File = None;
     /// Identities and their keys for TLS-PSK.
