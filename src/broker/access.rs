@@ -34,11 +34,27 @@ pub struct Access {
     pub rules: Option<Arc<Rules>>,
 }
 
+/// The realm of the broker's own clients, such as bridges: everybody may do everything.
+pub const TRUSTED: u16 = u16::MAX;
+
+static TRUSTING: Access = Access {
+    anonymous: true,
+    passwords: false,
+    methods: Vec::new(),
+    response_information: None,
+    client_id_prefixes: Vec::new(),
+    controls: Vec::new(),
+    realms: Vec::new(),
+    rules: None,
+    sparkplug: false,
+};
+
 impl Access {
     /// The rules of a realm.
     pub(crate) fn of(&self, realm: u16) -> &Self {
         match realm.checked_sub(1) {
             None => self,
+            _ if realm == TRUSTED => &TRUSTING,
             Some(place) => self.realms.get(usize::from(place)).unwrap_or(self),
         }
     }

@@ -397,6 +397,7 @@ impl Broker {
         let own = connection.listener.rules.topic_alias_out_max;
         let alias_max = alias_max.min(own.unwrap_or(self.config.limits.topic_alias_out_max));
         connection.phase = Phase::Open(session);
+        connection.is_bridge = connect.bridge;
         connection.about = Some(Box::new(About {
             user_name: connect.user_name.map(Into::into),
             clean_start: connect.clean_start,

@@ -107,6 +107,8 @@ pub(crate) struct Connection {
     pub(crate) paused_since: Option<Instant>,
     pub(crate) cause: Option<Cause>,
     pub(crate) traffic: Traffic,
+    /// CONNECT said that the client is a bridge.
+    pub(crate) is_bridge: bool,
     /// With `trace_packets`: what was written of a packet that is not whole yet.
     pub(crate) traced: Vec<u8>,
     /// What is told of it to those who ask; none before CONNECT was accepted.
@@ -178,6 +180,7 @@ impl Connection {
             paused_since: None,
             cause: None,
             traffic: Traffic::default(),
+            is_bridge: false,
             traced: Vec::new(),
             about: None,
         }

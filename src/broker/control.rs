@@ -32,7 +32,20 @@ pub(crate) fn is_reserved(topic: &str) -> bool {
     topic.starts_with("$SYS/") || topic.starts_with(CONTROL)
 }
 
+/// Whether this is where a client tells that it is connected, as bridges do: the one topic of the
+/// broker's own that it may publish to.
+fn is_state_of(client_id: &str, topic: &str) -> bool {
+    let rest = topic.strip_prefix("$SYS/broker/connection/");
+    rest.and_then(|rest| rest.strip_suffix("/state")) == Some(client_id)
+}
+
 impl Broker {
+    /// Whether only the broker and those behind it publish there, and not this Session.
+    pub(crate) fn is_reserved(&self, session: u32, topic: &str) -> bool {
+        let client_id = &self.sessions[session as usize].client_id;
+        is_reserved(topic) && !is_state_of(client_id, topic)
+    }
+
     /// Takes a PUBLISH to a reserved topic; the Reason Code is for its acknowledgement.
     pub(crate) fn take_reserved(
         &mut self,

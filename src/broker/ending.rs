@@ -7,7 +7,6 @@ use std::time::Instant;
 use crate::broker::Broker;
 use crate::broker::What;
 use crate::broker::connection::{Cause, ConnectionId, Phase};
-use crate::broker::control;
 use crate::broker::publish::Incoming;
 use crate::broker::session::{Body, NEVER, Session};
 use crate::broker::timers::Deadline;
@@ -299,7 +298,7 @@ impl Broker {
         let Some(will) = self.sessions[session as usize].will.take() else {
             return;
         };
-        if control::is_reserved(will.message.topic()) {
+        if self.is_reserved(session, will.message.topic()) {
             self.stats.dropped_denied += 1;
             return;
         }

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use crate::broker::Broker;
 use crate::broker::Paused;
 use crate::broker::What;
-use crate::broker::control;
 use crate::broker::listener;
 use crate::broker::receive::{Frame, Step};
 use crate::broker::record::Record;
@@ -182,7 +181,7 @@ impl Broker {
         self.stats.publish_received += 1;
         self.stats.payload_received += publish.payload.len() as u64;
         self.connections[slot as usize].traffic.publish_received += 1;
-        if topic.starts_with('$') && control::is_reserved(topic) {
+        if topic.starts_with('$') && self.is_reserved(session, topic) {
             let reason = self.take_reserved(slot, session, topic, publish);
             self.settle(slot, session, publish, reason)?;
             return Ok(Step::Done);

@@ -35,6 +35,11 @@ impl Broker {
         let qos_max = self.connections[slot as usize].qos_max;
         for (filter, mut options) in subscribe.filters() {
             options.qos = options.qos.min(qos_max);
+            if self.connections[slot as usize].is_bridge && topic::split_share(filter).is_none() {
+                // Before version 5 a bridge cannot say so, and its messages would go in circles.
+                options.no_local = true;
+                options.retain_as_published = true;
+            }
             let mounted = mounted(mount.as_deref(), filter);
             let filter = mounted.as_deref().unwrap_or_default();
             let subscription = Subscription {

@@ -148,6 +148,7 @@ fn conf(args: &BrokerArgs) -> anyhow::Result<Conf> {
             },
         }),
         log: log(args)?,
+        bridges: Vec::new(),
         sys_interval: Duration::from_secs(u64::from(args.sys_interval)),
         ready_file: args.ready_file.clone(),
         command: (!args.command.is_empty()).then(|| args.command.clone()),

@@ -8,17 +8,18 @@ use std::time::Duration;
 use mio::Interest;
 use mio::Token;
 
+use crate::broker;
 use crate::broker::ConnectionId;
 use crate::broker::Control;
 use crate::broker::Crossing;
-use crate::broker::access::Question;
-use crate::broker::listener::TooMany;
+use crate::broker::access::{Question, TRUSTED};
+use crate::broker::listener::{ListenerRules, TooMany};
 use crate::daemon::auth::bans::Arrival;
 use crate::daemon::conf::log_words::LogType;
 use crate::daemon::listener::Accepted;
 use crate::daemon::mail::Mail;
 use crate::daemon::peer::Peer;
-use crate::daemon::socket::From;
+use crate::daemon::socket::{From, Socket};
 use crate::daemon::worker::{LINGER, Worker};
 
 /// Connections accepted in a turn: a flood of them must not starve those who are connected.
@@ -122,6 +123,27 @@ impl Worker {
         if too_many != TooMany::Stopping {
             self.seat.log.full(&from);
         }
+    }
+
+    /// A connection of a bridge of ours. Without a user name it may do everything; with one, what
+    /// that user may.
+    #[cfg(unix)]
+    pub(crate) fn adopt_bridge(&mut self, socket: mio::net::UnixStream, user: Option<String>) {
+        let rules = ListenerRules {
+            anonymous: Some(true),
+            user_name_proven: user.is_some(),
+            realm: if user.is_some() { 0 } else { TRUSTED },
+            ..ListenerRules::default()
+        };
+        let listener = Arc::new(broker::listener::Listener::new(rules));
+        let accepted = Accepted {
+            socket: Socket::Unix(socket),
+            from: From::Bridge,
+            layers: None,
+            listener,
+            proven: user.map(Into::into),
+        };
+        self.adopt(accepted, Vec::new());
     }
 
     /// Gives a connection that the broker knows its socket.

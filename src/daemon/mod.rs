@@ -5,6 +5,7 @@
 
 mod arriving;
 pub mod auth;
+pub mod bridge;
 mod buffers;
 pub mod conf;
 mod following;
@@ -45,6 +46,7 @@ use crate::broker::Shared;
 use crate::broker::Snapshot;
 use crate::broker::access::Access;
 use crate::daemon::auth::Authenticator;
+use crate::daemon::bridge::Bridges;
 use crate::daemon::conf::{Conf, Place};
 use crate::daemon::log::Log;
 use crate::daemon::mail::{Mail, Mailbox};
@@ -62,6 +64,7 @@ pub struct Daemon {
     observer: Option<JoinHandle<()>>,
     storage: Option<(Storage, JoinHandle<()>)>,
     notes: Notes,
+    bridges: Option<Bridges>,
     log: Log,
     authenticator: Authenticator,
     listening: Vec<Listening>,
@@ -199,7 +202,10 @@ impl Daemon {
             threads.push(thread);
         }
         adopted.wait();
+        let bridges = starting::bridges(conf, &Workers::new(&mailboxes), &log)
+            .map_err(system("starting the thread of the bridges"))?;
         Ok(Self {
+            bridges,
             mailboxes,
             workers: threads,
             observer,
@@ -238,7 +244,11 @@ impl Daemon {
     }
 
     /// Says goodbye to all clients and waits for the workers.
-    pub fn stop(self) -> Result<(), Error> {
+    pub fn stop(mut self) -> Result<(), Error> {
+        // First of all: they take leave of both sides.
+        if let Some(bridges) = self.bridges.take() {
+            bridges.stop();
+        }
         for mailbox in &self.mailboxes {
             mailbox.post(Mail::Stop);
         }

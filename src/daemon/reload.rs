@@ -5,6 +5,7 @@ use std::io;
 
 use crate::daemon::Daemon;
 use crate::daemon::conf::Conf;
+use crate::daemon::starting;
 use crate::daemon::workers::Workers;
 
 impl Daemon {
@@ -15,9 +16,20 @@ impl Daemon {
             self.log
                 .line(&format!("Error: the listeners stay as they were: {error}"));
         }
+        self.reload_bridges(conf);
         if let Err(error) = self.reload_access(conf) {
             self.log
                 .line(&format!("Error: the rules stay as they were: {error}"));
+        }
+    }
+
+    fn reload_bridges(&mut self, conf: &Conf) {
+        if let Some(bridges) = &self.bridges {
+            return bridges.reload(&conf.bridges);
+        }
+        match starting::bridges(conf, &Workers::new(&self.mailboxes), &self.log) {
+            Ok(bridges) => self.bridges = bridges,
+            Err(error) => self.log.line(&format!("Error: no bridges: {error}")),
         }
     }
 

@@ -29,6 +29,9 @@ pub(crate) enum From {
     Ip(SocketAddr),
     #[cfg(unix)]
     Unix,
+    /// A bridge of ours.
+    #[cfg(unix)]
+    Bridge,
 }
 
 impl From {
@@ -37,7 +40,7 @@ impl From {
         match self {
             Self::Ip(address) => Some(address.ip()),
             #[cfg(unix)]
-            Self::Unix => None,
+            Self::Unix | Self::Bridge => None,
         }
     }
 }
@@ -48,6 +51,8 @@ impl fmt::Display for From {
             Self::Ip(address) => address.fmt(f),
             #[cfg(unix)]
             Self::Unix => f.write_str("unix socket"),
+            #[cfg(unix)]
+            Self::Bridge => f.write_str("bridge"),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::broker::Config;
 use crate::broker::Part;
 use crate::broker::Shared;
 use crate::daemon::Error;
+use crate::daemon::bridge::Bridges;
 use crate::daemon::conf::{Conf, Durability};
 use crate::daemon::log::Log;
 use crate::daemon::mail::Mailbox;
@@ -21,6 +22,7 @@ use crate::daemon::store::disk::Folder;
 use crate::daemon::store::import;
 use crate::daemon::store::log::Log as LogStore;
 use crate::daemon::worker::{Seat, Worker};
+use crate::daemon::workers::Workers;
 
 type Running = Option<(Storage, JoinHandle<()>)>;
 
@@ -100,4 +102,12 @@ pub(crate) fn worker(
         adopted.wait();
         Worker::new(broker, seat).run()
     })
+}
+
+/// The thread of the bridges, if there are any.
+pub(crate) fn bridges(conf: &Conf, workers: &Workers, log: &Log) -> io::Result<Option<Bridges>> {
+    match conf.bridges.is_empty() {
+        true => Ok(None),
+        false => Bridges::start(&conf.bridges, workers, log).map(Some),
+    }
 }

@@ -198,6 +198,11 @@ fn message(topic: &str, text: &str, now: Instant) -> Message {
     own_message(topic, text, true, now)
 }
 
+/// Whether a bridge is connected.
+pub(crate) fn state_message(topic: &str, text: &str, now: Instant) -> Message {
+    own_message(topic, text, true, now)
+}
+
 /// A line of the log: nobody wants yesterday's, so it is not retained.
 pub(crate) fn log_message(topic: &str, text: &str, now: Instant) -> Message {
     own_message(topic, text, false, now)

@@ -54,6 +54,10 @@ pub struct Dial {
     pub service: Option<ServiceLookup>,
     /// Another machine that connects for us (TCP only).
     pub proxy: Option<Proxy>,
+    /// TCP asks a silent peer whether it is there.
+    pub probes: Option<Probes>,
+    /// How long bytes that were sent may be unacknowledged by TCP (Linux).
+    pub user_timeout: Option<Duration>,
     pub tls: Option<Tls>,
     /// Inside TLS, if both are wished.
     pub websocket: Option<WebSocket>,
@@ -68,6 +72,17 @@ pub struct ServiceLookup {
     pub server: Option<SocketAddr>,
 }
 
+/// When TCP asks a silent peer, how often, and when it gives up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probes {
+    /// Silence before the first question.
+    pub idle: Duration,
+    /// Between two questions.
+    pub interval: Duration,
+    /// Questions without an answer.
+    pub count: u32,
+}
+
 impl Dial {
     /// Straight to `address`, no longer than 30 seconds.
     pub fn new(address: Address) -> Self {
@@ -77,6 +92,8 @@ impl Dial {
             nodelay: true,
             service: None,
             proxy: None,
+            probes: None,
+            user_timeout: None,
             tls: None,
             websocket: None,
             timeout: Duration::from_secs(30),

@@ -38,7 +38,25 @@ pub(super) async fn connect(host: &str, port: u16, dial: &Dial) -> io::Result<Tc
         _ => race(addresses, dial.bind).await?,
     };
     stream.set_nodelay(dial.nodelay)?;
+    tune(&stream, dial)?;
     Ok(stream)
+}
+
+fn tune(stream: &TcpStream, dial: &Dial) -> io::Result<()> {
+    let socket = socket2::SockRef::from(stream);
+    if let Some(probes) = &dial.probes {
+        let wanted = socket2::TcpKeepalive::new()
+            .with_time(probes.idle)
+            .with_interval(probes.interval);
+        #[cfg(not(windows))]
+        let wanted = wanted.with_retries(probes.count);
+        socket.set_tcp_keepalive(&wanted)?;
+    }
+    #[cfg(target_os = "linux")]
+    if let Some(timeout) = dial.user_timeout {
+        socket.set_tcp_user_timeout(Some(timeout))?;
+    }
+    Ok(())
 }
 
 /// Asks the system's resolver. Its failure keeps a kind of its own, so that a wrong name can be

@@ -6,6 +6,8 @@
 
 #[cfg(target_os = "linux")]
 mod broker_access;
+#[cfg(target_os = "linux")]
+mod broker_bridges;
 mod broker_core;
 #[cfg(target_os = "linux")]
 mod broker_listeners;

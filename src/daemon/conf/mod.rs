@@ -34,6 +34,7 @@ use crate::broker::limits::Limits;
 use crate::broker::profile::Profile;
 use crate::daemon::auth::Realm;
 use crate::daemon::auth::dynsec::Files;
+use crate::daemon::bridge::conf::BridgeConf;
 pub use crate::daemon::conf::endpoint::{Endpoint, Place};
 use crate::daemon::conf::parse::Fault;
 use crate::daemon::conf::settings::Settings;
@@ -71,6 +72,8 @@ pub struct Conf {
     pub persistence: Option<Persistence>,
     /// What is logged, how, and where to.
     pub log: LogConf,
+    /// Other brokers, and what is carried to and from them.
+    pub bridges: Vec<BridgeConf>,
     /// Time between two rounds of the broker's own topics; zero: there are none.
     pub sys_interval: Duration,
     /// Write the addresses here, as JSON, once clients can connect.
@@ -129,6 +132,7 @@ impl Default for Conf {
             profile: Profile::STANDARD,
             persistence: None,
             log: LogConf::default(),
+            bridges: Vec::new(),
             sys_interval: SYS_INTERVAL,
             ready_file: None,
             command: None,
