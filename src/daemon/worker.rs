@@ -222,6 +222,9 @@ impl Worker {
     pub(crate) fn flush(&mut self) {
         self.taken = 0;
         loop {
+            // Before the acknowledgements leave: who has one finds its message handed over.
+            self.commit();
+            self.post_crossings();
             let mut touched = std::mem::take(&mut self.touched);
             self.broker.touched(&mut touched);
             for id in touched.drain(..) {

@@ -81,6 +81,8 @@ mod hostile;
 mod packets;
 #[cfg(target_os = "linux")]
 mod peers;
+mod simulation;
+mod simulation_runs;
 mod spec;
 mod store;
 mod support;

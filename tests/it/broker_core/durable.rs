@@ -469,3 +469,22 @@ fn what_is_beyond_the_memory_limit_comes_back_from_the_store_in_order() {
     );
     assert_eq!(core.stats().dropped_unreadable, 0);
 }
+
+#[test]
+fn a_client_gets_its_own_messages_after_a_restart_too() {
+    for version in Version::ALL {
+        for workers in 1..=3 {
+            let mut core = core();
+            let hello = Hello::new("own").version(version).kept();
+            let own = core.connect(0, &hello);
+            core.take(own);
+            core.subscribe(own, "t/+", 2);
+            core.restart(workers);
+            let own = core.connect(usize::from(workers) - 1, &hello);
+            core.take(own);
+            core.publish(own, "t/0", "m", 2, 5);
+            let got = core.take(own);
+            assert!(got.contains(&"PUBLISH t/0 m q2 #1".to_owned()), "{got:?}");
+        }
+    }
+}

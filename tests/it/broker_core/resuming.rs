@@ -234,3 +234,17 @@ fn a_subscription_that_is_replaced_keeps_one_copy_with_the_new_options() {
         ["PUBLISH t m q0 subscription-identifier=Variable(22)"]
     );
 }
+
+#[test]
+fn a_take_over_lets_a_will_without_delay_speak() {
+    for version in Version::ALL {
+        let mut core = Core::new(1, Limits::default());
+        let watch = core.join(0, &Hello::new("watch"));
+        core.subscribe(watch, "will", 1);
+        let hello = Hello::new("a").version(version).kept();
+        let hello = hello.will("will", "gone", 1, false);
+        core.join(0, &hello);
+        core.connect(0, &hello);
+        assert_eq!(core.take(watch), ["PUBLISH will gone q1 #1"], "{version:?}");
+    }
+}

@@ -43,6 +43,8 @@ pub(crate) struct Core {
     pub(crate) keeper: Option<Keeper>,
     limits: Limits,
     access: Access,
+    /// What the broker takes in, in that order, where somebody wants to know.
+    pub(crate) taken: Option<Vec<(LinkId, Vec<u8>)>>,
     links: Vec<Link>,
     crossings: VecDeque<(usize, Carried)>,
 }
@@ -93,6 +95,7 @@ impl Core {
             keeper: None,
             limits,
             access: access.clone(),
+            taken: None,
             links: Vec::new(),
             crossings: VecDeque::new(),
         }
@@ -101,9 +104,14 @@ impl Core {
     /// The same with a store.
     pub(crate) fn kept(workers: u16, limits: Limits) -> Self {
         let mut core = Self::new(workers, limits);
-        core.keeper = Some(Keeper::default());
-        core.restart(workers);
+        core.keep();
         core
+    }
+
+    /// From now on there is a store.
+    pub(crate) fn keep(&mut self) {
+        self.keeper = Some(Keeper::default());
+        self.restart(self.workers.len() as u16);
     }
 
     /// The process dies and comes back with so many workers: all connections are gone, and what
@@ -269,6 +277,11 @@ impl Core {
         }
     }
 
+    /// The version a link speaks.
+    pub(crate) fn version_of(&self, link: LinkId) -> Version {
+        self.links[link].version
+    }
+
     /// Why the broker ended this link; `None` while it stands, and after a cut.
     pub(crate) fn cause(&self, link: LinkId) -> Option<Cause> {
         self.links[link].cause
@@ -286,6 +299,13 @@ impl Core {
     /// Whether the broker reads no more from this link for now.
     pub(crate) fn is_paused(&self, link: LinkId) -> bool {
         self.links[link].waiting
+    }
+
+    /// Whether a link holds bytes that the broker has not taken.
+    pub(crate) fn has_untaken(&self) -> bool {
+        self.links
+            .iter()
+            .any(|l| l.at.is_some() && !l.sent.is_empty())
     }
 
     /// Counters of all workers.
@@ -339,6 +359,10 @@ impl Core {
     pub(crate) fn settle(&mut self) {
         for _ in 0..ROUNDS_MAX {
             let mut busy = self.take_in();
+            if let Some(keeper) = &mut self.keeper {
+                // Before other workers hear of it.
+                busy |= keeper.turn(&mut self.workers, self.now);
+            }
             busy |= self.carry_out();
             busy |= self.write_out();
             if !self.crossings_held
@@ -348,9 +372,6 @@ impl Core {
                 busy = true;
             }
             busy = busy || self.let_follow();
-            if let (false, Some(keeper)) = (busy, &mut self.keeper) {
-                busy = keeper.turn(&mut self.workers, self.now);
-            }
             if !busy {
                 return;
             }
@@ -418,7 +439,17 @@ impl Core {
             busy = true;
             link.fresh = false;
             let receipt = self.workers[worker].receive(id, &link.sent, self.now);
-            link.sent.drain(..receipt.used);
+            let mut used: Vec<u8> = link.sent.drain(..receipt.used).collect();
+            if receipt.next == Next::Stop
+                && let Ok(Scan::Head(head)) = scan(&link.sent, PACKET_SIZE_MAX)
+                && link.sent.len() >= head.total()
+            {
+                // The packet that ended it counts as taken.
+                used.extend(link.sent.drain(..head.total()));
+            }
+            if let Some(taken) = self.taken.as_mut().filter(|_| !used.is_empty()) {
+                taken.push((index, used));
+            }
             match receipt.next {
                 Next::Read(_) | Next::Stop => {}
                 Next::Wait => link.waiting = true,

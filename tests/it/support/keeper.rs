@@ -68,14 +68,18 @@ impl Keeper {
             records.extend(self.shared.as_ref().unwrap().take_retained_records());
             self.pending.push_back((worker, turn.number, records));
         }
+        while !self.held && self.take_turn(brokers) {
+            busy = true;
+        }
+        if !self.pending.is_empty() {
+            // Behind the turns that may have brought what is asked for.
+            return busy;
+        }
         for (worker, fetch) in std::mem::take(&mut self.fetches) {
             busy = true;
             let found = fetch.bodies.iter();
             let found = found.map(|body| self.memory.fetch(*body).unwrap());
             brokers[worker].fetched(&fetch, found.collect(), now);
-        }
-        while !self.held && self.take_turn(brokers) {
-            busy = true;
         }
         busy
     }

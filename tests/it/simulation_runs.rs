@@ -1,0 +1,28 @@
+//! Some hundred seeds of the simulation. More, and longer ones: `examples/simulate.rs`.
+
+use crate::simulation;
+
+const SEEDS: u64 = 300;
+const STEPS: usize = 400;
+
+#[test]
+fn the_broker_keeps_its_promises_in_every_world() {
+    let (mut delivered, mut sessions, mut wills) = (0, 0, 0);
+    for seed in 0..SEEDS {
+        match std::panic::catch_unwind(|| simulation::run(seed, STEPS)) {
+            Ok(report) => {
+                delivered += report.delivered;
+                sessions += report.sessions;
+                wills += report.wills;
+            }
+            Err(panic) => {
+                eprintln!("seed {seed}");
+                std::panic::resume_unwind(panic);
+            }
+        }
+    }
+    // Worlds in which nothing happens would prove nothing.
+    assert!(delivered > 50 * SEEDS as usize, "{delivered} messages");
+    assert!(sessions > 5 * SEEDS as usize, "{sessions} Sessions");
+    assert!(wills > SEEDS as usize / 2, "{wills} wills");
+}
