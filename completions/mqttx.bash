@@ -28,6 +28,9 @@ _mqttx() {
             mqttx,ctrl)
                 cmd="mqttx__subcmd__ctrl"
                 ;;
+            mqttx,db)
+                cmd="mqttx__subcmd__db"
+                ;;
             mqttx,link)
                 cmd="mqttx__subcmd__link"
                 ;;
@@ -61,6 +64,15 @@ _mqttx() {
             mqttx,sub)
                 cmd="mqttx__subcmd__sub"
                 ;;
+            mqttx__subcmd__db,check)
+                cmd="mqttx__subcmd__db__subcmd__check"
+                ;;
+            mqttx__subcmd__db,dump)
+                cmd="mqttx__subcmd__db__subcmd__dump"
+                ;;
+            mqttx__subcmd__db,import)
+                cmd="mqttx__subcmd__db__subcmd__import"
+                ;;
             *)
                 ;;
         esac
@@ -68,7 +80,7 @@ _mqttx() {
 
     case "${cmd}" in
         mqttx)
-            opts="-h --help pub sub rr ping record replay ls broker bench passwd ctrl link signal completions man"
+            opts="-h --help pub sub rr ping record replay ls broker bench passwd ctrl db link signal completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -388,7 +400,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__broker)
-            opts="-c -p -d -v -q -h --config-file --port --bind --listen --tls-keylog --cert --key --cafile --crlfile --require-certificate --origin --allow-anonymous --password-file --dynsec --acl-file --refuse-subscribe --persistence --sync --workers --limit --limits --sys-interval --ready-file --daemon --test-config --print-config --log-dest --log-type --log-format --verbose --quiet --help"
+            opts="-c -p -d -v -q -h --config-file --port --bind --listen --tls-keylog --cert --key --cafile --crlfile --require-certificate --origin --allow-anonymous --password-file --dynsec --jwt-key --acl-file --refuse-subscribe --persistence --sync --workers --limit --limits --sys-interval --ready-file --daemon --test-config --print-config --log-dest --log-type --log-format --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -447,6 +459,10 @@ _mqttx() {
                     return 0
                     ;;
                 --dynsec)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --jwt-key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -516,7 +532,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__ctrl)
-            opts="-f -q -v -h -p -A -u -P -i -I -k -x -V -D -d -L -o --file --qos --verbose --wait --connect-timeout --host --port --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --profile --save-profile --print-config --options-file --help --version"
+            opts="-f -q -v -h -p -S -A -u -P -i -I -k -x -V -D -d -L -o --file --qos --verbose --wait --connect-timeout --host --port --srv --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --profile --save-profile --print-config --options-file --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -765,6 +781,62 @@ _mqttx() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mqttx__subcmd__db)
+            opts="-h --help dump check import"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mqttx__subcmd__db__subcmd__check)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mqttx__subcmd__db__subcmd__dump)
+            opts="-h --json --stats --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mqttx__subcmd__db__subcmd__import)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mqttx__subcmd__link)
             opts="-h --force --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -780,7 +852,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__ls)
-            opts="-t -W -v -h -p -A -u -P -i -I -k -x -V -D -L -o --topic --timeout --tree --verbose --wait --connect-timeout --host --port --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --profile --save-profile --print-config --options-file --help --version"
+            opts="-t -W -v -h -p -S -A -u -P -i -I -k -x -V -D -L -o --topic --timeout --tree --verbose --wait --connect-timeout --host --port --srv --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --profile --save-profile --print-config --options-file --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1070,7 +1142,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__ping)
-            opts="-c -h -p -A -u -P -i -I -k -x -V -D -d -L -o --count --interval --json --wait --connect-timeout --host --port --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --profile --save-profile --print-config --options-file --help --version"
+            opts="-c -h -p -S -A -u -P -i -I -k -x -V -D -d -L -o --count --interval --json --wait --connect-timeout --host --port --srv --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --profile --save-profile --print-config --options-file --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1316,7 +1388,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__pub)
-            opts="-t -m -f -n -s -l -q -r -h -p -A -u -P -i -I -k -c -x -V -M -D -d -L -o --topic --message --file --null-message --stdin-file --stdin-line --qos --retain --repeat --repeat-delay --host --port --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --topic-from-line --jsonl --template --seed --rate --format --payload-size --confirm --wait --connect-timeout --max-reconnects --no-reconnect --url --protocol --profile --save-profile --print-config --options-file --help --version"
+            opts="-t -m -f -n -s -l -q -r -h -p -S -A -u -P -i -I -k -c -x -V -M -D -d -L -o --topic --message --file --null-message --stdin-file --stdin-line --qos --retain --repeat --repeat-delay --host --port --srv --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --topic-from-line --jsonl --template --seed --rate --format --payload-size --confirm --wait --connect-timeout --max-reconnects --no-reconnect --url --protocol --profile --save-profile --print-config --options-file --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1622,7 +1694,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__record)
-            opts="-t -q -R -C -W -h -p -A -u -P -i -I -k -x -V -D -L -o --topic --qos --out --no-retained --count --timeout --wait --connect-timeout --host --port --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --profile --save-profile --print-config --options-file --help --version"
+            opts="-t -q -R -C -W -h -p -S -A -u -P -i -I -k -x -V -D -L -o --topic --qos --out --no-retained --count --timeout --wait --connect-timeout --host --port --srv --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --profile --save-profile --print-config --options-file --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1892,7 +1964,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__replay)
-            opts="-f -h -p -A -u -P -i -I -k -x -V -D -L -o --file --speed --loop --map --wait --connect-timeout --host --port --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --profile --save-profile --print-config --options-file --help --version"
+            opts="-f -h -p -S -A -u -P -i -I -k -x -V -D -L -o --file --speed --loop --map --wait --connect-timeout --host --port --srv --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --profile --save-profile --print-config --options-file --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2142,7 +2214,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__rr)
-            opts="-t -e -m -f -n -s -q -R -W -v -F -N -h -p -A -u -P -i -I -k -c -x -V -M -D -d -L -o --topic --response-topic --message --file --null-message --stdin-file --qos --no-retained --retain-as-published --retain-handling --timeout --verbose --output-format --no-newline --pretty --latency --host --port --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --wait --connect-timeout --max-reconnects --no-reconnect --url --protocol --profile --save-profile --print-config --options-file --help --version"
+            opts="-t -e -m -f -n -s -q -R -W -v -F -N -h -p -S -A -u -P -i -I -k -c -x -V -M -D -d -L -o --topic --response-topic --message --file --null-message --stdin-file --qos --no-retained --retain-as-published --retain-handling --timeout --verbose --output-format --no-newline --pretty --latency --host --port --srv --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --wait --connect-timeout --max-reconnects --no-reconnect --url --protocol --profile --save-profile --print-config --options-file --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2470,7 +2542,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__sub)
-            opts="-t -q -T -U -R -C -W -E -v -F -N -w -h -p -A -u -P -i -I -k -c -x -V -M -D -d -L -o --topic --qos --filter-out --unsubscribe --no-retained --retain-as-published --retain-handling --no-local --retained-only --remove-retained --count --timeout --exit-after-subscribe --verbose --output-format --no-newline --pretty --random-filter --message-rate --watch --host --port --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --expect --in-order --reject-regex --idle --ready-file --ready-fd --jsonl --log --hexdump --select --decode --delimiter --out --out-dir --color --wait --connect-timeout --max-reconnects --no-reconnect --expect-json --expect-regex --url --protocol --profile --save-profile --print-config --options-file --help --version"
+            opts="-t -q -T -U -R -C -W -E -v -F -N -w -h -p -S -A -u -P -i -I -k -c -x -V -M -D -d -L -o --topic --qos --filter-out --unsubscribe --no-retained --retain-as-published --retain-handling --no-local --retained-only --remove-retained --count --timeout --exit-after-subscribe --verbose --output-format --no-newline --pretty --random-filter --message-rate --watch --host --port --srv --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --expect --in-order --reject-regex --idle --ready-file --ready-fd --jsonl --log --hexdump --select --decode --delimiter --out --out-dir --color --wait --connect-timeout --max-reconnects --no-reconnect --expect-json --expect-regex --url --protocol --profile --save-profile --print-config --options-file --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

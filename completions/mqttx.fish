@@ -36,7 +36,8 @@ complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "broker" -d 'Run a broke
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "bench" -d 'Load a broker: how fast is it, how late are messages, is any lost'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "passwd" -d 'Add, change and delete users in a password file'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "ctrl" -d 'Give commands to a running broker'
-complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "link" -d 'Make links named mosquitto, mosquitto_pub, mosquitto_sub, mosquitto_rr, mosquitto_passwd'
+complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "db" -d 'Show, check or import what a broker keeps'
+complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "link" -d 'Make links named mosquitto, mosquitto_pub, mosquitto_sub and so on, leading to this program'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "signal" -d 'Send a signal to a running broker'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "completions" -d 'Print the completions of a shell'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "man" -d 'Print a man page, or write all of them to a directory'
@@ -55,8 +56,8 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l ws-path -d 'Path to 
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l ws-header -d 'Header line for the WebSocket handshake, \'Name: value\'; repeatable' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l reconnect-period -d 'Milliseconds between attempts to connect again; 0 for none [default: pub 1 s, 2 s … 30 s, sub 1 s]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s u -l username -d 'User name' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s P -l pw -d 'Password; anybody on this machine can read it there: better --password-file, or -P alone at the end' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l password-file -d 'Take the password from this file, but for its last newline; - is standard input' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s P -l pw -d 'Password, which anybody on this machine can read there' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l password-file -d 'Take the password from this file, without its last newline; - is standard input' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l password-env -d 'Take the password from this variable of the environment' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s i -l id -d 'Client Identifier [default: the broker chooses one]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
@@ -99,9 +100,10 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s n -l null-message -d
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s s -l stdin-file -d 'Take all of standard input as payload'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s l -l stdin-line -d 'Publish each line of standard input'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s r -l retain -d 'Let the broker retain the message'
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s S -l srv -d 'The host is a domain: its SRV records name the broker (built in with --features srv)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l ws -d 'Speak MQTT over WebSockets'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
-complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l ask-password -d 'Ask for the password on the terminal; -P as the last word does so too'
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l ask-password -d 'Ask for the password on the terminal; -P alone at the end does so too'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s c -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s d -l debug -d 'Tell every packet on standard output'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l quiet -d 'No messages about errors'
@@ -134,8 +136,8 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l ws-path -d 'Path to 
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l ws-header -d 'Header line for the WebSocket handshake, \'Name: value\'; repeatable' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l reconnect-period -d 'Milliseconds between attempts to connect again; 0 for none [default: pub 1 s, 2 s … 30 s, sub 1 s]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s u -l username -d 'User name' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s P -l pw -d 'Password; anybody on this machine can read it there: better --password-file, or -P alone at the end' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l password-file -d 'Take the password from this file, but for its last newline; - is standard input' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s P -l pw -d 'Password, which anybody on this machine can read there' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l password-file -d 'Take the password from this file, without its last newline; - is standard input' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l password-env -d 'Take the password from this variable of the environment' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s i -l id -d 'Client Identifier [default: the broker chooses one]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
@@ -194,9 +196,10 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s N -l no-newline -d '
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l pretty -d 'Indent the JSON of %j and %J'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l message-rate -d 'Print how many messages came each second instead of the messages'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s w -l watch -d 'Give each topic a line of the screen and keep it up to date'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s S -l srv -d 'The host is a domain: its SRV records name the broker (built in with --features srv)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l ws -d 'Speak MQTT over WebSockets'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
-complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l ask-password -d 'Ask for the password on the terminal; -P as the last word does so too'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l ask-password -d 'Ask for the password on the terminal; -P alone at the end does so too'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s c -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s d -l debug -d 'Tell every packet on standard output'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l quiet -d 'No messages about errors'
@@ -230,8 +233,8 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l ws-path -d 'Path to a
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l ws-header -d 'Header line for the WebSocket handshake, \'Name: value\'; repeatable' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l reconnect-period -d 'Milliseconds between attempts to connect again; 0 for none [default: pub 1 s, 2 s … 30 s, sub 1 s]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s u -l username -d 'User name' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s P -l pw -d 'Password; anybody on this machine can read it there: better --password-file, or -P alone at the end' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l password-file -d 'Take the password from this file, but for its last newline; - is standard input' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s P -l pw -d 'Password, which anybody on this machine can read there' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l password-file -d 'Take the password from this file, without its last newline; - is standard input' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l password-env -d 'Take the password from this variable of the environment' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s i -l id -d 'Client Identifier [default: the broker chooses one]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
@@ -272,9 +275,10 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s v -l verbose -d 'Prin
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s N -l no-newline -d 'No newline after each message'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l pretty -d 'Indent the JSON of %j and %J'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l latency -d 'Print how long the response took'
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s S -l srv -d 'The host is a domain: its SRV records name the broker (built in with --features srv)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l ws -d 'Speak MQTT over WebSockets'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
-complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l ask-password -d 'Ask for the password on the terminal; -P as the last word does so too'
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l ask-password -d 'Ask for the password on the terminal; -P alone at the end does so too'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s c -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s d -l debug -d 'Tell every packet on standard output'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l quiet -d 'No messages about errors'
@@ -300,8 +304,8 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l ws-path -d 'Path to
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l ws-header -d 'Header line for the WebSocket handshake, \'Name: value\'; repeatable' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l reconnect-period -d 'Milliseconds between attempts to connect again; 0 for none [default: pub 1 s, 2 s … 30 s, sub 1 s]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s u -l username -d 'User name' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s P -l pw -d 'Password; anybody on this machine can read it there: better --password-file, or -P alone at the end' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l password-file -d 'Take the password from this file, but for its last newline; - is standard input' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s P -l pw -d 'Password, which anybody on this machine can read there' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l password-file -d 'Take the password from this file, without its last newline; - is standard input' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l password-env -d 'Take the password from this variable of the environment' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s i -l id -d 'Client Identifier [default: the broker chooses one]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
@@ -332,9 +336,10 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l profile -d 'Take op
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l save-profile -d 'Write the options of this line to a profile, passwords left out, and end' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s o -l options-file -d 'Read options from this file first, one a line' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l json -d 'Print the summary as JSON, and nothing else'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s S -l srv -d 'The host is a domain: its SRV records name the broker (built in with --features srv)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l ws -d 'Speak MQTT over WebSockets'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
-complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l ask-password -d 'Ask for the password on the terminal; -P as the last word does so too'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l ask-password -d 'Ask for the password on the terminal; -P alone at the end does so too'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s d -l debug -d 'Tell every packet on standard output'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l quiet -d 'No messages about errors'
@@ -362,8 +367,8 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l ws-path -d 'Path 
 complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l ws-header -d 'Header line for the WebSocket handshake, \'Name: value\'; repeatable' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l reconnect-period -d 'Milliseconds between attempts to connect again; 0 for none [default: pub 1 s, 2 s … 30 s, sub 1 s]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s u -l username -d 'User name' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s P -l pw -d 'Password; anybody on this machine can read it there: better --password-file, or -P alone at the end' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l password-file -d 'Take the password from this file, but for its last newline; - is standard input' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s P -l pw -d 'Password, which anybody on this machine can read there' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l password-file -d 'Take the password from this file, without its last newline; - is standard input' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l password-env -d 'Take the password from this variable of the environment' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s i -l id -d 'Client Identifier [default: the broker chooses one]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
@@ -394,9 +399,10 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l profile -d 'Take 
 complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l save-profile -d 'Write the options of this line to a profile, passwords left out, and end' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s o -l options-file -d 'Read options from this file first, one a line' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s R -l no-retained -d 'Leave out retained messages'
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s S -l srv -d 'The host is a domain: its SRV records name the broker (built in with --features srv)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l ws -d 'Speak MQTT over WebSockets'
 complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
-complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l ask-password -d 'Ask for the password on the terminal; -P as the last word does so too'
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l ask-password -d 'Ask for the password on the terminal; -P alone at the end does so too'
 complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
 complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l debug -d 'Tell every packet on standard output'
 complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l quiet -d 'No messages about errors'
@@ -422,8 +428,8 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l ws-path -d 'Path 
 complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l ws-header -d 'Header line for the WebSocket handshake, \'Name: value\'; repeatable' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l reconnect-period -d 'Milliseconds between attempts to connect again; 0 for none [default: pub 1 s, 2 s … 30 s, sub 1 s]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -s u -l username -d 'User name' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -s P -l pw -d 'Password; anybody on this machine can read it there: better --password-file, or -P alone at the end' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l password-file -d 'Take the password from this file, but for its last newline; - is standard input' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -s P -l pw -d 'Password, which anybody on this machine can read there' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l password-file -d 'Take the password from this file, without its last newline; - is standard input' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l password-env -d 'Take the password from this variable of the environment' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -s i -l id -d 'Client Identifier [default: the broker chooses one]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
@@ -454,9 +460,10 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l profile -d 'Take 
 complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l save-profile -d 'Write the options of this line to a profile, passwords left out, and end' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -s o -l options-file -d 'Read options from this file first, one a line' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l loop -d 'Start again at the end, until Ctrl-C; needs --file'
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -s S -l srv -d 'The host is a domain: its SRV records name the broker (built in with --features srv)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l ws -d 'Speak MQTT over WebSockets'
 complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
-complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l ask-password -d 'Ask for the password on the terminal; -P as the last word does so too'
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l ask-password -d 'Ask for the password on the terminal; -P alone at the end does so too'
 complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
 complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l debug -d 'Tell every packet on standard output'
 complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l quiet -d 'No messages about errors'
@@ -481,8 +488,8 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l ws-path -d 'Path to a
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l ws-header -d 'Header line for the WebSocket handshake, \'Name: value\'; repeatable' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l reconnect-period -d 'Milliseconds between attempts to connect again; 0 for none [default: pub 1 s, 2 s … 30 s, sub 1 s]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s u -l username -d 'User name' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s P -l pw -d 'Password; anybody on this machine can read it there: better --password-file, or -P alone at the end' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l password-file -d 'Take the password from this file, but for its last newline; - is standard input' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s P -l pw -d 'Password, which anybody on this machine can read there' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l password-file -d 'Take the password from this file, without its last newline; - is standard input' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l password-env -d 'Take the password from this variable of the environment' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s i -l id -d 'Client Identifier [default: the broker chooses one]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
@@ -514,9 +521,10 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l save-profile -d 'Writ
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s o -l options-file -d 'Read options from this file first, one a line' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l tree -d 'Show levels below each other'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s v -l verbose -d 'Show the last payload of each topic too'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s S -l srv -d 'The host is a domain: its SRV records name the broker (built in with --features srv)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l ws -d 'Speak MQTT over WebSockets'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
-complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l ask-password -d 'Ask for the password on the terminal; -P as the last word does so too'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l ask-password -d 'Ask for the password on the terminal; -P alone at the end does so too'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l debug -d 'Tell every packet on standard output'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l quiet -d 'No messages about errors'
@@ -540,6 +548,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l crlfile -d 'Revok
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l origin -d 'Origin that may ask for a WebSocket, repeatable [default: all]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l password-file -d 'Users and password hashes, as mosquitto_passwd writes them' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l dynsec -d 'Clients, groups and roles, changed by `mqttx ctrl dynsec`; made when it is not there' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l jwt-key -d 'Key of JSON Web Tokens that come as passwords: PEM for RS256 and ES256, a secret for HS256' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l acl-file -d 'Who may publish and receive what, in mosquitto\'s language' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l refuse-subscribe -d 'Refuse SUBSCRIBE where the ACL file gives none of the messages, or not all of them' -r -f -a "never\t'Never: what a client may not have is just not delivered'
 nothing\t'When none of the messages could be delivered'
@@ -666,8 +675,8 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l ws-path -d 'Path to
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l ws-header -d 'Header line for the WebSocket handshake, \'Name: value\'; repeatable' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l reconnect-period -d 'Milliseconds between attempts to connect again; 0 for none [default: pub 1 s, 2 s … 30 s, sub 1 s]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s u -l username -d 'User name' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s P -l pw -d 'Password; anybody on this machine can read it there: better --password-file, or -P alone at the end' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l password-file -d 'Take the password from this file, but for its last newline; - is standard input' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s P -l pw -d 'Password, which anybody on this machine can read there' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l password-file -d 'Take the password from this file, without its last newline; - is standard input' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l password-env -d 'Take the password from this variable of the environment' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s i -l id -d 'Client Identifier [default: the broker chooses one]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
@@ -698,9 +707,10 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l profile -d 'Take op
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l save-profile -d 'Write the options of this line to a profile, passwords left out, and end' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s o -l options-file -d 'Read options from this file first, one a line [default: ~/.config/mosquitto_ctrl, if it is there]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s v -l verbose -d 'Print more'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s S -l srv -d 'The host is a domain: its SRV records name the broker (built in with --features srv)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l ws -d 'Speak MQTT over WebSockets'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
-complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l ask-password -d 'Ask for the password on the terminal; -P as the last word does so too'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l ask-password -d 'Ask for the password on the terminal; -P alone at the end does so too'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s d -l debug -d 'Tell every packet on standard output'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l quiet -d 'No messages about errors'
@@ -712,6 +722,15 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l will-retain -d 'Ret
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l print-config -d 'Print what counts after all (line, environment, profile, file), and end'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l help -d 'Print this help (-h is the host)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l version -d 'Print the version'
+complete -c mqttx -n "__fish_mqttx_using_subcommand db; and not __fish_seen_subcommand_from dump check import" -s h -l help -d 'Print help'
+complete -c mqttx -n "__fish_mqttx_using_subcommand db; and not __fish_seen_subcommand_from dump check import" -f -a "dump" -d 'Print a mosquitto.db, or the folder of a store'
+complete -c mqttx -n "__fish_mqttx_using_subcommand db; and not __fish_seen_subcommand_from dump check import" -f -a "check" -d 'Say whether a mosquitto.db or a store can be read to its end'
+complete -c mqttx -n "__fish_mqttx_using_subcommand db; and not __fish_seen_subcommand_from dump check import" -f -a "import" -d 'Take a mosquitto.db over into a new store'
+complete -c mqttx -n "__fish_mqttx_using_subcommand db; and __fish_seen_subcommand_from dump" -l json -d 'As JSON, payloads in base64'
+complete -c mqttx -n "__fish_mqttx_using_subcommand db; and __fish_seen_subcommand_from dump" -l stats -d 'Only how much there is of each kind'
+complete -c mqttx -n "__fish_mqttx_using_subcommand db; and __fish_seen_subcommand_from dump" -s h -l help -d 'Print help'
+complete -c mqttx -n "__fish_mqttx_using_subcommand db; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c mqttx -n "__fish_mqttx_using_subcommand db; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help'
 complete -c mqttx -n "__fish_mqttx_using_subcommand link" -l force -d 'Replace files that are there already'
 complete -c mqttx -n "__fish_mqttx_using_subcommand link" -s h -l help -d 'Print help'
 complete -c mqttx -n "__fish_mqttx_using_subcommand signal" -s p -l pid -d 'The broker with this process id' -r
