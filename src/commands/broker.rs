@@ -82,8 +82,8 @@ fn start(args: &BrokerArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn conf(args: &BrokerArgs) -> anyhow::Result<Conf> {
-    let listeners = listening::listeners(args)?;
+/// Loopback and anonymous together, or neither.
+fn check_open(args: &BrokerArgs, listeners: &[Endpoint]) -> anyhow::Result<()> {
     let anybody = |endpoint: &Endpoint| {
         let said = endpoint.rules.anonymous.is_some() || endpoint.rules.user_name_proven;
         endpoint.is_open() && !said
@@ -100,6 +100,12 @@ fn conf(args: &BrokerArgs) -> anyhow::Result<Conf> {
              add --allow-anonymous, --password-file FILE or --dynsec FILE"
         );
     }
+    Ok(())
+}
+
+fn conf(args: &BrokerArgs) -> anyhow::Result<Conf> {
+    let listeners = listening::listeners(args)?;
+    check_open(args, &listeners)?;
     let password_file = args
         .password_file
         .as_deref()

@@ -406,18 +406,7 @@ impl Link {
                 Err(error) => break Ended::Failed(error),
             }
         };
-        // Messages in flight stay in both Sessions; what comes now is a courtesy.
-        let polite = async {
-            if !matches!(ended, Ended::Failed(_)) {
-                let mut bytes = std::mem::take(&mut relay.to_remote);
-                greeting::farewell(conf, takes, &mut bytes);
-                remote.writer.close(&bytes).await;
-            }
-            let mut bytes = std::mem::take(&mut relay.to_local);
-            greeting::goodbye(LOCAL_VERSION, &mut bytes);
-            local.writer.close(&bytes).await;
-        };
-        let _ = tokio::time::timeout(GOODBYE_TIME, polite).await;
+        part(conf, relay, (remote, local), takes, &ended).await;
         ended
     }
 
@@ -510,4 +499,25 @@ fn why(conf: &BridgeConf, reason: Reason) -> String {
         _ => "unknown reason",
     }
     .to_owned()
+}
+
+/// Takes leave of both sides. Messages in flight stay in both Sessions: this is a courtesy.
+async fn part(
+    conf: &BridgeConf,
+    relay: &mut Relay,
+    (mut remote, mut local): (Pipe, Pipe),
+    takes: Takes,
+    ended: &Ended,
+) {
+    let polite = async {
+        if !matches!(ended, Ended::Failed(_)) {
+            let mut bytes = std::mem::take(&mut relay.to_remote);
+            greeting::farewell(conf, takes, &mut bytes);
+            remote.writer.close(&bytes).await;
+        }
+        let mut bytes = std::mem::take(&mut relay.to_local);
+        greeting::goodbye(LOCAL_VERSION, &mut bytes);
+        local.writer.close(&bytes).await;
+    };
+    let _ = tokio::time::timeout(GOODBYE_TIME, polite).await;
 }

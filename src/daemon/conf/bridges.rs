@@ -1,5 +1,6 @@
 //! From the bridges of the settings to [`Conf`].
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -43,42 +44,56 @@ fn at<T>(given: &Given<T>, sentence: impl Into<String>) -> Fault {
     fault
 }
 
+fn bind_address(options: &BridgeOptions) -> Result<Option<IpAddr>, Fault> {
+    match options.bridge_bind_address.as_deref().map(str::parse) {
+        None => Ok(None),
+        Some(Ok(address)) => Ok(Some(address)),
+        Some(Err(_)) => {
+            let sentence = "Error: Invalid 'bridge_bind_address' value: an IP address is wanted.";
+            Err(at(&options.bridge_bind_address, sentence))
+        }
+    }
+}
+
+fn notification_topic(options: &BridgeOptions, remote_id: &str) -> Result<String, Fault> {
+    let topic = options.notification_topic.clone_text();
+    let topic = topic.unwrap_or_else(|| format!("$SYS/broker/connection/{remote_id}/state"));
+    if topic::check_name(&topic).is_err() {
+        let sentence = format!("Error: Invalid 'notification_topic' value ({topic}).");
+        return Err(at(&options.notification_topic, sentence));
+    }
+    Ok(topic)
+}
+
+fn inflight_max(settings: &Settings) -> u16 {
+    match u16::try_from(*settings.globals.max_inflight_messages) {
+        Ok(0) | Err(_) => UNLIMITED,
+        Ok(most) => most,
+    }
+}
+
+fn version(options: &BridgeOptions) -> Version {
+    match *options.bridge_protocol_version {
+        BridgeVersion::V31 => Version::V31,
+        BridgeVersion::V311 => Version::V311,
+        BridgeVersion::V5 => Version::V5,
+    }
+}
+
 fn read(bridge: &Bridge, settings: &Settings) -> Result<BridgeConf, Fault> {
     let options = &bridge.options;
     if *options.keepalive_interval < KEEP_ALIVE_MIN {
         let sentence = "Error: Bridge keepalive_interval is too small. Use 5 seconds or more.";
         return Err(at(&options.keepalive_interval, sentence));
     }
-    let bind = match options.bridge_bind_address.as_deref().map(str::parse) {
-        None => None,
-        Some(Ok(address)) => Some(address),
-        Some(Err(_)) => {
-            let sentence = "Error: Invalid 'bridge_bind_address' value: an IP address is wanted.";
-            return Err(at(&options.bridge_bind_address, sentence));
-        }
-    };
-    let version = match *options.bridge_protocol_version {
-        BridgeVersion::V31 => Version::V31,
-        BridgeVersion::V311 => Version::V311,
-        BridgeVersion::V5 => Version::V5,
-    };
+    let bind = bind_address(options)?;
     let remote_id = options
         .remote_clientid
         .clone_text()
         .unwrap_or_else(|| format!("{}.{}", host_name(), bridge.name));
     let local_id = options.local_clientid.clone_text();
     let local_id = local_id.unwrap_or_else(|| format!("local.{remote_id}"));
-    let notification = options.notification_topic.clone_text();
-    let notification =
-        notification.unwrap_or_else(|| format!("$SYS/broker/connection/{remote_id}/state"));
-    if topic::check_name(&notification).is_err() {
-        let sentence = format!("Error: Invalid 'notification_topic' value ({notification}).");
-        return Err(at(&options.notification_topic, sentence));
-    }
-    let inflight = match u16::try_from(*settings.globals.max_inflight_messages) {
-        Ok(0) | Err(_) => UNLIMITED,
-        Ok(most) => most,
-    };
+    let notification = notification_topic(options, &remote_id)?;
     let receive_max = options
         .bridge_receive_maximum
         .and_then(|max| u16::try_from(max).ok());
@@ -93,7 +108,7 @@ fn read(bridge: &Bridge, settings: &Settings) -> Result<BridgeConf, Fault> {
         addresses: options.address.to_vec(),
         round_robin: *options.round_robin,
         topics: options.topic.to_vec(),
-        version,
+        version: version(options),
         local_id,
         remote_user: options.remote_username.clone_text(),
         remote_password: options.remote_password.clone_text(),
@@ -116,7 +131,7 @@ fn read(bridge: &Bridge, settings: &Settings) -> Result<BridgeConf, Fault> {
         tcp_user_timeout: user_timeout.map(Duration::from_millis),
         packet_size_max: size_max.filter(|&max| max > 0),
         topic_alias_max: u16::try_from(*options.bridge_max_topic_alias).unwrap_or_default(),
-        receive_max: receive_max.unwrap_or(inflight),
+        receive_max: receive_max.unwrap_or_else(|| inflight_max(settings)),
         reload: *options.bridge_reload_type,
         remote_id,
         tls: None,

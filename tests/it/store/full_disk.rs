@@ -39,24 +39,8 @@ fn answer(wire: &mut Wire, id: u16) -> String {
     render(&Packet::decode(&frame, Version::V5).unwrap())
 }
 
-#[test]
-fn a_full_disk_is_told_and_nothing_that_was_acknowledged_is_lost() {
-    let folder = tempfile::tempdir().unwrap();
-    let Some(_mounted) = mount(folder.path()) else {
-        eprintln!("skipped: a file system of its own cannot be mounted here");
-        return;
-    };
-    let filler = folder.path().join("filler");
-    std::fs::write(&filler, vec![1; 500_000]).unwrap();
-    let store = folder.path().join("store").to_string_lossy().into_owned();
-    let broker = BrokerProcess::start(&["--persistence", &store]);
-    let hello = Hello::new("sub").kept();
-    let mut sub = Wire::connect(broker.port, &hello).unwrap();
-    sub.send(&subscribe(Version::V5, 1, "t", 1, &[])).unwrap();
-    assert_eq!(sub.next().unwrap()[0], 0x90);
-    drop(sub);
-    let mut wire = Wire::connect(broker.port, &Hello::new("pub")).unwrap();
-    let mut acknowledged = Vec::new();
+/// Publishes until the broker says that its disk is full; the last Packet Identifier.
+fn publish_until_full(broker: &BrokerProcess, wire: &mut Wire) -> u16 {
     let mut id = 0;
     loop {
         id += 1;
@@ -77,7 +61,28 @@ fn a_full_disk_is_told_and_nothing_that_was_acknowledged_is_lost() {
             break;
         }
     }
-    let last = id;
+    id
+}
+
+#[test]
+fn a_full_disk_is_told_and_nothing_that_was_acknowledged_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(_mounted) = mount(folder.path()) else {
+        eprintln!("skipped: a file system of its own cannot be mounted here");
+        return;
+    };
+    let filler = folder.path().join("filler");
+    std::fs::write(&filler, vec![1; 500_000]).unwrap();
+    let store = folder.path().join("store").to_string_lossy().into_owned();
+    let broker = BrokerProcess::start(&["--persistence", &store]);
+    let hello = Hello::new("sub").kept();
+    let mut sub = Wire::connect(broker.port, &hello).unwrap();
+    sub.send(&subscribe(Version::V5, 1, "t", 1, &[])).unwrap();
+    assert_eq!(sub.next().unwrap()[0], 0x90);
+    drop(sub);
+    let mut wire = Wire::connect(broker.port, &Hello::new("pub")).unwrap();
+    let mut acknowledged = Vec::new();
+    let last = publish_until_full(&broker, &mut wire);
     // A connection of its own sees how things are now.
     let mut other = Wire::connect(broker.port, &Hello::new("other")).unwrap();
     while answer(&mut other, 1) != "PUBACK #1 0x97" {}
