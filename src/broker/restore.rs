@@ -34,6 +34,8 @@ pub struct Restore {
     sessions: BTreeMap<u64, Image>,
     bodies: HashMap<u64, Message>,
     crossed: BTreeMap<u64, Crossed>,
+    /// Who waits for which body, once all is taken.
+    waiters: Option<HashMap<u64, Waiters>>,
     highest: u64,
 }
 
@@ -86,6 +88,7 @@ impl Restore {
             sessions: BTreeMap::new(),
             bodies: HashMap::new(),
             crossed: BTreeMap::new(),
+            waiters: None,
             highest: 0,
         }
     }
@@ -194,8 +197,9 @@ impl Restore {
 
     /// Whose bodies are needed before a client asks: those of messages in flight, and where a
     /// body has to become two.
-    pub fn wanted(&self) -> Vec<u64> {
+    pub fn wanted(&mut self) -> Vec<u64> {
         let waiters = self.waiters();
+        let waiters = self.waiters.insert(waiters);
         let wanted = waiters
             .iter()
             .filter(|(_, waiters)| waiters.wanted || waiters.others);
@@ -242,7 +246,7 @@ impl Restore {
             }
             parts[0].cleared.push(Record::Arrived(number));
         }
-        let waiters = self.waiters();
+        let waiters = self.waiters.take().unwrap_or_else(|| self.waiters());
         let orphans = stored.iter().filter(|body| !waiters.contains_key(body));
         let orphans = orphans.map(|body| Record::BodyGone(*body));
         parts[0].cleared.extend(orphans);
