@@ -339,7 +339,7 @@ fn unknown(caller: Caller, word: &OsStr) -> Error {
 }
 
 /// Edits between two words: enough to guess what was meant, never used to accept it.
-fn distance(one: &str, other: &str) -> usize {
+pub(crate) fn distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (i, a) in one.chars().enumerate() {

@@ -13,6 +13,7 @@ use colored::{Color, Colorize};
 use jiff::tz::TimeZone;
 
 use crate::cli::args::showing::{Colour, Showing, unescape};
+use crate::cli::decode::Decoder;
 use crate::cli::encoding::hexdump;
 use crate::cli::error::{Error, Kind};
 use crate::cli::format::{Arrival, Moment, Output};
@@ -28,6 +29,7 @@ const NAME_MAX: usize = 120;
 pub(crate) struct Show {
     asked: Showing,
     delimiter: Option<Vec<u8>>,
+    decoders: Vec<Decoder>,
     zone: TimeZone,
     /// A terminal looks on: nobody else's bytes may drive it.
     on_terminal: bool,
@@ -50,12 +52,14 @@ impl Show {
             return Ok(None);
         }
         let on_terminal = std::io::stdout().is_terminal() && asked.out.is_none();
+        let decoders = decoders(asked)?;
         let folder = match &asked.out_dir {
             None => None,
             Some(path) => Some(Folder::new(path)?),
         };
         let delimiter = asked.delimiter.as_deref().map(unescape).transpose();
         Ok(Some(Self {
+            decoders,
             delimiter: delimiter.map_err(|told| Error::new(Kind::Failed, told))?,
             zone: TimeZone::system(),
             in_colour: in_colour(asked.color.unwrap_or(Colour::Auto), on_terminal),
@@ -110,7 +114,7 @@ impl Show {
     }
 
     fn decoded<'a>(&self, arrival: &Arrival<'a>, complaint: &mut Option<String>) -> Cow<'a, [u8]> {
-        let mut rules = self.asked.decode.iter();
+        let mut rules = self.decoders.iter();
         match rules.find_map(|rule| rule.apply(arrival.topic, arrival.payload)) {
             None => Cow::Borrowed(arrival.payload),
             Some(Ok(text)) => Cow::Owned(text.into_bytes()),
@@ -208,6 +212,14 @@ impl Show {
         }
         out
     }
+}
+
+fn decoders(asked: &Showing) -> Result<Vec<Decoder>, Error> {
+    let read =
+        |path: &Path| std::fs::read(path).map_err(|error| format!("cannot be read: {error}"));
+    let rules = asked.decode.iter().map(|rule| rule.prepare(read));
+    let decoders: Result<_, String> = rules.collect();
+    decoders.map_err(|told| Error::new(Kind::Failed, format!("--decode: {told}")))
 }
 
 impl Folder {

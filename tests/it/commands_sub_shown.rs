@@ -138,6 +138,59 @@ fn parts_and_other_clothes() {
 }
 
 #[test]
+fn messages_described_in_a_file() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/protobuf");
+    let rule = |filter: &str, name: &str, file: &str| format!("{filter}=protobuf:{name}@{file}");
+    let file = format!("{folder}/dev.binpb");
+    check(
+        &[
+            ("dev/1/pb", b"\x0a\x01a\x18\x01\x28\x02\x60\x05\xf0\x06\x01"),
+            ("dev/1/pb", b"no reading"),
+            ("dev/1/x", b"raw"),
+            ("p", b"\x10\x03"),
+        ],
+        &[
+            "--decode",
+            &rule("dev/+/pb", "dev.Reading", &file),
+            "--decode",
+            &rule("p", "dev.Point", &file),
+        ],
+        "{\"deviceId\":\"a\",\"state\":\"RUNNING\",\"trend\":[1],\"since\":\"5\"}\n\
+         no reading\nraw\n{\"y\":-2}\n",
+        "mqttx sub: dev/1/pb: no Protobuf: wire type 6\n",
+    );
+    let source = format!("{folder}/dev.proto");
+    let (missing, no_set) = (
+        "/nowhere/all.binpb: cannot be read: No such file or directory (os error 2)",
+        format!("{source}: no descriptor set as protoc --descriptor_set_out writes it ("),
+    );
+    for (rule, told) in [
+        (
+            rule("#", "dev.Reading", "/nowhere/all.binpb"),
+            missing.to_owned(),
+        ),
+        (rule("#", "dev.Reading", &source), no_set),
+        (
+            rule("#", "Reading", &file),
+            format!("{file}: no message 'Reading' in it, but dev.Reading\n"),
+        ),
+        (
+            "#=protobuf:dev.Reading".to_owned(),
+            "'protobuf:dev.Reading' is not protobuf:MESSAGE@FILE".to_owned(),
+        ),
+    ] {
+        // Nothing listens on port 1: status and sentence are those of the rule, told before.
+        let left = Program::mqttx()
+            .words("sub -h 127.0.0.1 -p 1 -t # --decode")
+            .args([rule])
+            .run();
+        let (out, err) = (left.out(), left.err());
+        assert_eq!((left.status, out.as_str()), (1, ""), "{err}");
+        assert!(err.contains(&told) && err.lines().count() == 1, "{err}");
+    }
+}
+
+#[test]
 fn files() {
     let folder = tempfile::tempdir().unwrap();
     let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();

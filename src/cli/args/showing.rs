@@ -27,7 +27,8 @@ pub struct Showing {
     #[arg(long, value_name = "PATH", value_parser = Path::parse)]
     pub select: Vec<Path>,
 
-    /// Show payloads of topics that match FILTER as JSON; FORMAT is cbor, msgpack, hex or base64; repeatable
+    /// Show payloads of topics that match FILTER as JSON; FORMAT is cbor, msgpack, hex, base64 or
+    /// protobuf:MESSAGE@FILE (FILE as protoc --include_imports --descriptor_set_out writes it); repeatable
     #[arg(long, value_name = "FILTER=FORMAT", value_parser = Decode::parse)]
     pub decode: Vec<Decode>,
 

@@ -1,4 +1,4 @@
-//! Payloads in other clothes: hexadecimal, base64, JSON, CBOR, MessagePack.
+//! Payloads in other clothes: hexadecimal, base64, JSON, CBOR, MessagePack, Protobuf.
 //!
 //! `pub --format` goes from text to bytes, `sub --decode` and `--hexdump` from bytes to text. JSON
 //! values stand in the middle; what JSON lacks (byte strings, tags) becomes what comes nearest, said
@@ -6,6 +6,7 @@
 
 pub mod cbor;
 pub mod msgpack;
+pub mod protobuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
