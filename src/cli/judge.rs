@@ -170,7 +170,9 @@ fn named_topic(clean: &mut Clean, value: &str, named: &str) -> Result<(), Verdic
     readable(clean, value, named)?;
     match clean.caller.program {
         Program::Publish | Program::Request => name(value, "publish")?,
-        Program::Subscribe | Program::Record | Program::List => filter(value, "subscription")?,
+        Program::Subscribe | Program::Record | Program::List | Program::Top => {
+            filter(value, "subscription")?;
+        }
         // What a URL says behind the broker is nothing to these.
         Program::Ping | Program::Ctrl | Program::Replay => return Ok(()),
     }

@@ -23,6 +23,8 @@ pub(crate) mod number;
 pub mod property;
 pub mod relations;
 pub mod select;
+pub mod topic_rows;
+pub mod topic_tree;
 pub mod topics;
 pub mod usage;
 pub(crate) mod words;
@@ -47,6 +49,7 @@ pub enum Program {
     Record,
     Replay,
     List,
+    Top,
     Ctrl,
 }
 
@@ -67,7 +70,7 @@ pub struct Caller {
 impl Program {
     /// Those that stand in for a program of mosquitto's.
     pub const LINKED: [Self; 4] = [Self::Publish, Self::Subscribe, Self::Request, Self::Ctrl];
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Publish,
         Self::Subscribe,
         Self::Request,
@@ -75,6 +78,7 @@ impl Program {
         Self::Record,
         Self::Replay,
         Self::List,
+        Self::Top,
         Self::Ctrl,
     ];
 
@@ -87,6 +91,7 @@ impl Program {
             Self::Record => words::RECORD,
             Self::Replay => words::REPLAY,
             Self::List => words::LIST,
+            Self::Top => words::TOP,
             Self::Ctrl => words::CTRL,
         }
     }
@@ -101,6 +106,7 @@ impl Program {
             Self::Record => "record",
             Self::Replay => "replay",
             Self::List => "ls",
+            Self::Top => "top",
             Self::Ctrl => "ctrl",
         }
     }
@@ -112,7 +118,7 @@ impl Program {
             Self::Publish => "mosquitto_pub",
             Self::Subscribe => "mosquitto_sub",
             Self::Request => "mosquitto_rr",
-            Self::Ping | Self::Record | Self::Replay | Self::List => "",
+            Self::Ping | Self::Record | Self::Replay | Self::List | Self::Top => "",
             Self::Ctrl => "mosquitto_ctrl",
         }
     }
@@ -137,6 +143,7 @@ pub enum Request {
     Record(Box<args::record::Record>),
     Replay(Box<args::record::Replay>),
     List(Box<args::record::List>),
+    Top(Box<args::top::Top>),
     Ctrl(Box<args::ctrl::Ctrl>),
     /// Text for stdout.
     Help(String),
@@ -199,6 +206,11 @@ pub fn parse(caller: Caller, words: &[OsString], sources: &Sources) -> Result<Re
             relations::list(&list)?;
             Request::List(Box::new(list))
         }
+        Program::Top => {
+            let top = typed::<args::top::Top>(caller, words);
+            relations::top(&top)?;
+            Request::Top(Box::new(top))
+        }
         Program::Ping => {
             let ping = typed::<args::ping::Ping>(caller, words);
             relations::ping(&ping)?;
@@ -239,6 +251,7 @@ pub fn tree(program: Program) -> clap::Command {
         Program::Record => args::record::Record::augment_args(base),
         Program::Replay => args::record::Replay::augment_args(base),
         Program::List => args::record::List::augment_args(base),
+        Program::Top => args::top::Top::augment_args(base),
         Program::Ctrl => args::ctrl::Ctrl::augment_args(base),
     };
     usage::dress(program, command)

@@ -14,6 +14,7 @@ use crate::cli::args::record::{List, Record, Replay};
 use crate::cli::args::request::Request;
 use crate::cli::args::subscribe::Subscribe;
 use crate::cli::args::tls::Tls;
+use crate::cli::args::top::Top;
 use crate::cli::args::will::Will;
 use crate::cli::error::{Error, Kind};
 use crate::cli::property::{self, Fault, What};
@@ -102,6 +103,10 @@ pub(crate) fn replay(args: &Replay) -> Result<(), Error> {
 
 pub(crate) fn list(args: &List) -> Result<(), Error> {
     shared(&args.connection, &args.tls, &args.will, Version::V311)
+}
+
+pub(crate) fn top(args: &Top) -> Result<(), Error> {
+    shared(&args.connection, &args.tls, &args.will, Version::V5)
 }
 
 /// One form a message, and one place.

@@ -168,6 +168,7 @@ fn synopsis(program: Program) -> &'static str {
         Program::Record => "mqttx record [-t FILTER...] [OPTIONS]",
         Program::Replay => "mqttx replay [-f FILE] [OPTIONS]",
         Program::List => "mqttx ls [-t FILTER...] [OPTIONS]",
+        Program::Top => "mqttx top [-t FILTER...] [OPTIONS]",
         Program::Ctrl => "mqttx ctrl [OPTIONS] MODULE COMMAND [WORDS]",
     }
 }
@@ -181,6 +182,7 @@ pub fn about(program: Program) -> &'static str {
         Program::Record => "Record messages with their times",
         Program::Replay => "Publish what was recorded, at its own pace or another",
         Program::List => "List the topics known now",
+        Program::Top => "Watch the topics live, as a tree",
         Program::Ctrl => "Give commands to a running broker",
     }
 }
@@ -299,6 +301,16 @@ fn examples_of_tools(program: Program) -> &'static [(&'static str, &'static str)
                 "a minute's worth, as a tree, with values",
             ),
         ],
+        Program::Top => &[
+            (
+                "mqttx top -h broker.local",
+                "all topics as a tree; / filters, s sorts, p publishes, c clears, q ends",
+            ),
+            (
+                "mqttx top -t 'home/#' --once",
+                "what is below home now, a line a topic",
+            ),
+        ],
         Program::Ping => &[
             (
                 "mqttx ping -h broker.local",
@@ -322,7 +334,7 @@ pub fn of_link(program: Program) -> String {
         Program::Request => "It publishes a request and waits for the response.\n",
         Program::Ctrl => "It gives commands to a running broker.\n",
         // There is no such link.
-        Program::Ping | Program::Record | Program::Replay | Program::List => "",
+        Program::Ping | Program::Record | Program::Replay | Program::List | Program::Top => "",
     });
     out.push_str(&their_version(program));
     let required = match program {
@@ -332,7 +344,7 @@ pub fn of_link(program: Program) -> String {
             "{-t topic | -L URL} -e response-topic {-f file | -m message | -n | -s}"
         }
         Program::Ctrl => "module command",
-        Program::Ping | Program::Record | Program::Replay | Program::List => "",
+        Program::Ping | Program::Record | Program::Replay | Program::List | Program::Top => "",
     };
     out.push_str(&format!(
         "\nUsage: {} {required} [options]\n",

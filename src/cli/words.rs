@@ -21,8 +21,9 @@ pub(crate) const LIST: u16 = 16;
 pub(crate) const RECORD: u16 = 32;
 pub(crate) const REPLAY: u16 = 64;
 pub(crate) const CTRL: u16 = 256;
+pub(crate) const TOP: u16 = 512;
 /// Every program: what is said to a broker before anything else.
-const PS_R: u16 = P | S | R | PING | CTRL | LIST | RECORD | REPLAY;
+const PS_R: u16 = P | S | R | PING | CTRL | LIST | RECORD | REPLAY | TOP;
 const PSR: u16 = P | S | R;
 const SR: u16 = S | R;
 const PR: u16 = P | R;
@@ -285,7 +286,7 @@ static ROWS: &[Row] = &[
     row(
         "-t",
         "--topic",
-        PSR | RECORD | LIST,
+        PSR | RECORD | LIST | TOP,
         Take::Judge(judge::topic),
     )
     .noun("topic"),
@@ -313,7 +314,7 @@ static ROWS: &[Row] = &[
     row(
         "-W",
         "--timeout",
-        SR | RECORD | LIST,
+        SR | RECORD | LIST | TOP,
         Take::Whole(1, i32::MAX as i64, judge::timeout),
     )
     .noun("timeout")

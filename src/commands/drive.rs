@@ -106,14 +106,14 @@ pub(crate) async fn drive<H: Handler>(
 
 #[cfg(unix)]
 #[derive(Debug)]
-struct Signals {
+pub(crate) struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
 impl Signals {
-    fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -121,7 +121,8 @@ impl Signals {
         })
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
+    /// One of them came.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> bool {
         let interrupted = self.interrupt.poll_recv(cx).is_ready();
         let terminated = self.terminate.poll_recv(cx).is_ready();
         interrupted || terminated
@@ -130,15 +131,15 @@ impl Signals {
 
 #[cfg(windows)]
 #[derive(Debug)]
-struct Signals(tokio::signal::windows::CtrlC);
+pub(crate) struct Signals(tokio::signal::windows::CtrlC);
 
 #[cfg(windows)]
 impl Signals {
-    fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         tokio::signal::windows::ctrl_c().map(Self)
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> bool {
         self.0.poll_recv(cx).is_ready()
     }
 }

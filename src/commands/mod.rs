@@ -43,6 +43,7 @@ mod stdout;
 mod subscribe;
 mod template;
 mod terminal;
+mod top;
 mod trace;
 
 use std::ffi::{OsStr, OsString};
@@ -106,6 +107,12 @@ pub const COMMANDS: &[Command] = &[
         about: "List the topics known now",
         run: |words| speak(ours(Program::List), &words),
         tree: || cli::tree(Program::List),
+    },
+    Command {
+        name: "top",
+        about: "Watch the topics live, as a tree",
+        run: |words| speak(ours(Program::Top), &words),
+        tree: || cli::tree(Program::Top),
     },
     Command {
         name: "broker",
@@ -292,6 +299,7 @@ fn obey(caller: Caller, words: &[OsString]) -> Result<ExitCode, Error> {
         cli::Request::Record(args) => record::run(caller, &args),
         cli::Request::Replay(args) => replay::run(caller, &args),
         cli::Request::List(args) => list::run(caller, &args),
+        cli::Request::Top(args) => top::run(caller, &args),
         cli::Request::Ctrl(args) => ctrl::run(caller, &args),
     }
 }

@@ -66,6 +66,7 @@ mod commands_signal;
 mod commands_sub;
 #[cfg(unix)]
 mod commands_sub_shown;
+mod commands_top;
 #[cfg(unix)]
 mod compare_argv;
 #[cfg(target_os = "linux")]

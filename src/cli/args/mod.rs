@@ -21,4 +21,5 @@ pub mod request;
 pub mod showing;
 pub mod subscribe;
 pub mod tls;
+pub mod top;
 pub mod will;

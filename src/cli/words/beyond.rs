@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use crate::cli::Caller;
 use crate::cli::args::expect;
 use crate::cli::args::{making, ping, reach, record, showing};
-use crate::cli::words::{CTRL, LIST, P, PING, R, RECORD, REPLAY, Row, S, Take, flag, row};
+use crate::cli::words::{CTRL, LIST, P, PING, R, RECORD, REPLAY, Row, S, TOP, Take, flag, row};
 
 pub(crate) static ROWS: &[Row] = &[
     judged("--expect", S, "text", Take::Judge(expect::text)),
@@ -47,6 +47,7 @@ pub(crate) static ROWS: &[Row] = &[
     flag("", "--loop", REPLAY).own(),
     judged("--map", REPLAY, "names", Take::Checked(record::map)),
     flag("", "--tree", LIST).own(),
+    flag("", "--once", TOP).own(),
     judged("--out-dir", S, "directory", Take::Bytes),
     judged("--color", S, "choice", Take::Checked(showing::colour)),
     judged("--template", P, "template", Take::Text),
@@ -82,7 +83,7 @@ pub(crate) static ROWS: &[Row] = &[
 ];
 
 /// Whoever goes to a broker.
-const REACHING: u16 = P | S | R | PING | CTRL | LIST | RECORD | REPLAY;
+const REACHING: u16 = P | S | R | PING | CTRL | LIST | RECORD | REPLAY | TOP;
 
 const fn judged(long: &'static str, programs: u16, noun: &'static str, take: Take) -> Row {
     row("", long, programs, take).noun(noun).own()

@@ -1,0 +1,35 @@
+//! `mqttx top`.
+
+use clap::Args;
+
+use crate::cli::args::connection::Connection;
+use crate::cli::args::reach::First;
+use crate::cli::args::tls::Tls;
+use crate::cli::args::will::Will;
+
+#[derive(Args, Clone, Debug)]
+pub struct Top {
+    /// Topic Filter to watch; repeatable [default: #]
+    #[arg(short, long, value_name = "FILTER", help_heading = "Watching")]
+    pub topic: Vec<String>,
+
+    /// Print what is known after one second (or -W), a line a topic, and end
+    #[arg(long, help_heading = "Watching")]
+    pub once: bool,
+
+    /// End after this many seconds
+    #[arg(short = 'W', long, value_name = "SECONDS", help_heading = "Watching")]
+    pub timeout: Option<u32>,
+
+    #[command(flatten)]
+    pub reach: First,
+
+    #[command(flatten)]
+    pub connection: Connection,
+
+    #[command(flatten)]
+    pub tls: Tls,
+
+    #[command(flatten)]
+    pub will: Will,
+}
