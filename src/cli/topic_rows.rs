@@ -56,7 +56,7 @@ pub fn rows(tree: &Tree, order: Order, filter: &str) -> Vec<Row> {
         match order {
             Order::Name => {}
             Order::Rate => {
-                below.sort_by(|&one, &other| tree.rate(other).total_cmp(&tree.rate(one)))
+                below.sort_by(|&one, &other| tree.rate(other).total_cmp(&tree.rate(one)));
             }
             Order::Seen => below.sort_by_key(|&at| Reverse(tree.level(at).seen)),
         }
@@ -113,10 +113,7 @@ pub fn columns(tree: &Tree, row: Row, is_all_open: bool) -> Columns {
     let last = level.last.as_ref();
     let value = match last {
         Some(last) => payload(&last.value, last.size),
-        None => match level.topics {
-            1 => "1 topic".to_owned(),
-            topics => format!("{topics} topics"),
-        },
+        None => counted(level.topics, "topic"),
     };
     Columns {
         name: format!("{}{mark}{name}", "  ".repeat(row.depth.min(DEPTH_MAX))),
@@ -160,14 +157,24 @@ pub fn story(tree: &Tree, at: usize, now: Instant) -> String {
         )
     });
     let Some(last) = &level.last else {
-        return format!("{} topics, {} messages{ago}", level.topics, level.total);
+        let (topics, messages) = (level.topics, level.total);
+        return format!(
+            "{}, {}{ago}",
+            counted(topics, "topic"),
+            counted(messages, "message")
+        );
     };
     let retained = if last.is_retained { ", retained" } else { "" };
-    let (own, qos) = (level.own, last.qos);
-    format!(
-        "{own} messages, {} bytes, QoS {qos}{retained}{ago}",
-        last.size
-    )
+    let (own, size) = (
+        counted(level.own, "message"),
+        counted(last.size as u64, "byte"),
+    );
+    format!("{own}, {size}, QoS {}{retained}{ago}", last.qos)
+}
+
+fn counted(count: u64, thing: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{s}")
 }
 
 fn ago(seconds: u64) -> String {
@@ -304,7 +311,7 @@ mod tests {
         );
         assert_eq!(line(&tree, row.at), "1.0\t1\t2\tyes\ta/b\ton");
         let told = story(&tree, row.at, now);
-        assert_eq!(told, "1 messages, 2 bytes, QoS 1, retained, last 0 s ago");
+        assert_eq!(told, "1 message, 2 bytes, QoS 1, retained, last 0 s ago");
     }
 
     #[test]

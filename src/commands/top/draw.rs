@@ -83,7 +83,7 @@ fn head_line(screen: &Screen) -> Line<'static> {
         State::Up if screen.is_paused => ("paused".to_owned(), Color::Yellow),
         State::Up => ("connected".to_owned(), Color::Green),
         State::Connecting => ("connecting".to_owned(), Color::Yellow),
-        State::Lost(told) => (escaped(told), Color::Red),
+        State::Lost(_) => ("no connection, trying again".to_owned(), Color::Red),
     };
     let rate = screen.tree.rate(ROOT);
     let mut told = format!(
@@ -99,14 +99,11 @@ fn head_line(screen: &Screen) -> Line<'static> {
             screen.tree.beyond
         ));
     }
-    let mut spans = vec![
+    let spans = vec![
         Span::from(format!(" {}  ", screen.place)).bold(),
         Span::from(state).fg(colour).bold(),
         Span::from(told),
     ];
-    if !screen.filter.is_empty() {
-        spans.push(Span::from(format!("  /{}", escaped(&screen.filter))));
-    }
     Line::from(spans).style(bar)
 }
 
@@ -136,7 +133,14 @@ fn table(frame: &mut Frame<'_>, screen: &Screen, area: Rect) {
         frame.render_widget(Line::from(told).dim().alignment(Alignment::Center), middle);
     }
     let right = |text: &'static str| Cell::from(Line::from(text).alignment(Alignment::Right));
-    let title = format!("  TOPIC (by {})", screen.order.name());
+    let title = match is_all_open {
+        true => format!(
+            "  TOPIC (with '{}', by {})",
+            escaped(&screen.filter),
+            screen.order.name()
+        ),
+        false => format!("  TOPIC (by {})", screen.order.name()),
+    };
     let head = [
         Cell::from(title),
         right("RATE/s"),

@@ -10,7 +10,7 @@ pub(super) const KEYS: &[(&str, &str)] = &[
     ("↑ ↓ PgUp PgDn Home End", "move"),
     ("→ ← Enter", "open and close a level"),
     ("+ -", "open and close all levels"),
-    ("/", "show topics with a text in their names; Esc shows all"),
+    ("/", "only topics with this text; Esc: all"),
     ("s", "sort by name, rate, last seen"),
     ("p", "publish a message; Tab switches retain"),
     ("c", "clear the retained message of the selected topic"),
@@ -35,7 +35,11 @@ impl Screen {
         }
         self.notice.clear();
         match &self.asking {
-            Asking::Nothing => self.commanded(key),
+            Asking::Nothing => {
+                // Keys come in bunches; each goes by the rows the one before has made.
+                self.arrange(self.height);
+                self.commanded(key);
+            }
             Asking::Help => self.asking = Asking::Nothing,
             Asking::Clear(topic) => {
                 let topic = topic.clone();

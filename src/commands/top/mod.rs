@@ -327,7 +327,8 @@ impl View {
         let has_ticked = screen.tick(now);
         let Some(since) = screen.since else { return };
         let is_last = self.is_once && now >= since + self.look;
-        if self.is_once && !is_last || !has_ticked && !is_last {
+        let is_wanted = is_last || has_ticked && !self.is_once;
+        if !is_wanted {
             return;
         }
         let tree = &screen.tree;

@@ -8,6 +8,9 @@ use crate::cli::topic_rows::Row;
 use crate::cli::topic_tree::{ROOT, Seen, Tree};
 use crate::mqtt::Reason;
 
+/// Rows kept in sight behind the selected one.
+const AHEAD: usize = 3;
+
 /// Characters typed at once.
 pub(super) const TYPED_MAX: usize = 4_096;
 
@@ -159,9 +162,10 @@ impl Screen {
             self.selected = row.at;
         }
         let last = self.rows.len().saturating_sub(self.height);
+        let ahead = (at + AHEAD.min(self.height / 3)).min(self.rows.len().saturating_sub(1));
         self.first = self
             .first
-            .clamp((at + 1).saturating_sub(self.height), at)
+            .clamp((ahead + 1).saturating_sub(self.height), at)
             .min(last);
     }
 
@@ -186,17 +190,30 @@ impl Screen {
     }
 
     pub(super) fn open(&mut self, is_open: bool) {
-        let level = self.tree.level_mut(self.selected);
-        let has_below = !level.below.is_empty();
         if self.selected == ROOT {
             return;
         }
+        let level = self.tree.level_mut(self.selected);
         if is_open {
-            level.is_open = has_below;
+            self.open_chain();
         } else if level.is_open {
             level.is_open = false;
         } else if level.above != ROOT {
             self.selected = level.above;
+        }
+    }
+
+    /// A level that has only one below it opens that one too.
+    fn open_chain(&mut self) {
+        let mut at = self.selected;
+        loop {
+            let level = self.tree.level_mut(at);
+            level.is_open = !level.below.is_empty();
+            let mut below = level.below.values();
+            match (below.next(), below.next()) {
+                (Some(&only), None) => at = only,
+                _ => break,
+            }
         }
     }
 
@@ -232,5 +249,136 @@ impl Screen {
         } else {
             "not published: there is no connection".clone_into(&mut self.notice);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
+
+    use super::*;
+
+    fn screen() -> Screen {
+        let now = Instant::now();
+        let mut screen = Screen::new("here", now);
+        screen.state = State::Up;
+        for topic in ["a/b/c", "a/b/d", "e"] {
+            let seen = Seen {
+                topic,
+                payload: b"1",
+                qos: 0,
+                retain: true,
+            };
+            screen.message(&seen, now);
+        }
+        screen.arrange(10);
+        screen
+    }
+
+    fn press(screen: &mut Screen, code: KeyCode) {
+        screen.pressed(&Event::Key(KeyEvent::new(code, KeyModifiers::NONE)));
+    }
+
+    fn write(screen: &mut Screen, text: &str) {
+        text.chars().for_each(|c| press(screen, KeyCode::Char(c)));
+    }
+
+    fn selected(screen: &Screen) -> String {
+        screen.tree.topic(screen.selected)
+    }
+
+    #[test]
+    fn moving_and_opening() {
+        let mut screen = screen();
+        press(&mut screen, KeyCode::Right);
+        press(&mut screen, KeyCode::Down);
+        press(&mut screen, KeyCode::Down);
+        assert_eq!(selected(&screen), "a/b/c");
+        press(&mut screen, KeyCode::Left);
+        press(&mut screen, KeyCode::Enter);
+        press(&mut screen, KeyCode::Down);
+        assert_eq!(selected(&screen), "e");
+        press(&mut screen, KeyCode::Home);
+        press(&mut screen, KeyCode::Char('-'));
+        screen.arrange(10);
+        assert_eq!((selected(&screen).as_str(), screen.rows.len()), ("a", 2));
+        press(&mut screen, KeyCode::End);
+        assert_eq!(selected(&screen), "e");
+    }
+
+    #[test]
+    fn a_filter_that_is_typed() {
+        let mut screen = screen();
+        write(&mut screen, "/Dq");
+        press(&mut screen, KeyCode::Backspace);
+        press(&mut screen, KeyCode::Enter);
+        screen.arrange(10);
+        assert_eq!((screen.rows.len(), screen.is_over), (3, false));
+        press(&mut screen, KeyCode::Esc);
+        assert_eq!(screen.filter, "");
+        write(&mut screen, "q");
+        assert!(screen.is_over);
+    }
+
+    #[test]
+    fn a_message_that_is_typed() {
+        let mut screen = screen();
+        press(&mut screen, KeyCode::End);
+        write(&mut screen, "p#");
+        press(&mut screen, KeyCode::Enter);
+        assert_ne!(screen.notice, "");
+        press(&mut screen, KeyCode::Backspace);
+        press(&mut screen, KeyCode::Enter);
+        write(&mut screen, "on");
+        press(&mut screen, KeyCode::Tab);
+        press(&mut screen, KeyCode::Enter);
+        let order = screen.orders.pop_front().unwrap();
+        assert_eq!(
+            (&*order.topic, &*order.payload, order.retain),
+            ("e", "on", true)
+        );
+        screen.state = State::Lost(String::new());
+        screen.order(order);
+        assert_eq!((screen.orders.len(), screen.notice.is_empty()), (0, false));
+    }
+
+    #[test]
+    fn clearing_asks_first() {
+        let mut screen = screen();
+        press(&mut screen, KeyCode::End);
+        write(&mut screen, "cn");
+        assert_eq!((screen.orders.len(), &screen.asking), (0, &Asking::Nothing));
+        write(&mut screen, "cy");
+        let order = screen.orders.pop_front().unwrap();
+        assert_eq!(
+            (&*order.topic, &*order.payload, order.retain),
+            ("e", "", true)
+        );
+        screen.sent.push_back((7, order));
+        screen.acked(7, Reason::SUCCESS);
+        assert_eq!(screen.notice, "cleared e");
+        write(&mut screen, "c");
+        assert_eq!(
+            screen.asking,
+            Asking::Nothing,
+            "nothing is retained any more"
+        );
+    }
+
+    #[test]
+    fn what_comes_in_a_pause_is_counted() {
+        let mut screen = screen();
+        write(&mut screen, " ");
+        let seen = Seen {
+            topic: "new",
+            payload: b"",
+            qos: 0,
+            retain: false,
+        };
+        screen.message(&seen, Instant::now());
+        assert_eq!((screen.passed, screen.tree.level(ROOT).total), (1, 3));
+        write(&mut screen, " ");
+        screen.message(&seen, Instant::now());
+        assert_eq!((screen.passed, screen.tree.level(ROOT).total), (0, 4));
     }
 }
