@@ -23,8 +23,6 @@ pub(crate) mod number;
 pub mod property;
 pub mod relations;
 pub mod select;
-pub mod topic_rows;
-pub mod topic_tree;
 pub mod topics;
 pub mod usage;
 pub(crate) mod words;
@@ -206,11 +204,7 @@ pub fn parse(caller: Caller, words: &[OsString], sources: &Sources) -> Result<Re
             relations::list(&list)?;
             Request::List(Box::new(list))
         }
-        Program::Top => {
-            let top = typed::<args::top::Top>(caller, words);
-            relations::top(&top)?;
-            Request::Top(Box::new(top))
-        }
+        Program::Top => top(caller, words)?,
         Program::Ping => {
             let ping = typed::<args::ping::Ping>(caller, words);
             relations::ping(&ping)?;
@@ -224,6 +218,12 @@ pub fn parse(caller: Caller, words: &[OsString], sources: &Sources) -> Result<Re
         }
     };
     Ok(request)
+}
+
+fn top(caller: Caller, words: Vec<OsString>) -> Result<Request, Error> {
+    let top = typed::<args::top::Top>(caller, words);
+    relations::top(&top)?;
+    Ok(Request::Top(Box::new(top)))
 }
 
 /// Lets clap turn clean words into types. The lexer has judged them, so a refusal is our own bug.

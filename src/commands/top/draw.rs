@@ -12,10 +12,10 @@ use ratatui::widgets::{Cell, Clear, Paragraph, Row, Table, Wrap};
 use ratatui::{DefaultTerminal, Frame};
 use tokio::sync::mpsc;
 
-use crate::cli::topic_rows::{Columns, columns, escaped, payload, story};
-use crate::cli::topic_tree::ROOT;
 use crate::commands::top::keys::KEYS;
+use crate::commands::top::rows::{Columns, columns, escaped, payload, story};
 use crate::commands::top::screen::{Asking, Screen, State};
+use crate::commands::top::tree::ROOT;
 
 /// Keys that wait; a thread that has more waits itself.
 const EVENTS_MAX: usize = 256;

@@ -7,7 +7,9 @@
 
 mod draw;
 mod keys;
+mod rows;
 mod screen;
+mod tree;
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -23,8 +25,6 @@ use tokio::time::Sleep;
 use crate::cli::Caller;
 use crate::cli::args::top::Top;
 use crate::cli::error::{Error, Kind};
-use crate::cli::topic_rows::{LINE_HEAD, line};
-use crate::cli::topic_tree::{ROOT, Seen};
 use crate::client::{Backoff, End, Engine, Event, Handler, Message, Retry, Session};
 use crate::commands::connect;
 use crate::commands::connect::Asked;
@@ -35,7 +35,9 @@ use crate::commands::record::refusal;
 use crate::commands::stdout::Stdout;
 use crate::commands::terminal;
 use crate::commands::top::draw::Canvas;
+use crate::commands::top::rows::{LINE_HEAD, line};
 use crate::commands::top::screen::{Order, Screen, State};
+use crate::commands::top::tree::{ROOT, Seen};
 use crate::mqtt::property::Properties;
 use crate::mqtt::subscribe::SubscribeOptions;
 use crate::mqtt::{QoS, Reason, Version};

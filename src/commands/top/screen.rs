@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::cli::topic_rows;
-use crate::cli::topic_rows::Row;
-use crate::cli::topic_tree::{ROOT, Seen, Tree};
+use crate::commands::top::rows;
+use crate::commands::top::rows::Row;
+use crate::commands::top::tree::{ROOT, Seen, Tree};
 use crate::mqtt::Reason;
 
 /// Rows kept in sight behind the selected one.
@@ -48,7 +48,7 @@ pub(super) struct Screen {
     pub(super) state: State,
     pub(super) tree: Tree,
     pub(super) rows: Vec<Row>,
-    pub(super) order: topic_rows::Order,
+    pub(super) order: rows::Order,
     pub(super) filter: String,
     pub(super) asking: Asking,
     /// The level that is selected; its place among the rows changes.
@@ -76,7 +76,7 @@ impl Screen {
             state: State::Connecting,
             tree: Tree::new(now),
             rows: Vec::new(),
-            order: topic_rows::Order::default(),
+            order: rows::Order::default(),
             filter: String::new(),
             asking: Asking::Nothing,
             selected: ROOT,
@@ -138,7 +138,7 @@ impl Screen {
             return;
         };
         let is_clearing = order.retain && order.payload.is_empty();
-        let topic = topic_rows::escaped(&order.topic);
+        let topic = rows::escaped(&order.topic);
         self.notice = if reason.is_error() {
             format!(
                 "the broker refused {topic}: {}",
@@ -156,7 +156,7 @@ impl Screen {
     /// Makes the rows anew and keeps the selected one in sight.
     pub(super) fn arrange(&mut self, height: usize) {
         self.height = height.max(1);
-        self.rows = topic_rows::rows(&self.tree, self.order, &self.filter);
+        self.rows = rows::rows(&self.tree, self.order, &self.filter);
         let at = self.position();
         if let Some(row) = self.rows.get(at) {
             self.selected = row.at;

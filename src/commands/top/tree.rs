@@ -1,82 +1,82 @@
 //! The topics of a broker as a tree: what `mqttx top` knows of each level, within named limits.
 //!
-//! Time is given; nothing here prints. `topic_rows.rs` makes rows of it.
+//! Time is given; nothing here prints. `rows.rs` makes rows of it.
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// Levels kept; messages of topics that need more are only counted.
-pub const LEVELS_MAX: usize = 100_000;
+pub(super) const LEVELS_MAX: usize = 100_000;
 
 /// Bytes of the names of all levels.
-pub const NAMES_MAX: usize = 16 << 20;
+pub(super) const NAMES_MAX: usize = 16 << 20;
 
 /// Bytes kept of a value; its size is known whole.
-pub const VALUE_MAX: usize = 512;
+pub(super) const VALUE_MAX: usize = 512;
 
 /// Seconds a rate is the mean of.
 const RATE_SPAN: usize = 5;
 
-pub const ROOT: usize = 0;
+pub(super) const ROOT: usize = 0;
 
 /// One level of a topic, and the topic that ends there, if any message had it.
 #[derive(Debug, Default)]
-pub struct Level {
-    pub name: Box<str>,
-    pub above: usize,
+pub(super) struct Level {
+    pub(super) name: Box<str>,
+    pub(super) above: usize,
     /// By name.
-    pub below: BTreeMap<Box<str>, usize>,
-    pub last: Option<Last>,
+    pub(super) below: BTreeMap<Box<str>, usize>,
+    pub(super) last: Option<Last>,
     /// Messages on this topic itself.
-    pub own: u64,
+    pub(super) own: u64,
     /// Messages here and below.
-    pub total: u64,
+    pub(super) total: u64,
     /// Topics here and below.
-    pub topics: u64,
+    pub(super) topics: u64,
     /// When the last message came here or below.
-    pub seen: Option<Instant>,
+    pub(super) seen: Option<Instant>,
     /// Messages here and below since the last second ended.
     fresh: u32,
     /// Those of the seconds before.
     past: [u32; RATE_SPAN],
-    pub is_open: bool,
+    pub(super) is_open: bool,
 }
 
 /// What is known of the last message of a topic.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Last {
+pub(super) struct Last {
     /// Its beginning.
-    pub value: Vec<u8>,
-    pub size: usize,
-    pub qos: u8,
+    pub(super) value: Vec<u8>,
+    pub(super) size: usize,
+    pub(super) qos: u8,
     /// The broker keeps a message of this topic, as far as can be told.
-    pub is_retained: bool,
+    pub(super) is_retained: bool,
 }
 
 /// A message, as far as it matters here.
 #[derive(Clone, Copy, Debug)]
-pub struct Seen<'a> {
-    pub topic: &'a str,
-    pub payload: &'a [u8],
-    pub qos: u8,
-    pub retain: bool,
+pub(super) struct Seen<'a> {
+    pub(super) topic: &'a str,
+    pub(super) payload: &'a [u8],
+    pub(super) qos: u8,
+    pub(super) retain: bool,
 }
 
 #[derive(Debug)]
-pub struct Tree {
+pub(super) struct Tree {
     levels: Vec<Level>,
     names: usize,
     levels_max: usize,
     /// Messages whose topics found no room.
-    pub beyond: u64,
+    pub(super) beyond: u64,
     /// Seconds ended so far, as many as a rate looks at.
     seconds: usize,
     next: Instant,
 }
 
 impl Tree {
-    pub fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant) -> Self {
         Self::limited(now, LEVELS_MAX)
     }
 
@@ -95,21 +95,20 @@ impl Tree {
         }
     }
 
-    pub fn level(&self, at: usize) -> &Level {
+    pub(super) fn level(&self, at: usize) -> &Level {
         &self.levels[at]
     }
 
     /// All levels, the root too.
-    #[expect(clippy::len_without_is_empty, reason = "the root is always there")]
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.levels.len()
     }
 
-    pub fn level_mut(&mut self, at: usize) -> &mut Level {
+    pub(super) fn level_mut(&mut self, at: usize) -> &mut Level {
         &mut self.levels[at]
     }
 
-    pub fn message(&mut self, seen: &Seen<'_>, now: Instant) {
+    pub(super) fn message(&mut self, seen: &Seen<'_>, now: Instant) {
         let Some(at) = self.place(seen.topic) else {
             self.beyond += 1;
             return;
@@ -172,7 +171,7 @@ impl Tree {
     }
 
     /// Ends the seconds that are over.
-    pub fn tick(&mut self, now: Instant) {
+    pub(super) fn tick(&mut self, now: Instant) {
         let mut ended = 0;
         while self.next <= now && ended < RATE_SPAN {
             self.next += Duration::from_secs(1);
@@ -192,22 +191,22 @@ impl Tree {
     }
 
     /// Seconds count from now on; what has come belongs to the first of them.
-    pub fn begin(&mut self, now: Instant) {
+    pub(super) fn begin(&mut self, now: Instant) {
         self.next = now + Duration::from_secs(1);
     }
 
     /// Messages came on this topic or below it in the second that ended last.
-    pub fn was_busy(&self, at: usize) -> bool {
+    pub(super) fn was_busy(&self, at: usize) -> bool {
         self.levels[at].past[0] > 0
     }
 
     /// When the current second ends.
-    pub fn next_tick(&self) -> Instant {
+    pub(super) fn next_tick(&self) -> Instant {
         self.next
     }
 
     /// Messages a second here and below, over the last five whole seconds at most.
-    pub fn rate(&self, at: usize) -> f64 {
+    pub(super) fn rate(&self, at: usize) -> f64 {
         let past = &self.levels[at].past[..self.seconds];
         if past.is_empty() {
             return f64::from(self.levels[at].fresh);
@@ -217,7 +216,7 @@ impl Tree {
     }
 
     /// The whole topic that ends at this level.
-    pub fn topic(&self, at: usize) -> String {
+    pub(super) fn topic(&self, at: usize) -> String {
         let mut names = VecDeque::new();
         let mut here = at;
         while here != ROOT {
@@ -228,7 +227,7 @@ impl Tree {
     }
 
     /// Every topic by name, level by level.
-    pub fn topics(&self) -> Vec<usize> {
+    pub(super) fn topics(&self) -> Vec<usize> {
         let mut found = Vec::new();
         let mut stack = vec![ROOT];
         while let Some(at) = stack.pop() {
@@ -242,7 +241,7 @@ impl Tree {
     }
 
     /// The retained message of this topic is gone.
-    pub fn cleared(&mut self, topic: &str) {
+    pub(super) fn cleared(&mut self, topic: &str) {
         let mut at = ROOT;
         for name in topic.split('/') {
             match self.levels[at].below.get(name) {

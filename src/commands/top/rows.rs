@@ -3,11 +3,11 @@
 use std::cmp::Reverse;
 use std::time::Instant;
 
-use crate::cli::topic_tree::{ROOT, Tree};
+use crate::commands::top::tree::{ROOT, Tree};
 
 /// What rows below one level are ordered by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Order {
+pub(super) enum Order {
     #[default]
     Name,
     Rate,
@@ -15,7 +15,7 @@ pub enum Order {
 }
 
 impl Order {
-    pub fn next(self) -> Self {
+    pub(super) fn next(self) -> Self {
         match self {
             Self::Name => Self::Rate,
             Self::Rate => Self::Seen,
@@ -23,7 +23,7 @@ impl Order {
         }
     }
 
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Name => "name",
             Self::Rate => "rate",
@@ -34,13 +34,13 @@ impl Order {
 
 /// A level that is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Row {
-    pub at: usize,
-    pub depth: usize,
+pub(super) struct Row {
+    pub(super) at: usize,
+    pub(super) depth: usize,
 }
 
 /// The rows of all open levels; with a filter, of all topics that have it in their name.
-pub fn rows(tree: &Tree, order: Order, filter: &str) -> Vec<Row> {
+pub(super) fn rows(tree: &Tree, order: Order, filter: &str) -> Vec<Row> {
     let wanted = (!filter.is_empty()).then(|| wanted(tree, filter));
     let mut rows = Vec::new();
     let mut stack = vec![Row { at: ROOT, depth: 0 }];
@@ -87,19 +87,19 @@ fn wanted(tree: &Tree, filter: &str) -> Vec<bool> {
 
 /// The text of one row, a column each.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Columns {
-    pub name: String,
-    pub rate: String,
-    pub count: String,
-    pub size: String,
-    pub retained: &'static str,
-    pub value: String,
+pub(super) struct Columns {
+    pub(super) name: String,
+    pub(super) rate: String,
+    pub(super) count: String,
+    pub(super) size: String,
+    pub(super) retained: &'static str,
+    pub(super) value: String,
 }
 
 /// Steps of indentation that are shown; deeper levels stand below each other.
 const DEPTH_MAX: usize = 12;
 
-pub fn columns(tree: &Tree, row: Row, is_all_open: bool) -> Columns {
+pub(super) fn columns(tree: &Tree, row: Row, is_all_open: bool) -> Columns {
     let level = tree.level(row.at);
     let mark = match (level.below.is_empty(), level.is_open || is_all_open) {
         (true, _) => "  ",
@@ -129,10 +129,10 @@ pub fn columns(tree: &Tree, row: Row, is_all_open: bool) -> Columns {
 }
 
 /// The head of what [`line`] writes.
-pub const LINE_HEAD: &str = "rate/s\tmessages\tbytes\tretained\ttopic\tvalue";
+pub(super) const LINE_HEAD: &str = "rate/s\tmessages\tbytes\tretained\ttopic\tvalue";
 
 /// A topic as one line for programs: columns between tabs.
-pub fn line(tree: &Tree, at: usize) -> String {
+pub(super) fn line(tree: &Tree, at: usize) -> String {
     let level = tree.level(at);
     let (size, is_retained, value) = level.last.as_ref().map_or((0, false, &[][..]), |last| {
         (last.size, last.is_retained, &last.value[..])
@@ -148,7 +148,7 @@ pub fn line(tree: &Tree, at: usize) -> String {
 }
 
 /// The topic of a level, whole, with when and how its last message came.
-pub fn story(tree: &Tree, at: usize, now: Instant) -> String {
+pub(super) fn story(tree: &Tree, at: usize, now: Instant) -> String {
     let level = tree.level(at);
     let ago = level.seen.map_or_else(String::new, |seen| {
         format!(
@@ -203,7 +203,7 @@ fn size(bytes: usize) -> String {
 }
 
 /// A payload of this size on one line; what is no text, in hexadecimal.
-pub fn payload(kept: &[u8], size: usize) -> String {
+pub(super) fn payload(kept: &[u8], size: usize) -> String {
     let cut = if kept.len() < size { "…" } else { "" };
     // A character may be cut in two where the value was.
     let text = match std::str::from_utf8(kept) {
@@ -223,7 +223,7 @@ pub fn payload(kept: &[u8], size: usize) -> String {
 }
 
 /// Text that can do nothing to a terminal: no control characters, none that turn the direction.
-pub fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -243,7 +243,7 @@ pub fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::topic_tree::Seen;
+    use crate::commands::top::tree::Seen;
 
     fn tree(topics: &[&str]) -> (Tree, Instant) {
         let now = Instant::now();
