@@ -59,13 +59,18 @@ const REPEATED: &[&str] = &[
     "expect-json",
     "expect-regex",
     "reject-regex",
+    "map",
+    "decode",
+    "select",
 ];
 
 /// What is not told, and not written to a file.
 const SECRETS: &[&str] = &["pw", "psk"];
 
 pub(crate) fn repeats(caller: Caller, name: &str) -> bool {
-    REPEATED.contains(&name) && (name != "topic" || caller.program == Program::Subscribe)
+    // Who publishes has one topic.
+    let one_topic = matches!(caller.program, Program::Publish | Program::Request);
+    REPEATED.contains(&name) && !(name == "topic" && one_topic)
 }
 
 /// One clean word, and where it comes from.
