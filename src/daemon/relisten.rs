@@ -10,6 +10,7 @@ use crate::broker::ConnectionId;
 use crate::broker::listener;
 use crate::daemon::conf::{Endpoint, Place};
 use crate::daemon::listener::Listener;
+use crate::daemon::peer::Peer;
 use crate::daemon::worker::{LISTENERS_FROM, Worker};
 use crate::daemon::workers::Workers;
 use crate::daemon::{Daemon, Error, Listening};
@@ -121,7 +122,10 @@ impl Worker {
 
     /// Ends connections that would not be let in today.
     fn review(&mut self, standing: &[Standing]) {
-        let ids: Vec<ConnectionId> = self.peers.iter().flatten().map(|peer| peer.id).collect();
+        // Bridges of ours came by no listener.
+        let accepted = |peer: &&Peer| !peer.from.is_bridge();
+        let peers = self.peers.iter().flatten().filter(accepted);
+        let ids: Vec<ConnectionId> = peers.map(|peer| peer.id).collect();
         for id in ids {
             if let Some(why) = self.objection(id, standing) {
                 let reason = Reason::ADMINISTRATIVE_ACTION;

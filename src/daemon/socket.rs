@@ -35,6 +35,14 @@ pub(crate) enum From {
 }
 
 impl From {
+    /// It is a bridge of our own.
+    pub(crate) fn is_bridge(self) -> bool {
+        #[cfg(unix)]
+        return matches!(self, Self::Bridge);
+        #[cfg(not(unix))]
+        false
+    }
+
     /// The address without its port, where there is one.
     pub(crate) fn ip(self) -> Option<IpAddr> {
         match self {

@@ -350,11 +350,10 @@ impl Link {
         &mut self,
         conf: &BridgeConf,
         relay: &mut Relay,
-        remote: Pipe,
-        local: Pipe,
+        mut remote: Pipe,
+        mut local: Pipe,
         takes: Takes,
     ) -> Ended {
-        let (mut remote, mut local) = (remote, local);
         let mut primary = Primary::watch(conf, self.place);
         let keep_alive = Duration::from_secs(conf.keep_alive.into());
         let (mut said, mut heard, mut carried) = (Instant::now(), Instant::now(), Instant::now());
@@ -381,10 +380,7 @@ impl Link {
                         break Ended::Idle;
                     }
                     if silent <= now {
-                        break Ended::Failed(io::Error::new(
-                            io::ErrorKind::TimedOut,
-                            "exceeded timeout",
-                        ));
+                        break Ended::Failed(io::Error::other("exceeded timeout"));
                     }
                     said = now;
                     Packet::Pingreq.encode(conf.version, &mut relay.to_remote);
@@ -406,7 +402,16 @@ impl Link {
                 Err(error) => break Ended::Failed(error),
             }
         };
-        part(conf, relay, (remote, local), takes, &ended).await;
+        if !matches!(ended, Ended::Failed(_)) {
+            greeting::farewell(conf, takes, &mut relay.to_remote);
+        }
+        greeting::goodbye(LOCAL_VERSION, &mut relay.to_local);
+        // Messages in flight stay in both Sessions; what comes now is a courtesy.
+        let polite = async {
+            remote.writer.close(&relay.to_remote).await;
+            local.writer.close(&relay.to_local).await;
+        };
+        let _ = tokio::time::timeout(GOODBYE_TIME, polite).await;
         ended
     }
 
@@ -499,25 +504,4 @@ fn why(conf: &BridgeConf, reason: Reason) -> String {
         _ => "unknown reason",
     }
     .to_owned()
-}
-
-/// Takes leave of both sides. Messages in flight stay in both Sessions: this is a courtesy.
-async fn part(
-    conf: &BridgeConf,
-    relay: &mut Relay,
-    (mut remote, mut local): (Pipe, Pipe),
-    takes: Takes,
-    ended: &Ended,
-) {
-    let polite = async {
-        if !matches!(ended, Ended::Failed(_)) {
-            let mut bytes = std::mem::take(&mut relay.to_remote);
-            greeting::farewell(conf, takes, &mut bytes);
-            remote.writer.close(&bytes).await;
-        }
-        let mut bytes = std::mem::take(&mut relay.to_local);
-        greeting::goodbye(LOCAL_VERSION, &mut bytes);
-        local.writer.close(&bytes).await;
-    };
-    let _ = tokio::time::timeout(GOODBYE_TIME, polite).await;
 }

@@ -44,42 +44,6 @@ fn at<T>(given: &Given<T>, sentence: impl Into<String>) -> Fault {
     fault
 }
 
-fn bind_address(options: &BridgeOptions) -> Result<Option<IpAddr>, Fault> {
-    match options.bridge_bind_address.as_deref().map(str::parse) {
-        None => Ok(None),
-        Some(Ok(address)) => Ok(Some(address)),
-        Some(Err(_)) => {
-            let sentence = "Error: Invalid 'bridge_bind_address' value: an IP address is wanted.";
-            Err(at(&options.bridge_bind_address, sentence))
-        }
-    }
-}
-
-fn notification_topic(options: &BridgeOptions, remote_id: &str) -> Result<String, Fault> {
-    let topic = options.notification_topic.clone_text();
-    let topic = topic.unwrap_or_else(|| format!("$SYS/broker/connection/{remote_id}/state"));
-    if topic::check_name(&topic).is_err() {
-        let sentence = format!("Error: Invalid 'notification_topic' value ({topic}).");
-        return Err(at(&options.notification_topic, sentence));
-    }
-    Ok(topic)
-}
-
-fn inflight_max(settings: &Settings) -> u16 {
-    match u16::try_from(*settings.globals.max_inflight_messages) {
-        Ok(0) | Err(_) => UNLIMITED,
-        Ok(most) => most,
-    }
-}
-
-fn version(options: &BridgeOptions) -> Version {
-    match *options.bridge_protocol_version {
-        BridgeVersion::V31 => Version::V31,
-        BridgeVersion::V311 => Version::V311,
-        BridgeVersion::V5 => Version::V5,
-    }
-}
-
 fn read(bridge: &Bridge, settings: &Settings) -> Result<BridgeConf, Fault> {
     let options = &bridge.options;
     if *options.keepalive_interval < KEEP_ALIVE_MIN {
@@ -87,6 +51,11 @@ fn read(bridge: &Bridge, settings: &Settings) -> Result<BridgeConf, Fault> {
         return Err(at(&options.keepalive_interval, sentence));
     }
     let bind = bind_address(options)?;
+    let version = match *options.bridge_protocol_version {
+        BridgeVersion::V31 => Version::V31,
+        BridgeVersion::V311 => Version::V311,
+        BridgeVersion::V5 => Version::V5,
+    };
     let remote_id = options
         .remote_clientid
         .clone_text()
@@ -94,9 +63,6 @@ fn read(bridge: &Bridge, settings: &Settings) -> Result<BridgeConf, Fault> {
     let local_id = options.local_clientid.clone_text();
     let local_id = local_id.unwrap_or_else(|| format!("local.{remote_id}"));
     let notification = notification_topic(options, &remote_id)?;
-    let receive_max = options
-        .bridge_receive_maximum
-        .and_then(|max| u16::try_from(max).ok());
     let size_max = u32::try_from(*options.bridge_max_packet_size).ok();
     let seconds = |number: i64| Duration::from_secs(u64::try_from(number).unwrap_or_default());
     let user_timeout = options
@@ -108,7 +74,7 @@ fn read(bridge: &Bridge, settings: &Settings) -> Result<BridgeConf, Fault> {
         addresses: options.address.to_vec(),
         round_robin: *options.round_robin,
         topics: options.topic.to_vec(),
-        version: version(options),
+        version,
         local_id,
         remote_user: options.remote_username.clone_text(),
         remote_password: options.remote_password.clone_text(),
@@ -131,7 +97,7 @@ fn read(bridge: &Bridge, settings: &Settings) -> Result<BridgeConf, Fault> {
         tcp_user_timeout: user_timeout.map(Duration::from_millis),
         packet_size_max: size_max.filter(|&max| max > 0),
         topic_alias_max: u16::try_from(*options.bridge_max_topic_alias).unwrap_or_default(),
-        receive_max: receive_max.unwrap_or_else(|| inflight_max(settings)),
+        receive_max: receive_max(options, settings),
         reload: *options.bridge_reload_type,
         remote_id,
         tls: None,
@@ -146,6 +112,35 @@ fn read(bridge: &Bridge, settings: &Settings) -> Result<BridgeConf, Fault> {
         None => None,
     };
     Ok(conf)
+}
+
+fn receive_max(options: &BridgeOptions, settings: &Settings) -> u16 {
+    let wanted = options.bridge_receive_maximum.unwrap_or(0);
+    match (wanted, *settings.globals.max_inflight_messages) {
+        (0, 0) => UNLIMITED,
+        (0, most) | (most, _) => u16::try_from(most).unwrap_or(UNLIMITED),
+    }
+}
+
+fn bind_address(options: &BridgeOptions) -> Result<Option<IpAddr>, Fault> {
+    let text = options.bridge_bind_address.as_deref();
+    let address = text.map(str::parse).transpose();
+    address.map_err(|_| {
+        let sentence = "Error: Invalid 'bridge_bind_address' value: an IP address is wanted.";
+        at(&options.bridge_bind_address, sentence)
+    })
+}
+
+fn notification_topic(options: &BridgeOptions, remote_id: &str) -> Result<String, Fault> {
+    let given = options.notification_topic.clone_text();
+    let name = given.unwrap_or_else(|| format!("$SYS/broker/connection/{remote_id}/state"));
+    match topic::check_name(&name) {
+        Ok(()) => Ok(name),
+        Err(_) => Err(at(
+            &options.notification_topic,
+            format!("Error: Invalid 'notification_topic' value ({name})."),
+        )),
+    }
 }
 
 /// `None`: nothing asks for TLS.

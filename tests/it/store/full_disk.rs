@@ -39,23 +39,29 @@ fn answer(wire: &mut Wire, id: u16) -> String {
     render(&Packet::decode(&frame, Version::V5).unwrap())
 }
 
-/// Publishes until the broker says that the disk is full; how many messages that took.
-fn fill(broker: &BrokerProcess, wire: &mut Wire) -> u16 {
-    let told = |broker: &BrokerProcess| {
-        let log = broker.log();
-        log.iter().any(|line| line.contains("until this is mended"))
-    };
-    for id in 1..=700 {
+/// Publishes until the broker says that its disk is full; the last Packet Identifier.
+fn publish_until_full(broker: &BrokerProcess, wire: &mut Wire) -> u16 {
+    let mut id = 0;
+    loop {
+        id += 1;
         // The message that finds the disk full is answered only when there is room again.
         let payload = format!("{id:05}{}", "x".repeat(1_000));
         wire.send(&publish(Version::V5, "t", &payload, 1, id, &[]))
             .unwrap();
-        if told(broker) {
-            return id;
+        let told = broker
+            .log()
+            .iter()
+            .any(|line| line.contains("until this is mended"));
+        if told {
+            break;
+        }
+        if id > 700 {
+            // It is full by now.
+            broker.wait_log("until this is mended");
+            break;
         }
     }
-    broker.wait_log("until this is mended");
-    700
+    id
 }
 
 #[test]
@@ -76,7 +82,7 @@ fn a_full_disk_is_told_and_nothing_that_was_acknowledged_is_lost() {
     drop(sub);
     let mut wire = Wire::connect(broker.port, &Hello::new("pub")).unwrap();
     let mut acknowledged = Vec::new();
-    let last = fill(&broker, &mut wire);
+    let last = publish_until_full(&broker, &mut wire);
     // A connection of its own sees how things are now.
     let mut other = Wire::connect(broker.port, &Hello::new("other")).unwrap();
     while answer(&mut other, 1) != "PUBACK #1 0x97" {}

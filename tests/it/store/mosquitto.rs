@@ -12,7 +12,8 @@ use crate::store::crash::Wire;
 use crate::support::broker_process::BrokerProcess;
 use crate::support::packets::{self, Hello};
 
-/// Written by mosquitto 2.0.11: clients `v3` and `v5`, three messages that wait, two retained.
+/// Written by mosquitto 2.0.11: clients `v3` and `v5`, three messages that wait, two retained. What
+/// ends in it, a Session and a message, was moved to the year 2100.
 const V6: &[u8] = include_bytes!("../../fixtures/mosquitto_v6.db");
 
 const WALL: u64 = 1_795_244_440_000;
