@@ -40,6 +40,7 @@ impl Path {
                 "" if text == "." => {}
                 "" if after.starts_with('[') && steps.is_empty() => {}
                 "" => return Err(wrong()),
+                name if name.contains([']', '"']) => return Err(wrong()),
                 name => steps.push(Step::Member(name.to_owned())),
             }
             rest = &after[end..];
