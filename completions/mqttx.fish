@@ -32,6 +32,7 @@ complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "ping" -d 'Measure how l
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "record" -d 'Record messages with their times'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "replay" -d 'Publish what was recorded, at its own pace or another'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "ls" -d 'List the topics known now'
+complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "top" -d 'Watch the topics live, as a tree'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "broker" -d 'Run a broker for MQTT 3.1, 3.1.1 and 5.0'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "bench" -d 'Load a broker: how fast is it, how late are messages, is any lost'
 complete -c mqttx -n "__fish_mqttx_needs_command" -f -a "passwd" -d 'Add, change and delete users in a password file'
@@ -168,7 +169,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l idle -d 'End when no
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l ready-file -d 'Write the subscriptions to this file, as JSON, once the broker has acknowledged them' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l ready-fd -d 'The same, to a file descriptor this program was started with' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l select -d 'Print only this part of a JSON payload, such as .wind.speed or .list[0]; repeatable' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l decode -d 'Show payloads of topics that match FILTER as JSON; FORMAT is cbor, msgpack, hex or base64; repeatable' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l decode -d 'Show payloads of topics that match FILTER as JSON; FORMAT is cbor, msgpack, hex, base64 or protobuf:MESSAGE@FILE (FILE as protoc --include_imports --descriptor_set_out writes it); repeatable' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l delimiter -d 'What follows each message in place of a newline; \\0, \\t, \\n and \\xNN may be written so' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l out -d 'Write to this file in place of standard output' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l out-dir -d 'Write each payload to a file of its own in this directory, named by number and topic' -r -F
@@ -536,6 +537,66 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l will-retain -d 'Retai
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l print-config -d 'Print what counts after all (line, environment, profile, file), and end'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l help -d 'Print this help (-h is the host)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l version -d 'Print the version'
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -s t -l topic -d 'Topic Filter to watch; repeatable [default: #]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -s W -l timeout -d 'End after this many seconds' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l wait -d 'Try for so long to reach a broker that is not up yet, such as 30s' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l connect-timeout -d 'Give up an attempt after so long, and so long after CONNECT [default: 30s]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -s h -l host -d 'Broker to connect to' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -s p -l port -d 'Port of the broker [default: 1883, with TLS 8883]; 0 takes the host as path of a Unix socket' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l unix -d 'Connect through this Unix socket instead' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -s A -l bind-address -d 'Local address to connect from' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l proxy -d 'Connect through a proxy: socks5h://[user[:password]@]host[:port], or http://…' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l ws-path -d 'Path to ask for over WebSockets [default: /mqtt]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l ws-header -d 'Header line for the WebSocket handshake, \'Name: value\'; repeatable' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l reconnect-period -d 'Milliseconds between attempts to connect again; 0 for none [default: pub 1 s, 2 s … 30 s, sub 1 s]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -s u -l username -d 'User name' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -s P -l pw -d 'Password, which anybody on this machine can read there' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l password-file -d 'Take the password from this file, without its last newline; - is standard input' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l password-env -d 'Take the password from this variable of the environment' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -s i -l id -d 'Client Identifier [default: the broker chooses one]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -s k -l keepalive -d 'Keep Alive in seconds' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -s x -l session-expiry -d 'Seconds a version 5 Session outlives its connection; -1 for ever' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31 [default: 311; rr: 5]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l max-inflight -d 'QoS 1 and 2 messages in flight at most' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -s D -l property -d 'Version 5 property: -D COMMAND NAME VALUE, for a user-property -D COMMAND user-property KEY VALUE' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l cafile -d 'Trust the certificates in this file' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l capath -d 'Trust the certificates in this directory' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l cert -d 'Certificate of this client; needs --key' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l key -d 'Private key of this client; needs --cert' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l keyform -d 'Kind of key: pem (or engine, which is refused)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l ciphers -d 'Cipher suites allowed, in OpenSSL\'s words' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l tls-version -d 'Version of TLS: tlsv1.2 or tlsv1.3' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l tls-alpn -d 'Application protocol to ask for (ALPN)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l tls-keylog -d 'Append the keys of the connection to this file, for a protocol analyser' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l tls-engine -d 'OpenSSL engine (refused: there is no OpenSSL inside)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l tls-engine-kpass-sha1 -d 'Password hash for the engine\'s key (refused: there is no OpenSSL inside)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l psk -d 'Key both sides know, in hexadecimal; needs --psk-identity (built in with --features psk)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l psk-identity -d 'Identity for --psk' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l will-topic -d 'Topic of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l will-payload -d 'Payload of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l will-qos -d 'QoS of the Will Message' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -s L -l url -d 'Broker and topic in one: mqtt://[user[:password]@]host[:port]/topic, also mqtts://, ws://, wss://' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l protocol -d 'How to speak: mqtt, mqtts, ws, wss; sets port and TLS as the scheme of -L does' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l profile -d 'Take options from this profile in ~/.config/mqttx/profiles.toml' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l save-profile -d 'Write the options of this line to a profile, passwords left out, and end' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -s o -l options-file -d 'Read options from this file first, one a line' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l once -d 'Print what is known after one second (or -W), a line a topic, and end'
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -s S -l srv -d 'The host is a domain: its SRV records name the broker (built in with --features srv)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l ws -d 'Speak MQTT over WebSockets'
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l ask-password -d 'Ask for the password on the terminal; -P alone at the end does so too'
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l debug -d 'Tell every packet on standard output'
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l quiet -d 'No messages about errors'
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l insecure -d 'Do not check the broker\'s certificate: anybody can pose as the broker'
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l tls-skip-hostname -d 'Check the broker\'s certificate, but not that it is made out to this host'
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l tls-use-os-certs -d 'Trust the certificates the operating system trusts'
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l no-tls -d 'No TLS, whatever else was said (also on port 8883)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l will-retain -d 'Retain the Will Message'
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l print-config -d 'Print what counts after all (line, environment, profile, file), and end'
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l help -d 'Print this help (-h is the host)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l version -d 'Print the version'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s c -l config-file -d 'Start from this mosquitto.conf, and do as mosquitto does' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s p -l port -d 'TCP port to listen on, repeatable; 0 lets the system choose [default: 1883]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l bind -d 'Address to listen on, repeatable [default: this machine only]' -r
