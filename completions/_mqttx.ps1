@@ -217,7 +217,7 @@ Register-ArgumentCompleter -Native -CommandName 'mqttx' -ScriptBlock {
             [CompletionResult]::new('--ready-file', '--ready-file', [CompletionResultType]::ParameterName, 'Write the subscriptions to this file, as JSON, once the broker has acknowledged them')
             [CompletionResult]::new('--ready-fd', '--ready-fd', [CompletionResultType]::ParameterName, 'The same, to a file descriptor this program was started with')
             [CompletionResult]::new('--select', '--select', [CompletionResultType]::ParameterName, 'Print only this part of a JSON payload, such as .wind.speed or .list[0]; repeatable')
-            [CompletionResult]::new('--decode', '--decode', [CompletionResultType]::ParameterName, 'Show payloads of topics that match FILTER as JSON; FORMAT is cbor, msgpack, hex, base64 or protobuf:MESSAGE@FILE (FILE as protoc --include_imports --descriptor_set_out writes it); repeatable')
+            [CompletionResult]::new('--decode', '--decode', [CompletionResultType]::ParameterName, 'Show payloads of topics that match FILTER as JSON; FORMAT is cbor, msgpack, hex, base64 or protobuf:MESSAGE@FILE (FILE: a descriptor set with its imports); repeatable')
             [CompletionResult]::new('--delimiter', '--delimiter', [CompletionResultType]::ParameterName, 'What follows each message in place of a newline; \0, \t, \n and \xNN may be written so')
             [CompletionResult]::new('--out', '--out', [CompletionResultType]::ParameterName, 'Write to this file in place of standard output')
             [CompletionResult]::new('--out-dir', '--out-dir', [CompletionResultType]::ParameterName, 'Write each payload to a file of its own in this directory, named by number and topic')

@@ -212,7 +212,7 @@ set edit:completion:arg-completer[mqttx] = {|@words|
             cand --ready-file 'Write the subscriptions to this file, as JSON, once the broker has acknowledged them'
             cand --ready-fd 'The same, to a file descriptor this program was started with'
             cand --select 'Print only this part of a JSON payload, such as .wind.speed or .list[0]; repeatable'
-            cand --decode 'Show payloads of topics that match FILTER as JSON; FORMAT is cbor, msgpack, hex, base64 or protobuf:MESSAGE@FILE (FILE as protoc --include_imports --descriptor_set_out writes it); repeatable'
+            cand --decode 'Show payloads of topics that match FILTER as JSON; FORMAT is cbor, msgpack, hex, base64 or protobuf:MESSAGE@FILE (FILE: a descriptor set with its imports); repeatable'
             cand --delimiter 'What follows each message in place of a newline; \0, \t, \n and \xNN may be written so'
             cand --out 'Write to this file in place of standard output'
             cand --out-dir 'Write each payload to a file of its own in this directory, named by number and topic'

@@ -169,7 +169,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l idle -d 'End when no
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l ready-file -d 'Write the subscriptions to this file, as JSON, once the broker has acknowledged them' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l ready-fd -d 'The same, to a file descriptor this program was started with' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l select -d 'Print only this part of a JSON payload, such as .wind.speed or .list[0]; repeatable' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l decode -d 'Show payloads of topics that match FILTER as JSON; FORMAT is cbor, msgpack, hex, base64 or protobuf:MESSAGE@FILE (FILE as protoc --include_imports --descriptor_set_out writes it); repeatable' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l decode -d 'Show payloads of topics that match FILTER as JSON; FORMAT is cbor, msgpack, hex, base64 or protobuf:MESSAGE@FILE (FILE: a descriptor set with its imports); repeatable' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l delimiter -d 'What follows each message in place of a newline; \\0, \\t, \\n and \\xNN may be written so' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l out -d 'Write to this file in place of standard output' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l out-dir -d 'Write each payload to a file of its own in this directory, named by number and topic' -r -F

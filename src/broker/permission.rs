@@ -14,8 +14,9 @@ use crate::broker::What;
 use crate::broker::access::TRUSTED;
 use crate::broker::access::rules::{Rights, RuleList, Rules};
 use crate::broker::access::{Access, Revoked, Whom};
-use crate::broker::connection::Cause;
+use crate::broker::connection::{Cause, ConnectionId};
 use crate::broker::event::Denied;
+use crate::broker::listener::ListenerRules;
 use crate::mqtt::Reason;
 use crate::mqtt::Version;
 use crate::mqtt::publish::Publish;
@@ -206,6 +207,21 @@ impl Broker {
         for slot in gone {
             let why = "the rules have changed";
             self.send_away(slot, Reason::NOT_AUTHORIZED, why, now);
+        }
+    }
+
+    /// Whether a listener's clients may come without a user name holds for those who are there,
+    /// too: [`set_access`](Self::set_access) sends them away. Its other rules stay as they were.
+    pub fn set_anonymous(&mut self, id: ConnectionId, anonymous: Option<bool>) {
+        let Some(connection) = self.connection_mut(id) else {
+            return;
+        };
+        if connection.listener.rules.anonymous != anonymous {
+            let rules = ListenerRules {
+                anonymous,
+                ..connection.listener.rules.clone()
+            };
+            connection.listener = Arc::new(connection.listener.with_rules(rules));
         }
     }
 

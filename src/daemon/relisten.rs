@@ -130,6 +130,11 @@ impl Worker {
             if let Some(why) = self.objection(id, standing) {
                 let reason = Reason::ADMINISTRATIVE_ACTION;
                 self.broker.drop_connection(id, reason, why, self.now);
+            } else if let Some((listener, _)) = self.broker.standing_of(id)
+                && let Some(one) = standing.iter().find(|one| one.listener.is_same(&listener))
+            {
+                let anonymous = one.listener.rules.anonymous;
+                self.broker.set_anonymous(id, anonymous);
             }
         }
     }

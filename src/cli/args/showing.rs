@@ -28,7 +28,7 @@ pub struct Showing {
     pub select: Vec<Path>,
 
     /// Show payloads of topics that match FILTER as JSON; FORMAT is cbor, msgpack, hex, base64 or
-    /// protobuf:MESSAGE@FILE (FILE as protoc --include_imports --descriptor_set_out writes it); repeatable
+    /// protobuf:MESSAGE@FILE (FILE: a descriptor set with its imports); repeatable
     #[arg(long, value_name = "FILTER=FORMAT", value_parser = Decode::parse)]
     pub decode: Vec<Decode>,
 
