@@ -216,7 +216,7 @@ Register-ArgumentCompleter -Native -CommandName 'mqttx' -ScriptBlock {
             [CompletionResult]::new('--idle', '--idle', [CompletionResultType]::ParameterName, 'End when no message came for so long, such as 2s or 500ms, counted from the SUBACK')
             [CompletionResult]::new('--ready-file', '--ready-file', [CompletionResultType]::ParameterName, 'Write the subscriptions to this file, as JSON, once the broker has acknowledged them')
             [CompletionResult]::new('--ready-fd', '--ready-fd', [CompletionResultType]::ParameterName, 'The same, to a file descriptor this program was started with')
-            [CompletionResult]::new('--select', '--select', [CompletionResultType]::ParameterName, 'Print only this part of a JSON payload, such as .wind.speed or .list[0]; repeatable')
+            [CompletionResult]::new('--select', '--select', [CompletionResultType]::ParameterName, 'Print only this part of a JSON payload, such as .wind.speed; repeatable')
             [CompletionResult]::new('--decode', '--decode', [CompletionResultType]::ParameterName, 'Show payloads of topics that match FILTER as JSON; FORMAT is cbor, msgpack, hex, base64 or protobuf:MESSAGE@FILE (FILE: a descriptor set with its imports); repeatable')
             [CompletionResult]::new('--delimiter', '--delimiter', [CompletionResultType]::ParameterName, 'What follows each message in place of a newline; \0, \t, \n and \xNN may be written so')
             [CompletionResult]::new('--out', '--out', [CompletionResultType]::ParameterName, 'Write to this file in place of standard output')
@@ -462,8 +462,8 @@ Register-ArgumentCompleter -Native -CommandName 'mqttx' -ScriptBlock {
             break
         }
         'mqttx;record' {
-            [CompletionResult]::new('-t', '-t', [CompletionResultType]::ParameterName, 'Topic Filter to record; repeatable [default: #]')
-            [CompletionResult]::new('--topic', '--topic', [CompletionResultType]::ParameterName, 'Topic Filter to record; repeatable [default: #]')
+            [CompletionResult]::new('-t', '-t', [CompletionResultType]::ParameterName, 'Topic Filter to record; repeatable (# by default)')
+            [CompletionResult]::new('--topic', '--topic', [CompletionResultType]::ParameterName, 'Topic Filter to record; repeatable (# by default)')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'QoS to ask for')
             [CompletionResult]::new('--qos', '--qos', [CompletionResultType]::ParameterName, 'QoS to ask for')
             [CompletionResult]::new('--out', '--out', [CompletionResultType]::ParameterName, 'Write to this file in place of standard output')
@@ -626,8 +626,8 @@ Register-ArgumentCompleter -Native -CommandName 'mqttx' -ScriptBlock {
             break
         }
         'mqttx;ls' {
-            [CompletionResult]::new('-t', '-t', [CompletionResultType]::ParameterName, 'Topic Filter to look at; repeatable [default: #]')
-            [CompletionResult]::new('--topic', '--topic', [CompletionResultType]::ParameterName, 'Topic Filter to look at; repeatable [default: #]')
+            [CompletionResult]::new('-t', '-t', [CompletionResultType]::ParameterName, 'Topic Filter to look at; repeatable (# by default)')
+            [CompletionResult]::new('--topic', '--topic', [CompletionResultType]::ParameterName, 'Topic Filter to look at; repeatable (# by default)')
             [CompletionResult]::new('-W', '-W ', [CompletionResultType]::ParameterName, 'Look for this many seconds [default: until nothing has come for half a second, 10 at most]')
             [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Look for this many seconds [default: until nothing has come for half a second, 10 at most]')
             [CompletionResult]::new('--wait', '--wait', [CompletionResultType]::ParameterName, 'Try for so long to reach a broker that is not up yet, such as 30s')
@@ -707,8 +707,8 @@ Register-ArgumentCompleter -Native -CommandName 'mqttx' -ScriptBlock {
             break
         }
         'mqttx;top' {
-            [CompletionResult]::new('-t', '-t', [CompletionResultType]::ParameterName, 'Topic Filter to watch; repeatable [default: #]')
-            [CompletionResult]::new('--topic', '--topic', [CompletionResultType]::ParameterName, 'Topic Filter to watch; repeatable [default: #]')
+            [CompletionResult]::new('-t', '-t', [CompletionResultType]::ParameterName, 'Topic Filter to watch; repeatable (# by default)')
+            [CompletionResult]::new('--topic', '--topic', [CompletionResultType]::ParameterName, 'Topic Filter to watch; repeatable (# by default)')
             [CompletionResult]::new('-W', '-W ', [CompletionResultType]::ParameterName, 'End after this many seconds')
             [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'End after this many seconds')
             [CompletionResult]::new('--wait', '--wait', [CompletionResultType]::ParameterName, 'Try for so long to reach a broker that is not up yet, such as 30s')
@@ -834,7 +834,7 @@ Register-ArgumentCompleter -Native -CommandName 'mqttx' -ScriptBlock {
             [CompletionResult]::new('--port', '--port', [CompletionResultType]::ParameterName, 'Port of the broker [default: 1883, with TLS 8883]')
             [CompletionResult]::new('--unix', '--unix', [CompletionResultType]::ParameterName, 'Connect through this Unix socket instead')
             [CompletionResult]::new('--ws-path', '--ws-path', [CompletionResultType]::ParameterName, 'Path to ask for over WebSockets [default: /mqtt]')
-            [CompletionResult]::new('--proxy', '--proxy', [CompletionResultType]::ParameterName, 'Connect through a proxy: socks5h://[user[:password]@]host[:port], or http://…')
+            [CompletionResult]::new('--proxy', '--proxy', [CompletionResultType]::ParameterName, 'Connect through a proxy: socks5h://user:password@host:port, or http://…')
             [CompletionResult]::new('-A', '-A ', [CompletionResultType]::ParameterName, 'Local addresses to connect from, in turns: each has some 28,000 ports')
             [CompletionResult]::new('--bind-address', '--bind-address', [CompletionResultType]::ParameterName, 'Local addresses to connect from, in turns: each has some 28,000 ports')
             [CompletionResult]::new('--clients-csv', '--clients-csv', [CompletionResultType]::ParameterName, 'A line a client, under a head such as id,user,password,cert,key')

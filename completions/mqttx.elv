@@ -211,7 +211,7 @@ set edit:completion:arg-completer[mqttx] = {|@words|
             cand --idle 'End when no message came for so long, such as 2s or 500ms, counted from the SUBACK'
             cand --ready-file 'Write the subscriptions to this file, as JSON, once the broker has acknowledged them'
             cand --ready-fd 'The same, to a file descriptor this program was started with'
-            cand --select 'Print only this part of a JSON payload, such as .wind.speed or .list[0]; repeatable'
+            cand --select 'Print only this part of a JSON payload, such as .wind.speed; repeatable'
             cand --decode 'Show payloads of topics that match FILTER as JSON; FORMAT is cbor, msgpack, hex, base64 or protobuf:MESSAGE@FILE (FILE: a descriptor set with its imports); repeatable'
             cand --delimiter 'What follows each message in place of a newline; \0, \t, \n and \xNN may be written so'
             cand --out 'Write to this file in place of standard output'
@@ -454,8 +454,8 @@ set edit:completion:arg-completer[mqttx] = {|@words|
             cand --version 'Print the version'
         }
         &'mqttx;record'= {
-            cand -t 'Topic Filter to record; repeatable [default: #]'
-            cand --topic 'Topic Filter to record; repeatable [default: #]'
+            cand -t 'Topic Filter to record; repeatable (# by default)'
+            cand --topic 'Topic Filter to record; repeatable (# by default)'
             cand -q 'QoS to ask for'
             cand --qos 'QoS to ask for'
             cand --out 'Write to this file in place of standard output'
@@ -616,8 +616,8 @@ set edit:completion:arg-completer[mqttx] = {|@words|
             cand --version 'Print the version'
         }
         &'mqttx;ls'= {
-            cand -t 'Topic Filter to look at; repeatable [default: #]'
-            cand --topic 'Topic Filter to look at; repeatable [default: #]'
+            cand -t 'Topic Filter to look at; repeatable (# by default)'
+            cand --topic 'Topic Filter to look at; repeatable (# by default)'
             cand -W 'Look for this many seconds [default: until nothing has come for half a second, 10 at most]'
             cand --timeout 'Look for this many seconds [default: until nothing has come for half a second, 10 at most]'
             cand --wait 'Try for so long to reach a broker that is not up yet, such as 30s'
@@ -696,8 +696,8 @@ set edit:completion:arg-completer[mqttx] = {|@words|
             cand --version 'Print the version'
         }
         &'mqttx;top'= {
-            cand -t 'Topic Filter to watch; repeatable [default: #]'
-            cand --topic 'Topic Filter to watch; repeatable [default: #]'
+            cand -t 'Topic Filter to watch; repeatable (# by default)'
+            cand --topic 'Topic Filter to watch; repeatable (# by default)'
             cand -W 'End after this many seconds'
             cand --timeout 'End after this many seconds'
             cand --wait 'Try for so long to reach a broker that is not up yet, such as 30s'
@@ -821,7 +821,7 @@ set edit:completion:arg-completer[mqttx] = {|@words|
             cand --port 'Port of the broker [default: 1883, with TLS 8883]'
             cand --unix 'Connect through this Unix socket instead'
             cand --ws-path 'Path to ask for over WebSockets [default: /mqtt]'
-            cand --proxy 'Connect through a proxy: socks5h://[user[:password]@]host[:port], or http://…'
+            cand --proxy 'Connect through a proxy: socks5h://user:password@host:port, or http://…'
             cand -A 'Local addresses to connect from, in turns: each has some 28,000 ports'
             cand --bind-address 'Local addresses to connect from, in turns: each has some 28,000 ports'
             cand --clients-csv 'A line a client, under a head such as id,user,password,cert,key'

@@ -168,7 +168,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l reject-regex -d 'A p
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l idle -d 'End when no message came for so long, such as 2s or 500ms, counted from the SUBACK' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l ready-file -d 'Write the subscriptions to this file, as JSON, once the broker has acknowledged them' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l ready-fd -d 'The same, to a file descriptor this program was started with' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l select -d 'Print only this part of a JSON payload, such as .wind.speed or .list[0]; repeatable' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l select -d 'Print only this part of a JSON payload, such as .wind.speed; repeatable' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l decode -d 'Show payloads of topics that match FILTER as JSON; FORMAT is cbor, msgpack, hex, base64 or protobuf:MESSAGE@FILE (FILE: a descriptor set with its imports); repeatable' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l delimiter -d 'What follows each message in place of a newline; \\0, \\t, \\n and \\xNN may be written so' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l out -d 'Write to this file in place of standard output' -r -F
@@ -352,7 +352,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l will-retain -d 'Ret
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l print-config -d 'Print what counts after all (line, environment, profile, file), and end'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l help -d 'Print this help (-h is the host)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l version -d 'Print the version'
-complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s t -l topic -d 'Topic Filter to record; repeatable [default: #]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s t -l topic -d 'Topic Filter to record; repeatable (# by default)' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s q -l qos -d 'QoS to ask for' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l out -d 'Write to this file in place of standard output' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s C -l count -d 'End after this many messages' -r
@@ -476,7 +476,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l will-retain -d 'R
 complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l print-config -d 'Print what counts after all (line, environment, profile, file), and end'
 complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l help -d 'Print this help (-h is the host)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l version -d 'Print the version'
-complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s t -l topic -d 'Topic Filter to look at; repeatable [default: #]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s t -l topic -d 'Topic Filter to look at; repeatable (# by default)' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s W -l timeout -d 'Look for this many seconds [default: until nothing has come for half a second, 10 at most]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l wait -d 'Try for so long to reach a broker that is not up yet, such as 30s' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l connect-timeout -d 'Give up an attempt after so long, and so long after CONNECT [default: 30s]' -r
@@ -537,7 +537,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l will-retain -d 'Retai
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l print-config -d 'Print what counts after all (line, environment, profile, file), and end'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l help -d 'Print this help (-h is the host)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l version -d 'Print the version'
-complete -c mqttx -n "__fish_mqttx_using_subcommand top" -s t -l topic -d 'Topic Filter to watch; repeatable [default: #]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -s t -l topic -d 'Topic Filter to watch; repeatable (# by default)' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand top" -s W -l timeout -d 'End after this many seconds' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l wait -d 'Try for so long to reach a broker that is not up yet, such as 30s' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l connect-timeout -d 'Give up an attempt after so long, and so long after CONNECT [default: 30s]' -r
@@ -640,7 +640,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s h -l host -d 'Brok
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s p -l port -d 'Port of the broker [default: 1883, with TLS 8883]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l unix -d 'Connect through this Unix socket instead' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l ws-path -d 'Path to ask for over WebSockets [default: /mqtt]' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l proxy -d 'Connect through a proxy: socks5h://[user[:password]@]host[:port], or http://…' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l proxy -d 'Connect through a proxy: socks5h://user:password@host:port, or http://…' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s A -l bind-address -d 'Local addresses to connect from, in turns: each has some 28,000 ports' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l clients-csv -d 'A line a client, under a head such as id,user,password,cert,key' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s D -l property -d 'Version 5 property in one word: -D \'publish user-property KEY VALUE\'; connect, publish, subscribe' -r

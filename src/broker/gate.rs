@@ -103,7 +103,7 @@ impl Recorder {
 
 impl Broker {
     /// Ends the turn. `None`: nothing was changed that is to be kept. The records of what is
-    /// retained come from [`Shared::take_retained_records`], in the order of all workers.
+    /// retained come from `Shared::take_retained_records`, in the order of all workers.
     pub fn end_turn(&mut self) -> Option<Turn> {
         let recorder = self.recorder.as_mut()?;
         let gated = std::mem::take(&mut recorder.gated);

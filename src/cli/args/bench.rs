@@ -59,7 +59,7 @@ pub struct Target {
     #[arg(long, value_name = "PATH", requires = "ws")]
     pub ws_path: Option<String>,
 
-    /// Connect through a proxy: socks5h://[user[:password]@]host[:port], or http://…
+    /// Connect through a proxy: socks5h://user:password@host:port, or http://…
     #[arg(long, value_name = "URL", value_parser = parse_proxy)]
     pub proxy: Option<Proxy>,
 

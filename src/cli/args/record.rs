@@ -12,7 +12,7 @@ use crate::cli::args::will::Will;
 
 #[derive(Args, Clone, Debug)]
 pub struct Record {
-    /// Topic Filter to record; repeatable [default: #]
+    /// Topic Filter to record; repeatable (# by default)
     #[arg(short, long, value_name = "FILTER", help_heading = "Recording")]
     pub topic: Vec<String>,
 
@@ -149,7 +149,7 @@ impl Map {
 
 #[derive(Args, Clone, Debug)]
 pub struct List {
-    /// Topic Filter to look at; repeatable [default: #]
+    /// Topic Filter to look at; repeatable (# by default)
     #[arg(short, long, value_name = "FILTER", help_heading = "List")]
     pub topic: Vec<String>,
 

@@ -23,7 +23,7 @@ pub struct Showing {
     #[arg(long)]
     pub hexdump: bool,
 
-    /// Print only this part of a JSON payload, such as .wind.speed or .list[0]; repeatable
+    /// Print only this part of a JSON payload, such as .wind.speed; repeatable
     #[arg(long, value_name = "PATH", value_parser = Path::parse)]
     pub select: Vec<Path>,
 

@@ -9,7 +9,7 @@ use crate::cli::args::will::Will;
 
 #[derive(Args, Clone, Debug)]
 pub struct Top {
-    /// Topic Filter to watch; repeatable [default: #]
+    /// Topic Filter to watch; repeatable (# by default)
     #[arg(short, long, value_name = "FILTER", help_heading = "Watching")]
     pub topic: Vec<String>,
 
