@@ -258,10 +258,10 @@ impl Clerk {
 
     fn failed(&mut self, error: &io::Error) {
         if self.failing.replace(Instant::now() + INTERVAL).is_none() {
+            self.tell(true);
             self.log.line(&format!(
                 "store: {error}; until this is mended, nothing is taken that would have to be kept"
             ));
-            self.tell(true);
         }
     }
 

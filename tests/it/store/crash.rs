@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use mqttx::mqtt::frame::{Scan, scan};
 use mqttx::mqtt::limits::PACKET_SIZE_MAX;
@@ -44,8 +45,20 @@ impl Wire {
         self.stream.write_all(bytes).ok()
     }
 
+    /// The next packet; `None`: the broker is gone, or it says nothing for that long.
+    pub(crate) fn next_within(&mut self, patience: Duration) -> Option<Vec<u8>> {
+        self.stream.set_read_timeout(Some(patience)).unwrap();
+        let frame = self.read(|| ());
+        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        frame
+    }
+
     /// The next packet; `None`: the broker is gone.
     pub(crate) fn next(&mut self) -> Option<Vec<u8>> {
+        self.read(|| panic!("the broker hangs"))
+    }
+
+    fn read(&mut self, on_silence: fn()) -> Option<Vec<u8>> {
         loop {
             if let Scan::Head(head) = scan(&self.bytes, PACKET_SIZE_MAX).unwrap()
                 && self.bytes.len() >= head.total()
@@ -57,7 +70,8 @@ impl Wire {
             match self.stream.read(&mut buffer) {
                 Ok(count) if count > 0 => self.bytes.extend_from_slice(&buffer[..count]),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    panic!("the broker hangs")
+                    on_silence();
+                    return None;
                 }
                 _ => return None,
             }

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use mqttx::mqtt::{Packet, Version};
 
@@ -30,13 +31,22 @@ fn mount(folder: &Path) -> Option<Mounted<'_>> {
     done.status.success().then(|| Mounted(folder))
 }
 
-/// Publishes one message of a kilobyte at QoS 1: what was answered.
-fn answer(wire: &mut Wire, id: u16) -> String {
-    let payload = format!("{id:05}{}", "x".repeat(1_000));
-    wire.send(&publish(Version::V5, "t", &payload, 1, id, &[]))
-        .unwrap();
-    let frame = wire.next().unwrap();
-    render(&Packet::decode(&frame, Version::V5).unwrap())
+/// A connection whose message is refused at once. One that was on its way when the disk got full
+/// is answered only when there is room again: its connection is given up for another.
+fn refused_at_once(broker: &BrokerProcess) -> Wire {
+    let payload = "x".repeat(1_000);
+    for attempt in 0..60 {
+        let hello = Hello::new(&format!("other{attempt}"));
+        let mut wire = Wire::connect(broker.port, &hello).unwrap();
+        wire.send(&publish(Version::V5, "t", &payload, 1, 1, &[]))
+            .unwrap();
+        let frame = wire.next_within(Duration::from_millis(500));
+        let answer = frame.map(|frame| render(&Packet::decode(&frame, Version::V5).unwrap()));
+        if answer.as_deref() == Some("PUBACK #1 0x97") {
+            return wire;
+        }
+    }
+    panic!("nothing is refused: {:?}", broker.log());
 }
 
 /// Publishes until the broker says that its disk is full; the last Packet Identifier.
@@ -83,9 +93,7 @@ fn a_full_disk_is_told_and_nothing_that_was_acknowledged_is_lost() {
     let mut wire = Wire::connect(broker.port, &Hello::new("pub")).unwrap();
     let mut acknowledged = Vec::new();
     let last = publish_until_full(&broker, &mut wire);
-    // A connection of its own sees how things are now.
-    let mut other = Wire::connect(broker.port, &Hello::new("other")).unwrap();
-    while answer(&mut other, 1) != "PUBACK #1 0x97" {}
+    let mut other = refused_at_once(&broker);
     other
         .send(&subscribe(Version::V5, 2, "free", 0, &[]))
         .unwrap();
