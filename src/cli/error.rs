@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 
 use crate::cli::Caller;
 use crate::cli::Manner;
+use crate::cli::format::on_one_line;
 use crate::cli::words::Verdict;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -242,9 +243,9 @@ impl Error {
         }
         // A second sentence is mosquitto's way to say the same again.
         let told = told.lines().next().unwrap_or_default();
-        let mut out = format!("{}: {told}\n", caller.name());
+        let mut out = format!("{}: {}\n", caller.name(), on_one_line(told));
         if let Some(hint) = &self.hint {
-            out.push_str(&format!("  try: {hint}\n"));
+            out.push_str(&format!("  try: {}\n", on_one_line(hint)));
         }
         out
     }

@@ -64,7 +64,8 @@ fn part(heading: &'static str, text: &'static str, rows: &[(&str, &str)]) -> Par
 fn exit_codes() -> Vec<Part> {
     let text = "mosquitto's numbers stay what they are; new ones lie where neither mosquitto, nor MQTT, \
                 nor a signal can be mistaken for them. Of several failures the first one counts. Ctrl-C, \
-                SIGTERM and a reader that has gone end sub with 0. 129, 130 and 143 are Reason Codes here: \
+                SIGTERM and a reader that has gone end sub with 0, or with the Reason Code of a filter that \
+                was refused while others were granted. 129, 130 and 143 are Reason Codes here: \
                 of SIGINT and SIGTERM these programs do not die.";
     vec![part("Exit status", text, EXIT_STATUSES)]
 }

@@ -176,18 +176,33 @@ fn refused(caller: Caller, version: Version, reason: Reason, end: &End, place: &
 
 /// All filters of a SUBSCRIBE were refused, the first one for this reason.
 pub(crate) fn not_granted(version: Version, reason: Reason, said: Properties<'_>) -> String {
-    let told = said
-        .text(PropertyId::ReasonString)
-        .map(|text| format!(": {text}"))
-        .unwrap_or_default();
-    let what = "all subscriptions were denied";
-    match version {
+    let why = why_not(version, reason, said);
+    format!("all subscriptions were denied{why}")
+}
+
+/// One filter of a SUBSCRIBE was refused. mosquitto_rr tells the bare name of the reason.
+pub(crate) fn refused_filter(
+    version: Version,
+    filter: &str,
+    reason: Reason,
+    said: Properties<'_>,
+) -> Error {
+    let why = why_not(version, reason, said);
+    let told = format!("the subscription to {filter} was refused{why}");
+    Error::new(Kind::Reason(reason.value()), reason.name())
+        .without_prefix()
+        .in_short(told)
+        .maybe_hint(remedy::of_reason(version, reason, &End::Finished))
+}
+
+/// What SUBACK says about a refusal.
+fn why_not(version: Version, reason: Reason, said: Properties<'_>) -> String {
+    let (name, code) = (reason.name().to_lowercase(), reason.value());
+    match (version, said.text(PropertyId::ReasonString)) {
         // 0x80 is all that version 3 can say.
-        Version::V31 | Version::V311 => what.to_owned(),
-        Version::V5 => {
-            let (name, code) = (reason.name().to_lowercase(), reason.value());
-            format!("{what}: {name} ({code}){told}")
-        }
+        (Version::V31 | Version::V311, _) => String::new(),
+        (Version::V5, None) => format!(": {name} ({code})"),
+        (Version::V5, Some(text)) => format!(": {name} ({code}): {text}"),
     }
 }
 

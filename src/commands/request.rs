@@ -22,6 +22,7 @@ use crate::commands::subscribe::subscribe_options;
 use crate::commands::trace::Tracer;
 use crate::mqtt::property::{PropertiesBuf, PropertyId, Value};
 use crate::mqtt::publish::Publish;
+use crate::mqtt::subscribe::Suback;
 use crate::mqtt::{Packet, Reason, Version};
 
 pub(crate) fn run(caller: Caller, args: &Request) -> Result<ExitCode, Error> {
@@ -115,16 +116,18 @@ impl Requester<'_> {
         let options = subscribe_options(self.args.qos, &self.args.retained, self.version);
         let filter = self.args.response_topic.as_deref().unwrap_or_default();
         if let Err(refused) = client.subscribe(&[(filter, options)], self.subscribe.properties()) {
-            self.fail(client, Reason::UNSPECIFIED_ERROR, &refused.to_string());
+            let error = Error::new(Kind::Failed, refused.to_string()).without_prefix();
+            self.fail(client, Reason::UNSPECIFIED_ERROR, error);
         }
     }
 
-    fn suback(&mut self, reasons: &[u8], client: &mut Engine) {
-        let reason = reasons
-            .first()
-            .map_or(Reason::UNSPECIFIED_ERROR, |&code| Reason(code));
+    fn suback(&mut self, suback: &Suback<'_>, client: &mut Engine) {
+        let code = suback.reasons.first();
+        let reason = code.map_or(Reason::UNSPECIFIED_ERROR, |&code| Reason(code));
         if reason.is_error() {
-            return self.fail(client, reason, reason.name());
+            let filter = self.args.response_topic.as_deref().unwrap_or_default();
+            let error = outcome::refused_filter(self.version, filter, reason, suback.properties);
+            return self.fail(client, reason, error);
         }
         let message = Message {
             topic: self.args.topic.as_deref().unwrap_or_default(),
@@ -135,15 +138,15 @@ impl Requester<'_> {
         };
         self.sent = Some(Instant::now());
         if let Err(refused) = client.publish(&message) {
-            self.fail(client, Reason::UNSPECIFIED_ERROR, &refused.to_string());
+            let error = Error::new(Kind::Failed, refused.to_string()).without_prefix();
+            self.fail(client, Reason::UNSPECIFIED_ERROR, error);
         }
     }
 
-    fn fail(&mut self, client: &mut Engine, reason: Reason, told: &str) {
+    fn fail(&mut self, client: &mut Engine, reason: Reason, error: Error) {
         self.denied = Some(reason);
         self.printer.out.flush();
-        self.printer
-            .tell(&Error::new(Kind::Failed, told).without_prefix());
+        self.printer.tell(&error);
         client.disconnect(Reason::NORMAL_DISCONNECTION, self.parting.properties());
     }
 
@@ -215,7 +218,7 @@ impl Handler for Requester<'_> {
     fn handle(&mut self, event: Event<'_>, client: &mut Engine) {
         match event {
             Event::Connack(connack) if connack.reason == Reason::SUCCESS => self.connected(client),
-            Event::Suback(suback) => self.suback(suback.reasons, client),
+            Event::Suback(suback) => self.suback(&suback, client),
             Event::Message(publish) => self.message(&publish, client),
             _ => {}
         }

@@ -16,7 +16,7 @@ use crate::cli::args::showing::{Colour, Showing, unescape};
 use crate::cli::decode::Decoder;
 use crate::cli::encoding::hexdump;
 use crate::cli::error::{Error, Kind};
-use crate::cli::format::{Arrival, Moment, Output};
+use crate::cli::format::{Arrival, Moment, Output, on_one_line};
 use crate::cli::jsonl;
 use crate::cli::select::plain;
 
@@ -202,15 +202,7 @@ impl Show {
         if !self.on_terminal {
             return text.into_owned();
         }
-        let mut out = String::with_capacity(text.len());
-        for c in text.chars() {
-            match c {
-                '\n' => out.push_str("\\n"),
-                c if c.is_control() => out.push_str(&format!("\\x{:02x}", u32::from(c))),
-                c => out.push(c),
-            }
-        }
-        out
+        on_one_line(&text)
     }
 }
 

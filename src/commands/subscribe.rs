@@ -110,6 +110,8 @@ struct Subscriber<'a> {
     is_leaving: bool,
     /// The Reason Code of the first filter, when all were refused.
     denied: Option<Reason>,
+    /// The first filter that was refused while others were granted, as an exit status.
+    refused: Option<Kind>,
     chance: Chance,
     rate: Option<Rate>,
     screen: Screen,
@@ -141,6 +143,7 @@ impl<'a> Subscriber<'a> {
             is_done: false,
             is_leaving: false,
             denied: None,
+            refused: None,
             chance: Chance::new(),
             rate: None,
             screen: Screen::new(),
@@ -180,30 +183,22 @@ impl<'a> Subscriber<'a> {
 
     fn suback(&mut self, suback: &Suback<'_>, client: &mut Engine) {
         let reasons = suback.reasons;
-        let denied = reasons.iter().all(|&code| Reason(code).is_error());
-        if denied {
-            self.denied = reasons.first().map(|&code| Reason(code));
-            let told = "All subscription requests were denied.";
-            let mut error = Error::new(Kind::Failed, told).without_prefix();
-            if let Some(reason) = self.denied {
-                let told = outcome::not_granted(self.version, reason, suback.properties);
-                let hint = remedy::of_reason(self.version, reason, &End::Finished);
-                error = error.in_short(told).maybe_hint(hint);
-            }
-            self.printer.out.flush();
-            self.printer.tell(&error);
-        }
-        if denied {
-            return self.leave(client, Reason::NORMAL_DISCONNECTION);
+        if reasons.iter().all(|&code| Reason(code).is_error()) {
+            return self.all_denied(suback, client);
         }
         let filters = self.args.topic.iter().map(String::as_str);
         let granted = filters.zip(reasons.iter().map(|&code| Reason(code)));
-        if self.args.beyond.expect.needs_all_granted()
-            && let Some((filter, reason)) = granted.clone().find(|(_, reason)| reason.is_error())
-        {
-            let (name, code) = (reason.name().to_lowercase(), reason.value());
-            let told = format!("the subscription to {filter} was refused: {name} ({code})");
-            return self.fail(client, Error::new(Kind::Reason(code), told));
+        for (filter, reason) in granted.clone().filter(|(_, reason)| reason.is_error()) {
+            let error = outcome::refused_filter(self.version, filter, reason, suback.properties);
+            if self.args.beyond.expect.needs_all_granted() {
+                return self.fail(client, error);
+            }
+            // mosquitto_sub goes on without a word.
+            if self.printer.caller.manner == Manner::Mqttx {
+                self.refused.get_or_insert(error.kind);
+                self.printer.out.flush();
+                self.printer.tell(&error);
+            }
         }
         if let Err(error) = self.awaiting.ready(granted) {
             return self.fail(client, error);
@@ -211,6 +206,20 @@ impl<'a> Subscriber<'a> {
         if self.args.exit_after_subscribe {
             self.settle(client);
         }
+    }
+
+    fn all_denied(&mut self, suback: &Suback<'_>, client: &mut Engine) {
+        self.denied = suback.reasons.first().map(|&code| Reason(code));
+        let told = "All subscription requests were denied.";
+        let mut error = Error::new(Kind::Failed, told).without_prefix();
+        if let Some(reason) = self.denied {
+            let told = outcome::not_granted(self.version, reason, suback.properties);
+            let hint = remedy::of_reason(self.version, reason, &End::Finished);
+            error = error.in_short(told).maybe_hint(hint);
+        }
+        self.printer.out.flush();
+        self.printer.tell(&error);
+        self.leave(client, Reason::NORMAL_DISCONNECTION);
     }
 
     fn fail(&mut self, client: &mut Engine, error: Error) {
@@ -411,7 +420,7 @@ impl<'a> Subscriber<'a> {
             // mosquitto_sub gives up with -1 while it has no connection.
             Some(_) if end.is_none() && !ours => return Ok(ExitCode::from(255)),
             Some(Ask::Timeout) => return Err(silent(self.timed_out())),
-            Some(Ask::Signal) if !self.is_test() => return Ok(ExitCode::SUCCESS),
+            Some(Ask::Signal) if !self.is_test() => return Ok(self.done()),
             Some(Ask::Signal) => {
                 let told = "interrupted before everything awaited had come";
                 return Err(silent(Error::new(Kind::Failed, told)));
@@ -423,14 +432,20 @@ impl<'a> Subscriber<'a> {
         }
         if self.is_done {
             return match self.awaiting.expectations.progress() {
-                None => Ok(ExitCode::SUCCESS),
+                None => Ok(self.done()),
                 Some(progress) => Err(silent(Error::new(Kind::Unexpected, progress))),
             };
         }
         match end.and_then(|end| outcome::error(self.printer.caller, end, place)) {
-            None => Ok(ExitCode::SUCCESS),
+            None => Ok(self.done()),
             Some(error) => Err(silent(error)),
         }
+    }
+
+    /// It ended well, but for the filters that were refused.
+    fn done(&self) -> ExitCode {
+        let refused = self.refused.map(Kind::exit_status);
+        refused.map_or(ExitCode::SUCCESS, ExitCode::from)
     }
 
     fn timed_out(&self) -> Error {

@@ -93,6 +93,28 @@ fn no_response() {
 }
 
 #[test]
+fn a_response_topic_the_broker_refuses() {
+    let script = ScriptedBroker::start(Version::V5, |broker| {
+        for _ in 0..2 {
+            let mut peer = broker.accept();
+            peer.expect(PacketType::Subscribe);
+            peer.send(b"\x90\x0a\x00\x01\x06\x1f\x00\x03ask\x97");
+            peer.expect(PacketType::Disconnect);
+        }
+    });
+    let left = ours(&script, "-t req -e resp -m ping").run();
+    let told = "mqttx rr: the subscription to resp was refused: quota exceeded (151): ask\n";
+    assert_eq!((left.status, left.err().as_str()), (151, told));
+    let links = Links::new();
+    let left = Program::new(links.path("mosquitto_rr"))
+        .words("-h 127.0.0.1 -t req -e resp -m ping -p")
+        .args([script.port.to_string()])
+        .run();
+    assert_eq!((left.status, left.err().as_str()), (0, "Quota exceeded\n"));
+    script.join();
+}
+
+#[test]
 fn latency() {
     let script = ScriptedBroker::start(Version::V5, |broker| {
         let mut peer = broker.accept();

@@ -227,6 +227,33 @@ fn every_subscription_refused() {
     script.join();
 }
 
+/// The others go on; what was refused is named, and the status tells it in the end.
+#[test]
+fn some_subscriptions_refused() {
+    let script = ScriptedBroker::start(Version::V5, |broker| {
+        for _ in 0..2 {
+            let mut peer = broker.accept();
+            peer.expect(PacketType::Subscribe);
+            peer.send(b"\x90\x10\x00\x01\x0a\x1f\x00\x07ask\x1b[Jo\x01\x87\x8f");
+            peer.send(b"\x30\x05\x00\x01a\x00x");
+            peer.expect(PacketType::Disconnect);
+        }
+    });
+    let words = "-V 5 -t a -t b/+ -t c -q 1 -C 1";
+    let told = "mqttx sub: the subscription to b/+ was refused: not authorized (135): ask\\x1b[Jo\n  \
+                try: -u NAME -P, which asks for the password\n\
+                mqttx sub: the subscription to c was refused: topic filter invalid (143): ask\\x1b[Jo\n";
+    check(&ours(&script, words).run(), 135, "x\n", told);
+    let links = Links::new();
+    let left = Program::new(links.path("mosquitto_sub"))
+        .words("-h 127.0.0.1 -p")
+        .args([script.port.to_string()])
+        .words(words)
+        .run();
+    check(&left, 0, "x\n", "");
+    script.join();
+}
+
 #[test]
 fn a_lost_connection_is_had_again() {
     let script = ScriptedBroker::start(Version::V311, |broker| {
@@ -305,7 +332,8 @@ fn only_subscribe() {
         peer.send(&[0x90, 4, 0, 1, 1, 0x80]);
         peer.expect_goodbye();
     });
-    check(&ours(&script, "-t a -t b -q 1 -E").run(), 0, "", "");
+    let told = "mqttx sub: the subscription to b was refused\n";
+    check(&ours(&script, "-t a -t b -q 1 -E").run(), 128, "", told);
     script.join();
 }
 

@@ -86,14 +86,31 @@ impl Output {
             out.extend_from_slice(bytes);
             return;
         }
+        let mut before = 0;
         for &byte in bytes {
-            if byte.is_ascii_control() && !matches!(byte, b'\n' | b'\t') {
+            // U+0080 to U+009F, as UTF-8 and as bare bytes, are ESC and a letter to some terminals.
+            let is_upper = (0x80..0xa0).contains(&byte) && (before == 0xc2 || before < 0x80);
+            if is_upper || (byte.is_ascii_control() && !matches!(byte, b'\n' | b'\t')) {
                 out.extend_from_slice(format!("\\x{byte:02x}").as_bytes());
             } else {
                 out.push(byte);
             }
+            before = byte;
         }
     }
+}
+
+/// Text that is one line and drives no terminal: its control characters as `\x1b`, newlines as `\n`.
+pub(crate) fn on_one_line(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => out.push_str("\\n"),
+            c if c.is_control() => out.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -144,6 +161,11 @@ mod tests {
             text(&plain, b"a\x1b[2Jb\tc\nd\r\x7f"),
             "a\\x1b[2Jb\tc\nd\\x0d\\x7f\n"
         );
+        assert_eq!(text(&plain, "é€🦀".as_bytes()), "é€🦀\n");
+        let mut out = Vec::new();
+        plain.put("\u{9b}2J".as_bytes(), &mut out);
+        plain.put(b" \x9b2J", &mut out);
+        assert_eq!(out, b"\xc2\\x9b2J \\x9b2J");
         let template = Template::parse("\\e[1m%p|%8p|%-3p|%t").ok();
         let formatted = Output {
             escape_controls: true,
