@@ -6,9 +6,9 @@ use crate::commands::bench::health::Machine;
 use crate::commands::bench::load::{self, Outcome, Setting};
 use crate::commands::bench::plan::{Mode, Plan, Stage, rates};
 use crate::commands::bench::progress::Progress;
+use crate::commands::bench::report::text;
+use crate::commands::bench::report::threshold::Threshold;
 use crate::commands::bench::report::{Report, Row, Target, Trouble, row_name};
-use crate::commands::bench::text;
-use crate::commands::bench::threshold::Threshold;
 use crate::commands::bench::trouble::{plain, trouble};
 use crate::mqtt::QoS;
 

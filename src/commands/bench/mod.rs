@@ -4,48 +4,21 @@
 //!  words ─► plan ─► load (threads of publishers and subscribers) ─► stats ─► report ─► text, json
 //! ```
 //!
-//! `plan` works out what to measure, `load` runs it, `publisher` and `subscriber` are the two kinds
-//! of client, `pace` says when a message is due, `head` is what each message carries, `track` finds
-//! what is lost, doubled or late, `health` looks at this machine, `report`
-//! judges, `threshold` what the user wants to hold, `compare` one report against another.
+//! `plan` works out what to measure, `bencher` in which order, `load` runs one measurement with its
+//! clients, `agents` runs it on other machines, `stats` is what was counted, `health` looks at this
+//! machine, `progress` shows how it goes, `report` judges and renders what came of it.
 
 mod agents;
-#[cfg(target_os = "linux")]
-mod alarm_linux;
-#[cfg(not(target_os = "linux"))]
-mod alarm_thread;
 mod bencher;
-mod board;
-mod body;
-mod churner;
-mod compare;
-mod crew;
-mod desk;
-mod formats;
-mod glance;
-mod head;
 mod health;
-mod hire;
-mod json;
-mod live;
 mod load;
-mod pace;
 mod plan;
 mod progress;
-mod prometheus;
-mod publisher;
 mod report;
-mod requester;
 mod setup;
-mod show;
 mod stats;
 mod stop;
-mod subscriber;
-mod text;
-mod threshold;
-mod track;
 mod trouble;
-mod who;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -61,10 +34,11 @@ use crate::commands::bench::health::Machine;
 use crate::commands::bench::load::Setting;
 use crate::commands::bench::plan::Plan;
 use crate::commands::bench::progress::Progress;
-use crate::commands::bench::prometheus::Exporter;
+use crate::commands::bench::progress::prometheus::Exporter;
+use crate::commands::bench::report::threshold::Threshold;
 use crate::commands::bench::report::{Report, Trouble};
+use crate::commands::bench::report::{compare, formats, json, show, text};
 use crate::commands::bench::stop::Stop;
-use crate::commands::bench::threshold::Threshold;
 use crate::commands::bench::trouble::{plain, tell};
 use crate::commands::terminal;
 

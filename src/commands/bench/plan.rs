@@ -7,9 +7,9 @@
 use std::time::Duration;
 
 use crate::cli::args::bench::{ArrivalWord, Bench, Kind, Ramp, Steps};
-use crate::commands::bench::body::{Payload, topics};
-use crate::commands::bench::head::HEAD_LEN;
-use crate::commands::bench::pace::Arrival;
+use crate::commands::bench::load::body::{Payload, topics};
+use crate::commands::bench::load::head::HEAD_LEN;
+use crate::commands::bench::load::pace::Arrival;
 use crate::mqtt::QoS;
 use crate::mqtt::topic::{check_filter, check_name};
 

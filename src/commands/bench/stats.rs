@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
-use crate::commands::bench::track::Seen;
+use crate::commands::bench::load::track::Seen;
 
 /// Latencies above this are counted as this: an hour.
 pub(super) const LATENCY_MAX: u64 = 3_600_000_000_000;

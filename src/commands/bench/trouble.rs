@@ -2,8 +2,8 @@
 
 use crate::cli::{Caller, Manner, Program};
 use crate::client::End;
-use crate::commands::bench::board::What;
 use crate::commands::bench::load::Outcome;
+use crate::commands::bench::load::board::What;
 use crate::commands::bench::report::{Target, Trouble};
 use crate::commands::{outcome, terminal};
 use crate::mqtt::Reason;

@@ -1,0 +1,291 @@
+//! `mqttx bench compare A.json B.json …`: the same figure of two or more reports side by side, with
+//! what the runs of each differ among themselves. A difference inside that spread is none. Pure but
+//! for the reading of the files in `mod.rs`.
+
+use serde_json::Value;
+
+use crate::commands::bench::report::json::SCHEMA;
+use crate::commands::bench::report::text::aligned;
+use crate::commands::bench::stats::median;
+
+/// One figure of a report that is worth comparing.
+struct Figure {
+    name: &'static str,
+    mode: &'static str,
+    more_is_better: bool,
+    of: fn(&Value) -> Option<f64>,
+    shown: fn(f64) -> String,
+}
+
+const FIGURES: [Figure; 6] = [
+    Figure {
+        name: "connects",
+        mode: "connects",
+        more_is_better: true,
+        of: |run| run["connects_per_s"].as_f64(),
+        shown: |rate| crate::commands::bench::report::text::rate(Some(rate)),
+    },
+    Figure {
+        name: "connect p99",
+        mode: "connects",
+        more_is_better: false,
+        of: |run| run["connect_us"]["p99"].as_f64(),
+        shown: in_ms,
+    },
+    Figure {
+        name: "rate",
+        mode: "closed",
+        more_is_better: true,
+        of: |run| {
+            run["rate"]["received"]
+                .as_f64()
+                .or_else(|| run["rate"]["sent"].as_f64())
+        },
+        shown: |rate| crate::commands::bench::report::text::rate(Some(rate)),
+    },
+    Figure {
+        name: "e2e p50",
+        mode: "open",
+        more_is_better: false,
+        of: |run| run["e2e_us"]["p50"].as_f64(),
+        shown: in_ms,
+    },
+    Figure {
+        name: "e2e p99",
+        mode: "open",
+        more_is_better: false,
+        of: |run| run["e2e_us"]["p99"].as_f64(),
+        shown: in_ms,
+    },
+    Figure {
+        name: "e2e p99.9",
+        mode: "open",
+        more_is_better: false,
+        of: |run| run["e2e_us"]["p999"].as_f64(),
+        shown: in_ms,
+    },
+];
+
+fn in_ms(us: f64) -> String {
+    format!(
+        "{} ms",
+        crate::commands::bench::report::text::significant(us / 1e3)
+    )
+}
+
+/// Least, middle and most over the runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Range {
+    least: f64,
+    middle: f64,
+    most: f64,
+    runs: usize,
+}
+
+impl Range {
+    fn of(values: &[f64]) -> Option<Self> {
+        Some(Self {
+            least: values.iter().copied().min_by(f64::total_cmp)?,
+            middle: median(values)?,
+            most: values.iter().copied().max_by(f64::total_cmp)?,
+            runs: values.len(),
+        })
+    }
+
+    fn overlaps(self, other: Self) -> bool {
+        self.least <= other.most && other.least <= self.most
+    }
+
+    /// Half the width as a share of the middle.
+    fn spread(self) -> f64 {
+        (self.most - self.least) / 2.0 / self.middle
+    }
+}
+
+/// What comparing the first with another came to.
+#[derive(Clone, Debug, PartialEq)]
+struct Finding {
+    words: String,
+    is_worse: bool,
+}
+
+/// Refuses what is no report of ours.
+pub(in crate::commands::bench) fn read(name: &str, text: &str) -> Result<Value, String> {
+    let report: Value =
+        serde_json::from_str(text).map_err(|error| format!("{name} is no JSON: {error}"))?;
+    match report["schema"].as_str() {
+        Some(SCHEMA) => Ok(report),
+        Some(other) => Err(format!("{name} has schema {other}; {SCHEMA} is wanted")),
+        None => Err(format!("{name} is no report of mqttx bench")),
+    }
+}
+
+/// The table, one line a figure and report; as Markdown with pipes.
+pub(in crate::commands::bench) fn render(reports: &[(String, Value)], is_markdown: bool) -> String {
+    let Some(((first, base), others)) = reports.split_first() else {
+        return String::new();
+    };
+    let mut table = vec![
+        ["QoS", "figure", first.as_str(), "other", "", "verdict"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    for result in base["results"].as_array().into_iter().flatten() {
+        let stage = &result["stage"];
+        for figure in FIGURES.iter().filter(|figure| stage["mode"] == figure.mode) {
+            let Some(before) = range(result, figure) else {
+                continue;
+            };
+            for (name, other) in others {
+                let now = same(other, stage).and_then(|result| range(result, figure));
+                let finding = now.map_or_else(
+                    || Finding {
+                        words: "not measured".to_owned(),
+                        is_worse: false,
+                    },
+                    |now| judge(before, now, figure.more_is_better),
+                );
+                table.push(vec![
+                    stage["qos"]
+                        .as_u64()
+                        .map_or_else(|| "–".to_owned(), |qos| qos.to_string()),
+                    figure.name.to_owned(),
+                    (figure.shown)(before.middle),
+                    now.map_or_else(|| "–".to_owned(), |now| (figure.shown)(now.middle)),
+                    name.clone(),
+                    finding.words,
+                ]);
+            }
+        }
+    }
+    if is_markdown {
+        markdown(&table)
+    } else {
+        aligned(&table)
+    }
+}
+
+/// Every stage says how it was measured; only equals are compared.
+fn same<'a>(report: &'a Value, stage: &Value) -> Option<&'a Value> {
+    report["results"].as_array()?.iter().find(|result| {
+        [
+            "qos",
+            "kind",
+            "mode",
+            "pubs",
+            "subs",
+            "topics",
+            "clients",
+            "payload_bytes",
+        ]
+        .iter()
+        .all(|field| result["stage"][*field] == stage[*field])
+    })
+}
+
+fn range(result: &Value, figure: &Figure) -> Option<Range> {
+    let values: Vec<f64> = result["runs"]
+        .as_array()?
+        .iter()
+        .filter_map(figure.of)
+        .collect();
+    Range::of(&values).filter(|range| range.middle > 0.0)
+}
+
+fn judge(before: Range, now: Range, more_is_better: bool) -> Finding {
+    if before.runs < 2 || now.runs < 2 {
+        let ratio = now.middle / before.middle;
+        return Finding {
+            words: format!("{ratio:.2} ×, one run only: no verdict"),
+            is_worse: false,
+        };
+    }
+    if before.overlaps(now) {
+        return Finding {
+            words: "no difference".to_owned(),
+            is_worse: false,
+        };
+    }
+    let rises = now.middle > before.middle;
+    let ratio = if rises {
+        now.middle / before.middle
+    } else {
+        before.middle / now.middle
+    };
+    let error = ratio * before.spread().hypot(now.spread());
+    let word = match (more_is_better, rises) {
+        (true, true) => "faster",
+        (true, false) => "slower",
+        (false, true) => "later",
+        (false, false) => "sooner",
+    };
+    Finding {
+        words: format!("{ratio:.2} ± {error:.2} × {word}"),
+        is_worse: rises != more_is_better,
+    }
+}
+
+/// A table for pull requests.
+pub(in crate::commands::bench) fn markdown(table: &[Vec<String>]) -> String {
+    let mut out = String::new();
+    for (at, row) in table.iter().enumerate() {
+        out.push_str(&format!("| {} |\n", row.join(" | ")));
+        if at == 0 {
+            out.push_str(&format!("|{}\n", "---:|".repeat(row.len())));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn report(rates: &[f64]) -> Value {
+        let runs: Vec<Value> = rates
+            .iter()
+            .map(|rate| json!({ "rate": { "received": rate } }))
+            .collect();
+        let stage = json!({ "qos": 1, "kind": "pubsub", "mode": "closed", "pubs": 1 });
+        json!({ "schema": SCHEMA, "results": [{ "stage": stage, "runs": runs }] })
+    }
+
+    fn verdict(before: &[f64], now: &[f64]) -> String {
+        let table = render(
+            &[
+                ("a".to_owned(), report(before)),
+                ("b".to_owned(), report(now)),
+            ],
+            false,
+        );
+        table.lines().last().unwrap().to_owned()
+    }
+
+    #[test]
+    fn inside_the_spread_there_is_no_difference() {
+        assert!(verdict(&[90.0, 100.0, 110.0], &[108.0, 115.0, 120.0]).contains("no difference"));
+        assert!(verdict(&[100.0], &[200.0]).contains("no verdict"));
+    }
+
+    #[test]
+    fn outside_it_there_is_one() {
+        let line = verdict(&[99.0, 100.0, 101.0], &[198.0, 200.0, 202.0]);
+        assert!(line.contains("2.00 ± 0.03 × faster"), "{line}");
+        let line = verdict(&[198.0, 200.0, 202.0], &[99.0, 100.0, 101.0]);
+        assert!(line.contains("2.00 ± 0.03 × slower"), "{line}");
+    }
+
+    #[test]
+    fn only_reports_are_read() {
+        assert!(read("a", "{}").unwrap_err().contains("no report"));
+        assert!(
+            read("a", "{\"schema\":\"mqttx-bench/9\"}")
+                .unwrap_err()
+                .contains("mqttx-bench/9")
+        );
+        assert!(read("a", "x").unwrap_err().contains("no JSON"));
+        assert!(read("a", &report(&[1.0]).to_string()).is_ok());
+    }
+}

@@ -1,0 +1,426 @@
+//! What was found out: a value, with the judgement over it. `text.rs` and `json.rs` render it.
+
+pub(super) mod compare;
+pub(super) mod formats;
+pub(super) mod json;
+pub(super) mod show;
+pub(super) mod text;
+pub(super) mod threshold;
+
+use crate::cli::args::bench::Kind;
+use crate::commands::bench::agents::Member;
+use crate::commands::bench::health::Machine;
+use crate::commands::bench::load::Outcome;
+use crate::commands::bench::plan::{Load, Shape, Stage};
+use crate::commands::bench::report::threshold::Verdict;
+use crate::commands::bench::stats::{Tally, median, spread};
+use crate::mqtt::{QoS, Version};
+
+/// A generator that uses this share of its threads may be what was measured.
+const BUSY: f64 = 0.85;
+
+/// A load above this many times the cores, before ours begins, is somebody else's.
+const BUSY_LOAD: f64 = 0.5;
+
+/// Own lag above this share of the latency found spoils it.
+const LAG_SHARE_MAX: f64 = 0.1;
+
+/// Everything about one `mqttx bench`.
+pub(super) struct Report {
+    pub(super) started: String,
+    pub(super) command: Vec<String>,
+    pub(super) seed: u64,
+    pub(super) machine: Machine,
+    pub(super) threads: usize,
+    pub(super) target: Target,
+    pub(super) shape: Shape,
+    pub(super) is_verified: bool,
+    pub(super) rows: Vec<Row>,
+    /// Who made the load, if it was not us.
+    pub(super) agents: Vec<Member>,
+    /// A generator that may have been the limit is a failure.
+    pub(super) is_strict: bool,
+    /// What --threshold came to.
+    pub(super) verdicts: Vec<Verdict>,
+    /// What --find-max found, by QoS: none when not even the lowest rate held.
+    pub(super) found: Vec<(QoS, Option<f64>)>,
+    /// Why it ended early, if it did.
+    pub(super) trouble: Option<Trouble>,
+}
+
+/// The broker.
+pub(super) struct Target {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) version: Version,
+    /// tcp, tls, ws, wss or unix.
+    pub(super) transport: &'static str,
+    /// The name of its process, when it runs here.
+    pub(super) process: Option<String>,
+}
+
+/// What ended a bench before its end.
+pub(super) struct Trouble {
+    pub(super) sentence: String,
+    pub(super) hint: Option<String>,
+    pub(super) status: u8,
+}
+
+/// One stage with all of its runs.
+pub(super) struct Row {
+    pub(super) stage: Stage,
+    pub(super) runs: Vec<Outcome>,
+    /// All runs added up: percentiles are of all samples, counts are sums.
+    pub(super) all: Tally,
+}
+
+/// The rates of one row: the median over its runs, and their spread.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Rates {
+    pub(super) sent: Option<f64>,
+    pub(super) acked: Option<f64>,
+    pub(super) received: Option<f64>,
+    pub(super) bytes: Option<f64>,
+    /// Of what counts: received, or sent where nobody receives.
+    pub(super) spread: Option<f64>,
+}
+
+impl Row {
+    pub(super) fn new(stage: Stage, runs: Vec<Outcome>) -> Self {
+        let mut all = Tally::new();
+        for run in &runs {
+            all.merge(&run.tally);
+        }
+        Self { stage, runs, all }
+    }
+
+    /// Of the runs that came to their end; a run that broke off has no rate.
+    pub(super) fn rates(&self) -> Rates {
+        let each = |count: fn(&Tally) -> u64| -> Vec<f64> {
+            self.runs
+                .iter()
+                .filter_map(|run| Some(count(&run.tally) as f64 / run.seconds?))
+                .collect()
+        };
+        let received = each(|tally| tally.inside.received);
+        let sent = each(|tally| tally.inside.sent);
+        let is_sent = matches!(self.stage.shape.kind, Kind::Pub);
+        let decisive = if is_sent { &sent } else { &received };
+        Rates {
+            spread: spread(decisive),
+            sent: median(&sent),
+            acked: median(&each(|tally| tally.inside.acked)).filter(|_| self.has_acks()),
+            received: median(&received).filter(|_| self.stage.shape.kind != Kind::Pub),
+            bytes: median(&each(|tally| tally.inside.bytes))
+                .filter(|_| self.stage.shape.kind != Kind::Pub),
+        }
+    }
+
+    /// The rate a later stage is planned from: what got through.
+    pub(super) fn highest(&self) -> Option<f64> {
+        let shape = &self.stage.shape;
+        let copies: u64 = (0..shape.pubs).map(|p| u64::from(shape.copies(p))).sum();
+        let per_message = (copies as f64 / f64::from(shape.pubs)).max(1.0);
+        self.rates().received.map(|rate| rate / per_message)
+    }
+
+    pub(super) fn has_acks(&self) -> bool {
+        self.stage.qos > QoS::AtMostOnce
+    }
+
+    /// Connections that came to stand a second: while all connected, or in the measurement.
+    pub(super) fn connect_rate(&self) -> Option<f64> {
+        self.median_of(Outcome::connect_rate)
+    }
+
+    /// Bytes a client, of this process and of the broker's, as they connected in the first run:
+    /// later ones find memory that is already there.
+    pub(super) fn bytes_a_client(&self) -> (Option<f64>, Option<f64>) {
+        let clients = f64::from(self.stage.shape.pubs + self.stage.shape.subs);
+        let memory = self.runs.first().and_then(|run| run.memory);
+        (
+            memory.map(|memory| memory.tool as f64 / clients),
+            memory
+                .and_then(|memory| memory.target)
+                .map(|target| target as f64 / clients),
+        )
+    }
+
+    fn median_of(&self, value: fn(&Outcome) -> Option<f64>) -> Option<f64> {
+        median(&self.runs.iter().filter_map(value).collect::<Vec<_>>())
+    }
+
+    pub(super) fn tool_cores(&self) -> Option<f64> {
+        self.median_of(|run| run.health.tool_cores)
+    }
+
+    pub(super) fn target_cores(&self) -> Option<f64> {
+        self.median_of(|run| run.health.target_cores)
+    }
+
+    /// The most of any run.
+    pub(super) fn target_rss(&self) -> Option<u64> {
+        self.runs
+            .iter()
+            .filter_map(|run| run.health.target_rss)
+            .max()
+    }
+
+    pub(super) fn unacknowledged(&self) -> u64 {
+        if self.has_acks() {
+            self.all.sent.saturating_sub(self.all.acked)
+        } else {
+            0
+        }
+    }
+}
+
+impl Report {
+    /// Whether the figures can be believed: a sentence for each reason to doubt them.
+    pub(super) fn doubts(&self) -> Vec<String> {
+        let mut doubts = Vec::new();
+        let cores = self.machine.cores as f64;
+        if let Some(load) = self.machine.load1.filter(|&load| load > BUSY_LOAD * cores) {
+            doubts.push(format!(
+                "This machine was busy before the start (load {load:.1} on {cores} cores): other \
+                 programs are part of these figures."
+            ));
+        }
+        for row in &self.rows {
+            let name = row_name(&row.stage);
+            if row.stage.is_open() {
+                self.doubt_latency(row, &name, &mut doubts);
+            } else {
+                self.doubt_rate(row, &name, &mut doubts);
+            }
+            if row.all.stalls > 0 {
+                doubts.push(format!(
+                    "{name}: {} times nothing was delivered for a second although messages were \
+                     on the way.",
+                    row.all.stalls
+                ));
+            }
+            if row.all.strays > 0 {
+                doubts.push(format!(
+                    "{name}: {} messages were not of this run: somebody else publishes there.",
+                    row.all.strays
+                ));
+            }
+        }
+        if !self.is_verified && self.shape.kind == Kind::Sub {
+            doubts.push("Messages of others are counted, nothing is verified.".to_owned());
+        } else if !self.is_verified {
+            doubts.push(
+                "Payloads below 16 bytes carry no number and no time: messages are counted, \
+                 nothing is verified."
+                    .to_owned(),
+            );
+        }
+        doubts
+    }
+
+    /// Whether the generator may be what was measured.
+    fn is_limited(&self) -> bool {
+        self.rows.iter().any(|row| {
+            let mut doubts = Vec::new();
+            if row.stage.is_open() {
+                self.doubt_lag(row, "", &mut doubts);
+            } else {
+                self.doubt_busy(row, "", &mut doubts);
+            }
+            !doubts.is_empty()
+        })
+    }
+
+    /// The generator uses all it has; true when it was said.
+    fn doubt_busy(&self, row: &Row, name: &str, doubts: &mut Vec<String>) -> bool {
+        let threads = row_threads(self.threads, &row.stage.shape) as f64;
+        let busy = row.tool_cores().filter(|&tool| tool >= BUSY * threads);
+        if let Some(tool) = busy {
+            doubts.push(format!(
+                "{name}: the generator is the bottleneck ({tool:.2} of {threads} cores used): the \
+                 broker may be faster; this is a lower bound."
+            ));
+        }
+        busy.is_some()
+    }
+
+    fn doubt_rate(&self, row: &Row, name: &str, doubts: &mut Vec<String>) {
+        if self.doubt_busy(row, name, doubts) {
+            return;
+        }
+        let cores = self.machine.cores as f64;
+        if let (Some(tool), Some(target)) = (row.tool_cores(), row.target_cores())
+            && target > 0.0
+            && tool + target >= 0.95 * cores
+        {
+            doubts.push(format!(
+                "{name}: generator ({tool:.2}) and broker ({target:.2}) together fill all {cores} \
+                 cores of this machine."
+            ));
+        }
+    }
+
+    fn doubt_lag(&self, row: &Row, name: &str, doubts: &mut Vec<String>) {
+        let lag = row.all.lag.percentile(0.99);
+        let p50 = row.all.e2e.percentile(0.5);
+        if let (Some(lag), Some(p50)) = (lag, p50)
+            && lag as f64 > LAG_SHARE_MAX * p50 as f64
+        {
+            doubts.push(format!(
+                "{name}: the generator itself was late by up to {:.3} ms (p99), which is in these \
+                 latencies.",
+                lag as f64 / 1e6
+            ));
+        }
+    }
+
+    fn doubt_latency(&self, row: &Row, name: &str, doubts: &mut Vec<String>) {
+        self.doubt_lag(row, name, doubts);
+        if row.all.unsent > 0 {
+            doubts.push(format!(
+                "{name}: {} messages that were due were never sent: this rate is not sustained, \
+                 and the latencies are lower bounds.",
+                text::count(row.all.unsent)
+            ));
+        }
+    }
+
+    /// What the broker did wrong, a sentence each.
+    pub(super) fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        for row in &self.rows {
+            let name = row_name(&row.stage);
+            let all = &row.all;
+            let qos = row.stage.qos;
+            let mut fault = |count: u64, what: &str| {
+                if count > 0 {
+                    faults.push(format!("{name}: {count} {what}"));
+                }
+            };
+            if qos > QoS::AtMostOnce {
+                fault(all.lost, "messages lost");
+                fault(row.unacknowledged(), "messages never acknowledged");
+            }
+            if qos != QoS::AtLeastOnce {
+                fault(all.seen.duplicates, "messages delivered more than once");
+            }
+            if row.stage.shape.kind != Kind::Shared {
+                fault(all.seen.reordered, "messages out of order");
+            }
+            fault(all.corrupt, "messages corrupt");
+            fault(all.misrouted, "messages delivered to the wrong subscriber");
+        }
+        faults
+    }
+
+    pub(super) fn exit_status(&self) -> u8 {
+        match &self.trouble {
+            Some(trouble) => trouble.status,
+            None if self.verdicts.iter().any(|verdict| !verdict.holds) => 99,
+            // Whoever said what must hold has said what is bad enough to fail.
+            None if self.verdicts.is_empty() && !self.faults().is_empty() => 81,
+            None if self.is_strict && self.is_limited() => 82,
+            None => 0,
+        }
+    }
+}
+
+fn row_threads(threads: usize, shape: &Shape) -> usize {
+    match shape.kind {
+        Kind::Shared => 1,
+        _ => threads.min((shape.pubs + shape.subs) as usize).max(1),
+    }
+}
+
+pub(super) fn row_name(stage: &Stage) -> String {
+    match stage.load {
+        Load::Max { .. } if stage.shape.kind == Kind::Conn => "connections".to_owned(),
+        Load::Max { .. } if stage.shape.kind == Kind::Churn => "connects".to_owned(),
+        Load::Max { .. } => format!("QoS {}, highest rate", stage.qos.bits()),
+        Load::Rate {
+            rate,
+            ramp_from: Some(from),
+            ..
+        } => format!(
+            "QoS {} from {} to {}/s",
+            stage.qos.bits(),
+            text::rate(Some(from)),
+            text::rate(Some(rate))
+        ),
+        Load::Rate { rate, .. } => {
+            format!("QoS {} at {}/s", stage.qos.bits(), text::rate(Some(rate)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::commands::bench::load::pace::Arrival;
+
+    fn report(lag: u64) -> Report {
+        let shape = Shape {
+            kind: Kind::Pubsub,
+            pubs: 1,
+            subs: 1,
+            topics: 1,
+        };
+        let stage = Stage {
+            shape: shape.clone(),
+            qos: QoS::AtMostOnce,
+            load: Load::Rate {
+                rate: 1_000.0,
+                arrival: Arrival::Uniform,
+                ramp_from: None,
+            },
+            sizes: (64, 64),
+            inflight: 1,
+            warmup: Duration::ZERO,
+            duration: Duration::from_secs(1),
+            drain: Duration::ZERO,
+            seed: 1,
+        };
+        let mut row = Row::new(stage, Vec::new());
+        for _ in 0..2_000 {
+            row.all.e2e.record(1_000_000);
+            row.all.lag.record(lag);
+        }
+        Report {
+            started: String::new(),
+            command: Vec::new(),
+            seed: 1,
+            machine: Machine::default(),
+            threads: 1,
+            target: Target {
+                host: "localhost".to_owned(),
+                port: 1,
+                version: Version::V5,
+                transport: "tcp",
+                process: None,
+            },
+            shape,
+            is_verified: true,
+            rows: vec![row],
+            agents: Vec::new(),
+            is_strict: true,
+            verdicts: Vec::new(),
+            found: Vec::new(),
+            trouble: None,
+        }
+    }
+
+    #[test]
+    fn strict_is_about_the_generator_alone() {
+        assert_eq!(report(1_000).exit_status(), 0);
+        let mut late = report(500_000);
+        assert_eq!(late.exit_status(), 82);
+        late.rows[0].all.seen.duplicates = 1;
+        assert_eq!(late.exit_status(), 81);
+        late.rows[0].all.seen.duplicates = 0;
+        late.is_strict = false;
+        assert_eq!(late.exit_status(), 0);
+    }
+}
