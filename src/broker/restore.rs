@@ -381,14 +381,16 @@ impl Broker {
 
     fn adopt_messages(&mut self, session: u32, image: Image, bodies: &Bodies) {
         let orders = image.waiting.keys().chain(image.released.values());
-        let rank = Rank::of(orders.copied());
+        let rank = Rank::of(orders.clone().copied());
+        // Behind all that is kept, or a new message would take the place of one before PUBCOMP.
+        let last = orders.copied().max_by_key(|order| rank.of_order(*order));
+        self.sessions[session as usize].order = last.unwrap_or(0);
         let released = image.released.iter();
         let released = released.map(|(id, order)| (rank.of_order(*order), (*id, None)));
         let mut inflight: BTreeMap<u32, (PacketId, Option<_>)> = released.collect();
         let mut waiting: Vec<Waiting> = image.waiting.into_values().collect();
         waiting.sort_by_key(|waiting| rank.of_order(waiting.order));
         for waiting in waiting {
-            self.sessions[session as usize].order = waiting.order;
             let Some(queued) = self.adopt_waiting(session, &waiting, bodies) else {
                 continue;
             };

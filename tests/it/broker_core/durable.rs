@@ -170,6 +170,28 @@ fn what_was_in_flight_keeps_its_identifiers_over_a_restart() {
 }
 
 #[test]
+fn what_waits_for_pubcomp_takes_no_place_of_what_comes_after_a_restart() {
+    let mut core = core();
+    let hello = Hello::new("sub").kept();
+    let sub = core.connect(0, &hello);
+    core.take(sub);
+    core.subscribe(sub, "#", 2);
+    let publisher = core.join(0, &Hello::new("pub"));
+    core.publish(publisher, "t", "m1", 2, 1);
+    core.ack(sub, PacketType::Pubrec, 1);
+    core.restart(1);
+    let publisher = core.join(0, &Hello::new("pub"));
+    core.publish(publisher, "t", "m2", 2, 2);
+    core.restart(1);
+    let sub = core.connect(0, &hello);
+    assert_eq!(
+        core.take(sub)[1..],
+        ["PUBREL #1", "PUBLISH t m2 q2 #2"],
+        "m2 is not lost"
+    );
+}
+
+#[test]
 fn a_qos_2_message_is_delivered_once_whenever_the_broker_dies() {
     // Before the store has taken the message, and after it.
     for stored in [false, true] {
