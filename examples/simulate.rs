@@ -30,6 +30,7 @@ mod support {
     pub(crate) mod core;
     pub(crate) mod keeper;
     pub(crate) mod packets;
+    pub(crate) mod teller;
 }
 
 /// Many clients, faulty links and a jumping clock against the broker's core, and a model that says
@@ -45,6 +46,9 @@ struct Args {
     /// Only this one.
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
+    /// Write everything that happens in it to stderr.
+    #[arg(long, requires = "seed")]
+    tell: bool,
     /// Steps in each world.
     #[arg(long, default_value_t = 400)]
     steps: usize,
@@ -72,7 +76,8 @@ fn main() -> ExitCode {
                     if seed >= end || given_up {
                         return;
                     }
-                    match std::panic::catch_unwind(|| simulation::run(seed, args.steps)) {
+                    match std::panic::catch_unwind(|| simulation::run(seed, args.steps, args.tell))
+                    {
                         Ok(report) => {
                             worlds.fetch_add(1, Ordering::Relaxed);
                             delivered.fetch_add(report.delivered, Ordering::Relaxed);

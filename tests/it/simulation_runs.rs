@@ -9,7 +9,7 @@ const STEPS: usize = 400;
 fn the_broker_keeps_its_promises_in_every_world() {
     let (mut delivered, mut sessions, mut wills) = (0, 0, 0);
     for seed in 0..SEEDS {
-        match std::panic::catch_unwind(|| simulation::run(seed, STEPS)) {
+        match std::panic::catch_unwind(|| simulation::run(seed, STEPS, false)) {
             Ok(report) => {
                 delivered += report.delivered;
                 sessions += report.sessions;

@@ -91,6 +91,8 @@ pub(crate) struct Model {
     pub(crate) groups: BTreeMap<String, BTreeMap<String, Owed>>,
     /// Messages taken in, those that were sent again included.
     routed: usize,
+    /// The same by payload.
+    pub(crate) takings: HashMap<String, u32>,
     pub(crate) origins: HashMap<String, Origin>,
     pub(crate) wills: BTreeMap<String, Fate>,
     /// Messages whose publishers were told that the broker has them.
@@ -367,6 +369,7 @@ impl Model {
     fn route(&mut self, from: InstanceId, topic: &str, qos: QoS, payload: &str) {
         self.routed += 1;
         let number = self.routed;
+        *self.takings.entry(payload.to_owned()).or_default() += 1;
         let mut groups = BTreeSet::new();
         for (id, instance) in self.instances.iter_mut().enumerate() {
             if instance.ended || (instance.guest && topic.starts_with("secret/")) {

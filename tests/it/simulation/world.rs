@@ -13,6 +13,7 @@ use crate::simulation::device::Device;
 use crate::simulation::model::{GUEST, Model};
 use crate::support::chance::Chance;
 use crate::support::core::Core;
+use crate::support::teller::Teller;
 
 const TOPICS: [&str; 5] = ["t/0", "t/1", "t/2", "u", "secret/x"];
 const FILTERS: [&str; 6] = ["t/0", "t/+", "t/#", "#", "+", "secret/#"];
@@ -38,10 +39,11 @@ pub(crate) struct World {
     workers: usize,
 }
 
-/// Runs the world of one seed for so many steps. Panics where a promise is broken.
-pub(crate) fn run(seed: u64, steps: usize) -> Report {
+/// Runs the world of one seed for so many steps. Panics where a promise is broken. Where it is to
+/// be told, everything that happens is written to stderr.
+pub(crate) fn run(seed: u64, steps: usize, told: bool) -> Report {
     let mut chance = Chance::new(seed);
-    let mut world = World::new(&mut chance);
+    let mut world = World::new(&mut chance, told);
     for _ in 0..steps {
         world.step(&mut chance);
         world.note();
@@ -51,7 +53,7 @@ pub(crate) fn run(seed: u64, steps: usize) -> Report {
 }
 
 impl World {
-    fn new(chance: &mut Chance) -> Self {
+    fn new(chance: &mut Chance, told: bool) -> Self {
         let workers = 1 + chance.below(3);
         let limits = Limits {
             outbox_bytes_max: [600, 4_096, 1_048_576][chance.below(3)],
@@ -63,6 +65,7 @@ impl World {
             core.keep();
         }
         core.taken = Some(Vec::new());
+        core.teller = told.then(|| Teller::new(core.now));
         let mut devices = vec![Device::new("watch", true, chance).lasting()];
         for name in ["share-a", "share-b"] {
             devices.push(Device::new(name, true, chance));

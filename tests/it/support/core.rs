@@ -24,6 +24,7 @@ use mqttx::mqtt::{Packet, PacketType, Reason, Version};
 
 use crate::support::keeper::Keeper;
 use crate::support::packets::{self, Hello};
+use crate::support::teller::Teller;
 
 /// A broker that is still busy after so many rounds goes round in circles.
 const ROUNDS_MAX: usize = 100_000;
@@ -45,6 +46,8 @@ pub(crate) struct Core {
     access: Access,
     /// What the broker takes in, in that order, where somebody wants to know.
     pub(crate) taken: Option<Vec<(LinkId, Vec<u8>)>>,
+    /// Hears of everything that happens, where somebody wants to read it.
+    pub(crate) teller: Option<Teller>,
     links: Vec<Link>,
     crossings: VecDeque<(usize, Carried)>,
 }
@@ -96,6 +99,7 @@ impl Core {
             limits,
             access: access.clone(),
             taken: None,
+            teller: None,
             links: Vec::new(),
             crossings: VecDeque::new(),
         }
@@ -123,6 +127,7 @@ impl Core {
             link.at = None;
             link.sent.clear();
         }
+        self.tell(&format!("the broker restarts with {workers} workers"));
         let keeper = self.keeper.as_mut().expect("a store");
         keeper.restore(&shared, &mut brokers, self.now);
         self.workers = brokers;
@@ -236,6 +241,7 @@ impl Core {
             let rest = received.split_off(head.total());
             frames.push(std::mem::replace(received, rest));
         }
+        self.tell_packets("got", link, &frames.concat());
         frames
     }
 
@@ -271,6 +277,7 @@ impl Core {
     pub(crate) fn cut(&mut self, link: LinkId) {
         self.links[link].sent.clear();
         self.links[link].received.clear();
+        self.tell(&format!("link {link} is cut"));
         if let Some((worker, id)) = self.links[link].at.take() {
             self.workers[worker].closed(id, self.now);
             self.settle();
@@ -301,11 +308,14 @@ impl Core {
         self.links[link].waiting
     }
 
-    /// Whether a link holds bytes that the broker has not taken.
+    /// Whether a link holds bytes that the broker has not taken, or is on its way to a worker.
     pub(crate) fn has_untaken(&self) -> bool {
-        self.links
-            .iter()
-            .any(|l| l.at.is_some() && !l.sent.is_empty())
+        let newcomer = |(_, carried): &(usize, Carried)| matches!(carried, Carried::Newcomer(_));
+        self.crossings.iter().any(newcomer)
+            || self
+                .links
+                .iter()
+                .any(|l| l.at.is_some() && !l.sent.is_empty())
     }
 
     /// Counters of all workers.
@@ -379,6 +389,19 @@ impl Core {
         panic!("the broker does not come to rest");
     }
 
+    fn tell(&self, what: &str) {
+        if let Some(teller) = &self.teller {
+            teller.tell(self.now, what);
+        }
+    }
+
+    fn tell_packets(&self, did: &str, link: LinkId, bytes: &[u8]) {
+        if let Some(teller) = &self.teller {
+            let (who, version) = (format!("{link} {did}"), self.links[link].version);
+            teller.packets(self.now, &who, version, bytes);
+        }
+    }
+
     fn hand_in(&mut self, worker: usize, carried: Carried) {
         match carried {
             Carried::Batch(batch) => {
@@ -447,6 +470,8 @@ impl Core {
                 // The packet that ended it counts as taken.
                 used.extend(link.sent.drain(..head.total()));
             }
+            self.tell_packets("sent", index, &used);
+            let link = &mut self.links[index];
             if let Some(taken) = self.taken.as_mut().filter(|_| !used.is_empty()) {
                 taken.push((index, used));
             }

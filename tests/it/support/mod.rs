@@ -13,3 +13,4 @@ pub(crate) mod programs;
 #[cfg(target_os = "linux")]
 pub(crate) mod raw_client;
 pub(crate) mod scripted_broker;
+pub(crate) mod teller;
