@@ -79,6 +79,8 @@ mod fuzz_corpus;
 mod generated;
 #[cfg(target_os = "linux")]
 mod hostile;
+#[cfg(unix)]
+mod mutants;
 mod packets;
 #[cfg(target_os = "linux")]
 mod peers;
