@@ -21,6 +21,8 @@ pub struct Control {
     pub client_id: Arc<str>,
     /// Its user name, as authentication has it.
     pub user_name: Option<Arc<str>>,
+    /// Rules say that it may publish there; without rules everybody may.
+    pub granted: bool,
     /// The whole topic.
     pub topic: Box<str>,
     /// What is asked.
@@ -68,6 +70,7 @@ impl Broker {
             connection: self.connections[slot as usize].id,
             client_id: Arc::clone(&state.client_id),
             user_name: state.user_name.clone(),
+            granted: state.rights.is_some(),
             topic: topic.into(),
             payload: publish.payload.into(),
         });

@@ -17,6 +17,7 @@ use crate::broker::access::{Access, Revoked, Whom};
 use crate::broker::connection::{Cause, ConnectionId};
 use crate::broker::event::Denied;
 use crate::broker::listener::ListenerRules;
+use crate::broker::session::Session;
 use crate::mqtt::Reason;
 use crate::mqtt::Version;
 use crate::mqtt::publish::Publish;
@@ -238,14 +239,9 @@ impl Broker {
         why: &'static str,
         now: Instant,
     ) -> usize {
-        let meant = |client_id: &str, user_name: Option<&str>| match whom {
-            Whom::User(user) => user == user_name,
-            Whom::Client(id) => id == client_id,
-            Whom::Everybody => true,
-        };
         let sessions = self.sessions.iter().map(|(_, state)| state);
         let slots: Vec<u32> = sessions
-            .filter(|state| meant(&state.client_id, state.user_name.as_deref()))
+            .filter(|state| state.is_meant(whom))
             .filter_map(|state| state.connection)
             .collect();
         for &slot in &slots {
@@ -259,6 +255,17 @@ impl Broker {
             self.put_disconnect(slot, reason, Some(why));
         }
         self.end_connection(slot, Cause::Dropped(reason, why), now);
+    }
+}
+
+impl Session {
+    /// Whether it is one of those.
+    pub(crate) fn is_meant(&self, whom: Whom<'_>) -> bool {
+        match whom {
+            Whom::User(user) => user == self.user_name.as_deref(),
+            Whom::Client(id) => *id == *self.client_id,
+            Whom::Everybody => true,
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::broker::Broker;
+use crate::broker::access::Whom;
 use crate::broker::connection::{About, ConnectionId, Traffic};
 use crate::broker::session::{NEVER, Session};
 use crate::broker::stats::Stats;
@@ -127,6 +128,16 @@ pub struct SubscriptionPage {
     pub next: Option<u32>,
 }
 
+/// Some of the Subscriptions of a worker's clients.
+#[derive(Clone, Debug, Default)]
+pub struct HeldPage {
+    /// Whose, and what.
+    pub rows: Vec<(Arc<str>, SubscriptionRow)>,
+    /// Where the next page begins: the place of a client, and which of its Subscriptions; `None`
+    /// when this was the last.
+    pub next: Option<(u32, u32)>,
+}
+
 /// One Subscription.
 #[derive(Clone, Debug)]
 pub struct SubscriptionRow {
@@ -236,6 +247,40 @@ impl Broker {
         most: usize,
     ) -> Option<SubscriptionPage> {
         let state = self.session_of(client_id)?;
+        Some(self.subscription_page(state, from, most))
+    }
+
+    /// Subscriptions of this worker's clients from there on, `most` at most.
+    pub fn all_subscriptions(&self, from: (u32, u32), most: usize) -> HeldPage {
+        let mut page = HeldPage::default();
+        let (first, mut skip) = from;
+        let end = first.saturating_add(LOOKED_AT_MAX);
+        for place in first..end {
+            if place as usize >= self.sessions.capacity() {
+                return page;
+            }
+            let room = most.saturating_sub(page.rows.len());
+            if room == 0 {
+                page.next = Some((place, 0));
+                return page;
+            }
+            if let Some(state) = self.sessions.get(place as usize) {
+                let part = self.subscription_page(state, skip, room);
+                let rows = part.rows.into_iter();
+                page.rows
+                    .extend(rows.map(|row| (Arc::clone(&state.client_id), row)));
+                if let Some(next) = part.next {
+                    page.next = Some((place, next));
+                    return page;
+                }
+            }
+            skip = 0;
+        }
+        page.next = Some((end, 0));
+        page
+    }
+
+    fn subscription_page(&self, state: &Session, from: u32, most: usize) -> SubscriptionPage {
         let subscriptions = self.shared.subscriptions();
         let plain = state.subscriptions.iter().map(|&node| (node, None));
         let shares = state.shares.iter();
@@ -258,7 +303,14 @@ impl Broker {
         }
         let end = from as usize + most;
         page.next = (end < held).then_some(end as u32);
-        Some(page)
+        page
+    }
+
+    /// How many connected clients are meant.
+    pub fn count(&self, whom: Whom<'_>) -> usize {
+        let sessions = self.sessions.iter().map(|(_, state)| state);
+        let connected = sessions.filter(|state| state.connection.is_some());
+        connected.filter(|state| state.is_meant(whom)).count()
     }
 
     fn session_of(&self, client_id: &str) -> Option<&Session> {

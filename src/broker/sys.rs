@@ -8,6 +8,7 @@
 use std::time::Instant;
 
 use crate::broker::Broker;
+use crate::broker::connection::{Connection, ConnectionId};
 use crate::broker::publish::Incoming;
 use crate::broker::shared::SessionKey;
 use crate::broker::shared::subscriptions::Subscription;
@@ -81,6 +82,22 @@ impl Broker {
     pub fn publish_sys(&mut self, messages: &[Message], now: Instant) {
         self.keep_sys(messages, now);
         self.publish_own(messages, now);
+    }
+
+    /// Publishes a message of the broker's own to the client of one connection and to nobody else,
+    /// as far as that is subscribed to it.
+    pub fn reply(&mut self, id: ConnectionId, message: &Message, now: Instant) {
+        let session = self.connection(id).and_then(Connection::session);
+        let Some(session) = session else { return };
+        let key = self.sessions[session as usize].key;
+        let (overlap, worker) = (self.config.profile.overlap, self.config.worker);
+        let route = self
+            .router
+            .route(&self.shared, worker, overlap, message.topic());
+        let incoming = Incoming::of_message(message, None, now);
+        for target in route.local.iter().filter(|target| target.session == key) {
+            self.deliver(target, incoming.qos, &incoming);
+        }
     }
 
     /// Publishes messages of the broker's own, such as answers to commands; none is retained.

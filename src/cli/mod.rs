@@ -20,6 +20,7 @@ pub(crate) mod judge;
 pub mod layers;
 pub(crate) mod lexer;
 pub(crate) mod number;
+pub mod operator;
 pub mod property;
 pub mod relations;
 pub mod select;

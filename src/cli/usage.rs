@@ -11,6 +11,7 @@ use crate::cli::Manner;
 use crate::cli::Program;
 use crate::cli::error::EXIT_STATUSES;
 use crate::cli::lexer::takes;
+use crate::cli::operator;
 use crate::cli::words::{Row, rows};
 
 /// The release of mosquitto whose clients the links stand in for.
@@ -169,7 +170,7 @@ fn synopsis(program: Program) -> &'static str {
         Program::Replay => "mqttx replay [-f FILE] [OPTIONS]",
         Program::List => "mqttx ls [-t FILTER...] [OPTIONS]",
         Program::Top => "mqttx top [-t FILTER...] [OPTIONS]",
-        Program::Ctrl => "mqttx ctrl [OPTIONS] MODULE COMMAND [WORDS]",
+        Program::Ctrl => "mqttx ctrl [OPTIONS] {clients | kick | ... | MODULE COMMAND} [WORDS]",
     }
 }
 
@@ -191,6 +192,9 @@ fn after(program: Program) -> String {
     let mut out = String::from("Examples:\n");
     for (line, told) in examples(program) {
         out.push_str(&format!("  {line}\n      {told}\n"));
+    }
+    if program == Program::Ctrl {
+        out.push_str(&operator::help());
     }
     out.push_str(more(program));
     out.push_str("\nExit status:\n");
@@ -268,6 +272,14 @@ fn examples(program: Program) -> &'static [(&'static str, &'static str)] {
             "print the response",
         )],
         Program::Ctrl => &[
+            (
+                "mqttx ctrl clients",
+                "who is connected to the broker on this machine",
+            ),
+            (
+                "mqttx ctrl retained --delete 'old/#'",
+                "no retained messages there any more",
+            ),
             (
                 "mqttx ctrl -u admin -P secret dynsec listClients",
                 "who is known to dynamic security",

@@ -27,7 +27,8 @@ use crate::daemon::auth::dynsec::Files;
 use crate::daemon::auth::jwt::Jwt;
 use crate::daemon::auth::password_file::PasswordFile;
 use crate::daemon::conf::logging;
-use crate::daemon::conf::{Conf, Durability, Endpoint, Persistence};
+use crate::daemon::conf::{Conf, Durability, Endpoint, Persistence, Plugin};
+use crate::daemon::control;
 use crate::daemon::log::{Form, LogConf};
 use crate::daemon::process::go_to_background;
 
@@ -137,6 +138,11 @@ fn conf(args: &BrokerArgs) -> anyhow::Result<Conf> {
             config,
             password_init: None,
         }),
+        controls: match args.no_control {
+            true => Vec::new(),
+            false => vec![control::TOPIC.into()],
+        },
+        plugins: args.dynsec.iter().map(|_| Plugin::dynsec()).collect(),
         workers: args.workers.map(usize::from),
         limits,
         profile: Profile::STANDARD,

@@ -16,6 +16,7 @@ use crate::broker::access::{Question, TRUSTED};
 use crate::broker::listener::{ListenerRules, TooMany};
 use crate::daemon::auth::bans::Arrival;
 use crate::daemon::conf::log_words::LogType;
+use crate::daemon::control;
 use crate::daemon::listener::Accepted;
 use crate::daemon::mail::Mail;
 use crate::daemon::peer::Peer;
@@ -181,7 +182,15 @@ impl Worker {
         }
         for control in controls {
             let topic = control.topic.clone();
-            if !self.seat.authenticator.command(control) {
+            let from = self.peer_ref(control.connection).map(|peer| peer.from);
+            let taken = match from {
+                Some(from) if *topic == *control::TOPIC => {
+                    let number = self.seat.number;
+                    self.seat.controller.command(number, from, control)
+                }
+                _ => self.seat.authenticator.command(control),
+            };
+            if !taken {
                 self.seat
                     .log
                     .line(&format!("a command to {topic} is lost: too many at a time"));

@@ -8,6 +8,7 @@ pub mod auth;
 pub mod bridge;
 mod buffers;
 pub mod conf;
+pub mod control;
 mod following;
 mod layered;
 mod layers;
@@ -48,6 +49,7 @@ use crate::broker::access::Access;
 use crate::daemon::auth::Authenticator;
 use crate::daemon::bridge::Bridges;
 use crate::daemon::conf::{Conf, Place};
+use crate::daemon::control::Controller;
 use crate::daemon::log::Log;
 use crate::daemon::mail::{Mail, Mailbox};
 use crate::daemon::observer::{Notes, Observer};
@@ -67,6 +69,7 @@ pub struct Daemon {
     bridges: Option<Bridges>,
     log: Log,
     authenticator: Authenticator,
+    controller: Controller,
     listening: Vec<Listening>,
     goodbye: String,
 }
@@ -172,6 +175,9 @@ impl Daemon {
         log.attach(&Workers::new(&mailboxes));
         let (authenticator, access) =
             Authenticator::start(conf, Workers::new(&mailboxes), &log).map_err(Error::Rules)?;
+        let (workers_of_all, log_of_all) = (Workers::new(&mailboxes), log.clone());
+        let controller = Controller::start(conf, workers_of_all, Arc::clone(&shared), log_of_all)
+            .map_err(system("starting the thread of the commands"))?;
         let (notes, to_come) = Notes::new();
         let observer = Observer::start(conf, Workers::new(&mailboxes), to_come)
             .map_err(system("starting the thread of the broker's own topics"))?;
@@ -191,6 +197,7 @@ impl Daemon {
                 number,
                 log: log.clone(),
                 authenticator: authenticator.clone(),
+                controller: controller.clone(),
                 notes: notes.clone(),
                 storage: storage.as_ref().map(|(storage, _)| storage.clone()),
                 sample_every: conf.sys_interval,
@@ -214,6 +221,7 @@ impl Daemon {
             log,
             listening,
             authenticator,
+            controller,
             goodbye: match conf.opening {
                 Some(_) => opening::goodbye(),
                 None => "stopped".to_owned(),

@@ -45,6 +45,7 @@ impl Daemon {
 
     /// Passwords, rules, and who may come without a name.
     fn reload_access(&self, conf: &Conf) -> io::Result<()> {
+        self.controller.renew(conf);
         self.authenticator.renew(conf)
     }
 

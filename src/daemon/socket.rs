@@ -43,6 +43,17 @@ impl From {
         false
     }
 
+    /// It is on this machine, and no bridge: that speaks for clients elsewhere.
+    pub(crate) fn is_local(self) -> bool {
+        match self {
+            Self::Ip(address) => address.ip().to_canonical().is_loopback(),
+            #[cfg(unix)]
+            Self::Unix => true,
+            #[cfg(unix)]
+            Self::Bridge => false,
+        }
+    }
+
     /// The address without its port, where there is one.
     pub(crate) fn ip(self) -> Option<IpAddr> {
         match self {

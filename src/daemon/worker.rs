@@ -22,6 +22,7 @@ use crate::broker::ConnectionId;
 use crate::broker::SLICES_MAX;
 use crate::daemon::auth::Authenticator;
 use crate::daemon::buffers::Buffers;
+use crate::daemon::control::Controller;
 use crate::daemon::layers::Scratch;
 use crate::daemon::listener::Listener;
 use crate::daemon::log::Log;
@@ -55,6 +56,7 @@ pub(crate) struct Seat {
     pub(crate) number: usize,
     pub(crate) log: Log,
     pub(crate) authenticator: Authenticator,
+    pub(crate) controller: Controller,
     pub(crate) notes: Notes,
     pub(crate) storage: Option<Storage>,
     /// How often the observer wants to hear that something goes on; zero: never.

@@ -8,6 +8,7 @@
 mod broker_access;
 #[cfg(target_os = "linux")]
 mod broker_bridges;
+mod broker_control;
 mod broker_core;
 #[cfg(target_os = "linux")]
 mod broker_listeners;

@@ -35,6 +35,17 @@ pub(crate) struct Found {
     pub(crate) message: Message,
 }
 
+/// A retained message, for whoever asks about it.
+#[derive(Clone, Debug)]
+pub struct RetainedRow {
+    /// The message.
+    pub message: Message,
+    /// The client that published it, where that is known.
+    pub publisher: Option<Arc<str>>,
+    /// Since it was retained, or since this broker started.
+    pub age: Duration,
+}
+
 /// What became of a message that was to be retained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
@@ -127,10 +138,44 @@ impl Retained {
         let mut find = Find {
             not_from,
             now,
+            expired: false,
+            skip: 0,
+            most: usize::MAX,
             found: Vec::new(),
         };
         self.walk(NodeId::ROOT, Some(filter), &mut find);
         find.found
+    }
+
+    /// Some of those whose topic matches `filter`, without the first `skip`; also those that have
+    /// expired and are still here, where `expired` asks for them. Their order stays the same as long
+    /// as nothing is retained or cleared.
+    pub(crate) fn part(
+        &self,
+        filter: &str,
+        expired: bool,
+        (skip, most): (usize, usize),
+        now: Instant,
+    ) -> Vec<RetainedRow> {
+        let mut find = Find {
+            not_from: None,
+            now,
+            expired,
+            skip,
+            most,
+            found: Vec::new(),
+        };
+        self.walk(NodeId::ROOT, Some(filter), &mut find);
+        let rows = find.found.into_iter();
+        rows.filter_map(|found| {
+            let held = self.trie.value(found.place).as_ref()?;
+            Some(RetainedRow {
+                message: found.message,
+                publisher: held.publisher.clone(),
+                age: now.saturating_duration_since(held.since),
+            })
+        })
+        .collect()
     }
 
     fn walk(&self, node: NodeId, rest: Option<&str>, find: &mut Find<'_>) {
@@ -145,6 +190,9 @@ impl Retained {
             "#" => self.walk_all(node, find),
             "+" => {
                 for child in self.visible_children(node) {
+                    if find.is_full() {
+                        return;
+                    }
                     self.walk(child, rest, find);
                 }
             }
@@ -159,6 +207,9 @@ impl Retained {
     fn walk_all(&self, node: NodeId, find: &mut Find<'_>) {
         self.collect(node, find);
         for child in self.visible_children(node) {
+            if find.is_full() {
+                return;
+            }
             self.walk_all(child, find);
         }
     }
@@ -178,7 +229,12 @@ impl Retained {
         let own = find.not_from.is_some() && held.publisher.as_deref() == find.not_from;
         let age = find.now.saturating_duration_since(held.since);
         let over = !self.expiry.is_zero() && age >= self.expiry;
-        if !own && !over && !held.message.is_expired(find.now) {
+        let expired = over || held.message.is_expired(find.now);
+        if !own && (!expired || find.expired) && !find.is_full() {
+            if find.skip > 0 {
+                find.skip -= 1;
+                return;
+            }
             let message = held.message.clone();
             find.found.push(Found {
                 place: node,
@@ -192,5 +248,17 @@ impl Retained {
 struct Find<'a> {
     not_from: Option<&'a str>,
     now: Instant,
+    /// Those too that have expired.
+    expired: bool,
+    /// So many are left out.
+    skip: usize,
+    /// So many are wanted.
+    most: usize,
     found: Vec<Found>,
+}
+
+impl Find<'_> {
+    fn is_full(&self) -> bool {
+        self.found.len() >= self.most
+    }
 }

@@ -69,6 +69,10 @@ pub struct BrokerArgs {
     /// Who may publish and receive what, in mosquitto's language
     #[arg(long, value_name = "FILE")]
     pub acl_file: Option<PathBuf>,
+    /// Take no commands on $CONTROL/broker/v1. Otherwise `mqttx ctrl` may give them from this
+    /// machine where there are no rules, and where there are, whoever may write and read there
+    #[arg(long, conflicts_with = "config_file")]
+    pub no_control: bool,
     /// Refuse SUBSCRIBE where the ACL file gives none of the messages, or not all of them
     #[arg(
         long,

@@ -3,6 +3,8 @@
 //! A module is a file here and a row in [`MODULES`]; `wire.rs` sends what it has to say and brings
 //! back the answer.
 
+mod broker;
+mod broker_text;
 mod dynsec;
 mod dynsec_file;
 mod dynsec_text;
@@ -14,6 +16,7 @@ use std::process::ExitCode;
 
 use crate::cli::args::ctrl::Ctrl;
 use crate::cli::error::{Error, Kind};
+use crate::cli::operator::{self, Word};
 use crate::cli::{Caller, Manner};
 use crate::commands::terminal;
 
@@ -32,7 +35,7 @@ pub(crate) struct Module {
 }
 
 /// All of them, in the order help lists them.
-const MODULES: &[Module] = &[dynsec::MODULE];
+const MODULES: &[Module] = &[broker::MODULE, dynsec::MODULE];
 
 /// What a module is asked to do.
 pub(crate) struct Errand<'a> {
@@ -61,6 +64,16 @@ impl Errand<'_> {
 
 pub(crate) fn run(caller: Caller, args: &Ctrl) -> Result<ExitCode, Error> {
     let words = readable(&args.words)?;
+    if let Some(ours) = words.first().and_then(|name| our_word(caller, name)) {
+        let wanted = ours.read(&words[1..]);
+        let told = |what: String| Error::new(Kind::Usage, what).hint("mqttx ctrl --help");
+        let errand = Errand {
+            caller,
+            args,
+            words: &words[1..],
+        };
+        return broker::carry_out(&errand, &wanted.map_err(told)?);
+    }
     let (Some(name), Some(command)) = (words.first(), words.get(1)) else {
         return Ok(overview(caller));
     };
@@ -79,6 +92,12 @@ pub(crate) fn run(caller: Caller, args: &Ctrl) -> Result<ExitCode, Error> {
     (module.run)(&errand)
 }
 
+/// `mqttx ctrl clients` and its neighbours, which mosquitto_ctrl does not have.
+fn our_word(caller: Caller, name: &str) -> Option<&'static Word> {
+    let ours = || operator::WORDS.iter().find(|word| word.name == name);
+    (caller.manner == Manner::Mqttx).then(ours).flatten()
+}
+
 fn readable(words: &[OsString]) -> Result<Vec<String>, Error> {
     let text = |word: &OsString| {
         let shown = word.to_string_lossy();
@@ -95,6 +114,9 @@ fn overview(caller: Caller) -> ExitCode {
     out += &format!("       {name} MODULE help\n\nModules:\n");
     for module in MODULES {
         out += &format!("  {:<10} {}\n", module.name, module.about);
+    }
+    if caller.manner == Manner::Mqttx {
+        out += &operator::help();
     }
     match caller.manner {
         Manner::Mosquitto => {

@@ -8,21 +8,20 @@ use crate::daemon::conf::log_words::{LogDest, LogDests, LogType, LogTypes};
 use crate::daemon::conf::parse::Fault;
 use crate::daemon::conf::settings::Settings;
 use crate::daemon::conf::value::{Kind, Trouble};
-use crate::daemon::conf::waiting::{Waiting, waiting};
+use crate::daemon::control;
 use crate::daemon::log::{Form, LogConf};
 
 /// There is no library of it here.
 const NO_DLT: &str = "automotive logging (dlt) is not available: use syslog or a file";
 
-/// What is not there yet.
-const WAITING: &[Waiting] = &[waiting("enable_control_api", &["false", "0"])];
-
 /// Puts it into `conf`.
 pub(crate) fn apply(settings: &Settings, conf: &mut Conf) -> Result<(), Fault> {
-    Waiting::check(WAITING, settings)?;
     conf.log = log(settings)?;
     let seconds = u64::try_from(*settings.globals.sys_interval).unwrap_or_default();
     conf.sys_interval = Duration::from_secs(seconds);
+    if *settings.globals.enable_control_api {
+        conf.controls.push(control::TOPIC.into());
+    }
     Ok(())
 }
 

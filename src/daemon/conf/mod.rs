@@ -33,7 +33,7 @@ use std::time::Duration;
 use crate::broker::limits::Limits;
 use crate::broker::profile::Profile;
 use crate::daemon::auth::Realm;
-use crate::daemon::auth::dynsec::Files;
+use crate::daemon::auth::dynsec::{self, Files};
 use crate::daemon::bridge::conf::BridgeConf;
 pub use crate::daemon::conf::endpoint::{Endpoint, Place};
 use crate::daemon::conf::parse::Fault;
@@ -62,6 +62,8 @@ pub struct Conf {
     pub client_id_prefixes: Vec<Box<str>>,
     /// Topics below `$CONTROL` that somebody answers on, besides dynamic security.
     pub controls: Vec<Box<str>>,
+    /// What stands in for the plugins of mosquitto's box, to be listed.
+    pub plugins: Vec<Plugin>,
     /// Worker threads; `None` chooses by the machine.
     pub workers: Option<usize>,
     /// The operator's numbers.
@@ -107,6 +109,33 @@ pub enum Durability {
     Off,
 }
 
+/// See [`Conf::plugins`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plugin {
+    /// As mosquitto's plugin calls itself.
+    pub name: &'static str,
+    /// Topics it takes commands on.
+    pub controls: Vec<&'static str>,
+}
+
+impl Plugin {
+    /// One that takes no commands.
+    pub fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            controls: Vec::new(),
+        }
+    }
+
+    /// Dynamic security.
+    pub fn dynsec() -> Self {
+        Self {
+            name: "dynamic-security",
+            controls: vec![dynsec::TOPIC],
+        }
+    }
+}
+
 /// What there is to tell when a broker starts from a configuration file.
 #[derive(Clone, Debug, Default)]
 pub struct Opening {
@@ -127,6 +156,7 @@ impl Default for Conf {
             sparkplug: false,
             client_id_prefixes: Vec::new(),
             controls: Vec::new(),
+            plugins: Vec::new(),
             workers: None,
             limits: Limits::default(),
             profile: Profile::STANDARD,

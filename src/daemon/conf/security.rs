@@ -10,11 +10,11 @@ use crate::daemon::auth::acl_file;
 use crate::daemon::auth::dynsec::Files;
 use crate::daemon::auth::jwt::Jwt;
 use crate::daemon::auth::password_file::PasswordFile;
-use crate::daemon::conf::Conf;
 use crate::daemon::conf::directives::global::Security;
 use crate::daemon::conf::parse::Fault;
 use crate::daemon::conf::settings::{Listener, Plugin, Settings, UsedBy};
 use crate::daemon::conf::waiting::{Waiting, waiting};
+use crate::daemon::conf::{Conf, Plugin as Built};
 
 /// What nothing checks yet.
 const WAITING: &[Waiting] = &[waiting("check_retain_source", &["false", "0"])];
@@ -39,6 +39,7 @@ pub(crate) fn apply(settings: &Settings, conf: &mut Conf) -> Result<(), Fault> {
     let plugins = settings.plugins.iter();
     let is_sparkplug = |plugin: &Plugin| stem(plugin).as_deref() == Some(SPARKPLUG);
     conf.sparkplug = plugins.clone().any(is_sparkplug);
+    conf.plugins = listed(settings);
     let shared = plugins
         .clone()
         .filter(|plugin| plugin.used_by == UsedBy::All);
@@ -64,6 +65,29 @@ pub(crate) fn apply(settings: &Settings, conf: &mut Conf) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+/// What stands in for plugins: each once, in the order of the file.
+fn listed(settings: &Settings) -> Vec<Built> {
+    let mut all: Vec<Built> = Vec::new();
+    let names = settings.plugins.iter().filter_map(|plugin| {
+        let plugin = match stem(plugin)?.as_str() {
+            ACL_FILE => Built::new("acl-file"),
+            PASSWORD_FILE => Built::new("password-file"),
+            DYNSEC => Built::dynsec(),
+            SPARKPLUG => Built::new("sparkplug-aware"),
+            SQLITE => Built::new("persist-sqlite"),
+            _ => return None,
+        };
+        Some(plugin)
+    });
+    let dynsec = settings.security.dynsec_file.is_given();
+    for plugin in names.chain(dynsec.then(Built::dynsec)) {
+        if !all.contains(&plugin) {
+            all.push(plugin);
+        }
+    }
+    all
 }
 
 /// The number of a listener's rules, for

@@ -1,0 +1,55 @@
+//! Retained messages as an administrator sees them: a part of them at a time, and away with those
+//! nobody wants (§3.3.1.3). How they are found is `shared::retained`'s business.
+
+use std::time::Instant;
+
+use crate::broker::Broker;
+use crate::broker::publish::Incoming;
+use crate::broker::shared::Shared;
+pub use crate::broker::shared::retained::RetainedRow;
+use crate::mqtt::QoS;
+use crate::mqtt::message::Message;
+use crate::mqtt::property::Properties;
+use crate::mqtt::publish::Publish;
+
+impl Shared {
+    /// Retained messages whose topic matches a filter, without the first `skip`, `most` at most.
+    pub fn retained_part(
+        &self,
+        filter: &str,
+        skip: usize,
+        most: usize,
+        now: Instant,
+    ) -> Vec<RetainedRow> {
+        self.retained().part(filter, false, (skip, most), now)
+    }
+}
+
+impl Broker {
+    /// Clears `most` retained messages whose topic matches a filter; subscribers are not told.
+    /// Returns how many there were. `None`: the store cannot note it at present.
+    pub fn clear_retained(&mut self, filter: &str, most: usize, now: Instant) -> Option<usize> {
+        if self.store_fails() {
+            return None;
+        }
+        let rows = self.shared.retained().part(filter, true, (0, most), now);
+        for row in &rows {
+            self.clear_topic(row.message.topic(), now);
+        }
+        Some(rows.len())
+    }
+
+    fn clear_topic(&mut self, topic: &str, now: Instant) {
+        let nothing = Publish {
+            dup: false,
+            qos: QoS::AtMostOnce,
+            retain: true,
+            topic,
+            packet_id: None,
+            properties: Properties::EMPTY,
+            payload: &[],
+        };
+        let message = Message::new(&nothing, now);
+        self.retain(&Incoming::of_message(&message, None, now));
+    }
+}
