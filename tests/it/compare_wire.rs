@@ -2,12 +2,17 @@
 //! broker saw, byte for byte, and what the shell saw. Where the two may differ, a rule says how: it turns
 //! what mosquitto 2.0 did into what mqttx, which follows 2.1, must do, and it must have something to turn.
 
+mod endings;
+mod properties;
 mod rows;
+mod words;
 
 use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::Sender;
 
 use mqttx::mqtt::frame::{Scan, scan};
 use mqttx::mqtt::{PacketType, Version};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::programs::{Left, Links, Program, mosquittos, skipped};
 
@@ -16,7 +21,10 @@ struct Row {
     program: &'static str,
     words: &'static str,
     input: &'static str,
+    /// The options file of the program.
+    options: &'static str,
     broker: Broker,
+    signal: Option<(PacketType, Signal)>,
     rules: &'static [Rule],
 }
 
@@ -34,6 +42,10 @@ struct Broker {
     after_suback: &'static [&'static [u8]],
     /// Sent after the first PUBLISH.
     after_publish: &'static [&'static [u8]],
+    /// Topic Alias Maximum, version 5.
+    aliases: u8,
+    /// The packet that is answered by closing.
+    closes_at: Option<PacketType>,
 }
 
 const V311: Broker = Broker {
@@ -43,6 +55,8 @@ const V311: Broker = Broker {
     refusal: 0,
     after_suback: &[],
     after_publish: &[],
+    aliases: 0,
+    closes_at: None,
 };
 const V31: Broker = Broker {
     version: Version::V31,
@@ -64,6 +78,18 @@ enum Rule {
     Json,
     /// mosquitto_rr just closes; a Will would be published. mqttx says good-bye.
     Goodbye,
+    /// mqttx counts what it did not deliver.
+    Counted,
+    /// The same, once the handshake of its request is through.
+    HandshakeFirst,
+    /// mosquitto_rr has options of a Subscription since 2.1.
+    RequestOptions,
+    /// 2.0 cuts a line at a zero byte, and loses what follows.
+    WholeLines,
+    /// The same where that takes properties.
+    GoodbyeWithProperties,
+    /// 2.0 sends a topic alias that the broker has not offered.
+    AliasNotOffered,
     /// mosquitto_rr closes while its DISCONNECT is on the way, which arrives at times.
     GoodbyeAtTimes,
     /// A QoS 2 message is printed when it came, not when its handshake ended.
@@ -93,24 +119,34 @@ const fn row(program: &'static str, words: &'static str, broker: Broker) -> Row 
         program,
         words,
         input: "",
+        options: "",
         broker,
+        signal: None,
         rules: &[],
     }
 }
 
 const fn fed(words: &'static str, input: &'static str, broker: Broker) -> Row {
     Row {
-        program: "mosquitto_pub",
-        words,
         input,
-        broker,
-        rules: &[],
+        ..row(P, words, broker)
     }
 }
 
 impl Row {
     const fn rules(mut self, rules: &'static [Rule]) -> Self {
         self.rules = rules;
+        self
+    }
+
+    const fn options(mut self, options: &'static str) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Sent when the broker has answered such a packet and the program waits for more.
+    const fn signal(mut self, answered: PacketType, signal: Signal) -> Self {
+        self.signal = Some((answered, signal));
         self
     }
 }
@@ -124,17 +160,27 @@ fn see(file: &std::ffi::OsStr, row: &Row) -> Seen {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let broker = row.broker;
-    let thread = std::thread::spawn(move || serve(&listener, broker));
+    let (tell, answered) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || serve(&listener, broker, &tell));
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join(row.program), row.options).unwrap();
     let mut words = row.words.replace("{port}", &port.to_string());
     if !words.contains("://") {
         words.push_str(&format!(" -h 127.0.0.1 -p {port}"));
     }
     let mut running = Program::new(file)
         .env("TZ", "UTC")
-        .words(&words)
+        .env("XDG_CONFIG_HOME", home.path())
+        .args(words.split_whitespace().map(|word| word.trim_matches('\'')))
         .input(row.input)
         .start();
     let id = running.id().to_string();
+    if let Some((packet, signal)) = row.signal {
+        while answered.recv().expect("a packet to be answered") != packet {}
+        wait_until_asleep(running.id());
+        let pid = Pid::from_raw(running.id().cast_signed()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
     let left = running.finish_or(&words);
     // Unblocks the broker of a program that never came.
     drop(TcpStream::connect(("127.0.0.1", port)));
@@ -143,7 +189,31 @@ fn see(file: &std::ffi::OsStr, row: &Row) -> Seen {
         frames: thread.join().unwrap(),
     };
     hide_chance(&mut seen, &id);
+    if ["%I", "%U", "-F @"]
+        .iter()
+        .any(|time| row.words.contains(time))
+    {
+        for byte in seen
+            .left
+            .stdout
+            .iter_mut()
+            .filter(|byte| byte.is_ascii_digit())
+        {
+            *byte = b'9';
+        }
+    }
     seen
+}
+
+/// mosquitto's clients lock themselves up when a signal finds them at work.
+fn wait_until_asleep(id: u32) {
+    let asleep = || {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+        stat.rsplit(") ").next().unwrap().starts_with('S')
+    };
+    while !asleep() {
+        std::thread::yield_now();
+    }
 }
 
 /// Process ids, generated names and the time of day are as they are.
@@ -172,7 +242,7 @@ fn hide_chance(seen: &mut Seen, id: &str) {
 }
 
 /// Answers until the client closes; what it sent, packet by packet.
-fn serve(listener: &TcpListener, broker: Broker) -> Vec<Vec<u8>> {
+fn serve(listener: &TcpListener, broker: Broker, tell: &Sender<PacketType>) -> Vec<Vec<u8>> {
     use std::io::{Read, Write};
     let (mut stream, _) = listener.accept().unwrap();
     let (mut frames, mut buffer) = (Vec::new(), Vec::new());
@@ -188,8 +258,14 @@ fn serve(listener: &TcpListener, broker: Broker) -> Vec<Vec<u8>> {
                 .iter()
                 .all(|seen: &Vec<u8>| seen[0] >> 4 != frame[0] >> 4);
             let reply = answer(broker, &frame, head.head_len, is_first);
+            let kind = PacketType::from_first(frame[0]).unwrap();
             frames.push(frame);
+            if broker.closes_at == Some(kind) {
+                return frames;
+            }
             let _ = stream.write_all(&reply);
+            // Only rows with a signal listen.
+            let _ = tell.send(kind);
         }
     }
     frames
@@ -200,6 +276,9 @@ fn answer(broker: Broker, frame: &[u8], body: usize, is_first: bool) -> Vec<u8> 
     let id = |at: usize| [frame[at], frame[at + 1]];
     let body = &frame[body..];
     match PacketType::from_first(frame[0]).unwrap() {
+        PacketType::Connect if broker.aliases > 0 => {
+            vec![0x20, 6, 0, broker.connack, 3, 0x22, 0, broker.aliases]
+        }
         PacketType::Connect if v5 => vec![0x20, 3, 0, broker.connack, 0],
         PacketType::Connect => vec![0x20, 2, 0, broker.connack],
         PacketType::Publish => {
@@ -281,9 +360,34 @@ fn apply(rule: Rule, seen: &mut Seen, row: &Row) {
         }
         Rule::Goodbye => {
             seen.frames.push(vec![0xe0, 0]);
-            if row.words.split(' ').any(|word| word == "-d") {
+            if row
+                .words
+                .split(' ')
+                .any(|word| word == "-d" || word == "--debug")
+            {
                 out.push_str("Client c sending DISCONNECT\n");
             }
+        }
+        Rule::Counted => err.push_str("Error: 1 message was not delivered.\n"),
+        Rule::HandshakeFirst => out.push_str("Client c received PUBCOMP (Mid: 2, RC:0)\n"),
+        Rule::RequestOptions => {
+            let option = if row.words.contains(" -R") {
+                0x20
+            } else {
+                0x08
+            };
+            *seen.frames[1].last_mut().unwrap() |= option;
+            out = out.replace("Options: 0x00", &format!("Options: 0x{option:02x}"));
+        }
+        Rule::WholeLines => {
+            let lines = [&b"0\x06\x00\x01aa\x00b"[..], b"0\x04\x00\x01ac"];
+            seen.frames.splice(1..2, lines.map(<[u8]>::to_vec));
+        }
+        Rule::GoodbyeWithProperties => seen.frames.push(properties::PARTING.to_vec()),
+        Rule::AliasNotOffered => {
+            err.push_str("Error: the broker does not take this topic alias\n");
+            seen.left.status = 1;
+            seen.frames.remove(1);
         }
         Rule::GoodbyeAtTimes => {
             seen.frames.retain(|frame| *frame != [0xe0, 0]);
@@ -347,6 +451,21 @@ fn compare(rows: &[Row]) {
         rows.len(),
         wrong.join("\n")
     );
+}
+
+#[test]
+fn every_property_of_every_packet() {
+    compare(properties::ROWS);
+}
+
+#[test]
+fn every_option_in_its_long_and_its_short_form() {
+    compare(words::ROWS);
+}
+
+#[test]
+fn signals_and_lost_connections() {
+    compare(endings::ROWS);
 }
 
 #[test]

@@ -72,7 +72,7 @@ mod commands_top;
 mod compare_argv;
 #[cfg(target_os = "linux")]
 mod compare_broker;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod compare_wire;
 mod conf_language;
 mod conf_malformed;
