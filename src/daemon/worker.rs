@@ -331,7 +331,8 @@ impl Worker {
 
     /// The broker is done with a connection. One that the client ended is closed at once; to
     /// others a last packet was written, and closing while bytes from them are unread would take
-    /// it away from them.
+    /// it away from them. A client that said DISCONNECT inside of TLS or WebSocket has to say
+    /// goodbye there, too, and may take a socket that is gone for an error.
     pub(crate) fn end(&mut self, id: ConnectionId) {
         self.write(id);
         if let Some(layers) = self.peer(id).and_then(|peer| peer.layers.as_mut()) {
@@ -342,7 +343,11 @@ impl Worker {
         let Some(peer) = peer::find(&mut self.peers, id) else {
             return;
         };
-        if matches!(cause, Some(Cause::Disconnected(_) | Cause::Lost) | None) {
+        let over = match cause {
+            Some(Cause::Disconnected(_)) => peer.layers.is_none(),
+            cause => matches!(cause, Some(Cause::Lost) | None),
+        };
+        if over {
             return self.close(id);
         }
         peer.lingers = Some(self.now + LINGER);

@@ -305,3 +305,33 @@ fn pings_of_a_websocket_that_does_not_read_are_bounded() {
     stream.read_exact(&mut first).unwrap();
     assert_eq!(&first, b"HTTP/1.1 101");
 }
+
+#[test]
+fn a_client_of_a_websocket_may_say_goodbye_behind_its_disconnect() {
+    let certificates = Certificates::new();
+    let broker = certificates.broker(&[]);
+    let mut stream = TcpStream::connect(("127.0.0.1", broker.ports[2])).unwrap();
+    let request = "GET /mqtt HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         Sec-WebSocket-Protocol: mqtt\r\n\r\n";
+    let connect = [0x10, 12, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 0, 0, 0];
+    stream.write_all(request.as_bytes()).unwrap();
+    for packet in [&connect[..], &[0xE0, 0]] {
+        let mut frame = vec![0x82, 0x80 | packet.len() as u8, 0, 0, 0, 0];
+        frame.extend(packet);
+        stream.write_all(&frame).unwrap();
+    }
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let connack = [0x82, 4, 0x20, 2, 0, 0];
+    let place = answer.windows(6).position(|bytes| bytes == connack);
+    let behind = &answer[place.expect("a CONNACK") + 6..];
+    assert_eq!(behind.first(), Some(&0x88), "a goodbye: {behind:x?}");
+    // The broker has sent all it has, and still listens: twice, as the first reset would be told
+    // by the second.
+    let goodbye = [0x88, 0x82, 0, 0, 0, 0, 3, 232];
+    for _ in 0..2 {
+        stream.write_all(&goodbye).unwrap();
+    }
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+}

@@ -1,7 +1,7 @@
 //! One client of any kind, driven by a job: scripts of `tests/fixtures/peers` take it as it is,
 //! mosquitto's clients and ours take it as words.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::peers::way::{page, words};
 use crate::support::broker_process::{PATIENCE, wait_for};
 use crate::support::programs::mosquittos;
 
@@ -20,6 +21,8 @@ pub(crate) enum Kind {
     Paho,
     Gmqtt,
     MqttJs,
+    /// mqtt.js in a browser.
+    Chromium,
 }
 
 impl Kind {
@@ -30,11 +33,12 @@ impl Kind {
             Self::Paho => "paho-mqtt",
             Self::Gmqtt => "gmqtt",
             Self::MqttJs => "mqtt.js",
+            Self::Chromium => "mqtt.js in Chromium",
         }
     }
 
     pub(crate) fn speaks(self, version: u8) -> bool {
-        version > 3 || self != Self::Gmqtt
+        version > 3 || !matches!(self, Self::Gmqtt | Self::Chromium)
     }
 
     /// Whether it is driven by words on a command line.
@@ -54,6 +58,7 @@ impl Kind {
             Self::Mosquitto => programs.iter().all(|name| mosquittos(name).is_some()),
             Self::Paho | Self::Gmqtt => peers().join("python/bin/python").exists(),
             Self::MqttJs => peers().join("node/node_modules/mqtt").exists(),
+            Self::Chromium => Self::MqttJs.is_here() && mosquittos("chromium").is_some(),
         }
     }
 
@@ -80,39 +85,38 @@ fn peers() -> PathBuf {
     }
 }
 
-/// Words every client of these tests begins with.
-pub(crate) fn connection(version: u8, port: u16, id: &str) -> Vec<String> {
-    let version = ["mqttv31", "mqttv311", "mqttv5"][usize::from(version) - 3];
-    let port = port.to_string();
-    ["-h", "127.0.0.1", "-p", &port, "-V", version, "-i", id]
-        .map(str::to_owned)
-        .to_vec()
-}
-
 /// A running client.
 pub(crate) struct Device {
     child: Child,
     events: Receiver<Value>,
     name: String,
+    /// A browser does not end by itself.
+    stays: bool,
+    /// Its page and profile.
+    _folder: tempfile::TempDir,
 }
 
 impl Device {
     /// Starts a client; see `tests/fixtures/peers/README.md` for the job.
     pub(crate) fn start(kind: Kind, job: &Value) -> Self {
-        let mut command = if kind.is_program() {
-            subscriber_words(kind, job)
-        } else {
-            script(kind, job)
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = match kind {
+            Kind::Mqttx | Kind::Mosquitto => subscriber_words(kind, job),
+            Kind::Chromium => browser(job, folder.path()),
+            _ => script(kind, job),
         };
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        if kind == Kind::Chromium {
+            command.stderr(Stdio::piped());
+        }
+        let mut child = command.spawn().unwrap();
         let (tell, events) = channel();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let lines: Box<dyn Read + Send> = match child.stderr.take() {
+            Some(console) => Box::new(console),
+            None => Box::new(child.stdout.take().unwrap()),
+        };
         std::thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
+            for line in BufReader::new(lines).lines().map_while(Result::ok) {
                 if let Some(event) = read_line(&line)
                     && tell.send(event).is_err()
                 {
@@ -125,6 +129,8 @@ impl Device {
             child,
             events,
             name,
+            stays: kind == Kind::Chromium,
+            _folder: folder,
         }
     }
 
@@ -162,8 +168,13 @@ impl Device {
     /// Waits until it has ended well.
     #[track_caller]
     pub(crate) fn end(mut self) {
+        if self.stays {
+            self.wait("ended");
+            return;
+        }
         let status = wait_for(&mut self.child);
-        assert!(status.success(), "{}: {status}", self.name);
+        let told: Vec<Value> = self.events.iter().collect();
+        assert!(status.success(), "{}: {status}, {told:?}", self.name);
     }
 
     /// Ends it as a power cut would.
@@ -182,14 +193,15 @@ impl Drop for Device {
 
 /// Publishes messages, each acknowledged, and ends.
 #[track_caller]
-pub(crate) fn publish(kind: Kind, port: u16, version: u8, id: &str, messages: &[Value]) {
+pub(crate) fn publish(kind: Kind, job: &Value, messages: &[Value]) {
     if !kind.is_program() {
-        let job = json!({ "port": port, "version": version, "id": id, "messages": messages });
+        let mut job = job.clone();
+        job["messages"] = messages.into();
         Device::start(kind, &job).end();
         return;
     }
     for message in messages {
-        let mut words = connection(version, port, id);
+        let mut words = words(job);
         let mut file = None;
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         words.extend(["-t".to_owned(), text(&message["topic"])]);
@@ -240,10 +252,8 @@ fn property_words(properties: &Value) -> Vec<String> {
 }
 
 fn subscriber_words(kind: Kind, job: &Value) -> Command {
-    let version = job["version"].as_u64().unwrap() as u8;
-    let port = job["port"].as_u64().unwrap() as u16;
     let mut command = kind.program("sub");
-    command.args(connection(version, port, job["id"].as_str().unwrap()));
+    command.args(words(job));
     // `M` and a message in JSON; -d tells of the subscription.
     command.args(["-d", "-F", "M%j"]);
     for filter in job["filters"].as_array().unwrap() {
@@ -256,7 +266,7 @@ fn subscriber_words(kind: Kind, job: &Value) -> Command {
     }
     if job["clean"] == false {
         command.arg("-c");
-        if let Some(expiry) = job["expiry"].as_u64().filter(|_| version == 5) {
+        if let Some(expiry) = job["expiry"].as_u64().filter(|_| job["version"] == 5) {
             command.args(["-x", &expiry.to_string()]);
         }
     }
@@ -276,8 +286,37 @@ fn subscriber_words(kind: Kind, job: &Value) -> Command {
     command
 }
 
+/// Where the scripts are.
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/peers")
+}
+
+/// A browser with a page that is the client; what it tells comes out as lines of its console.
+fn browser(job: &Value, folder: &Path) -> Command {
+    let library = peers().join("node/node_modules/mqtt/dist/mqtt.min.js");
+    page(job, folder, &library, &scripts().join("mqttjs_client.js"));
+    let mut command = Command::new(mosquittos("chromium").unwrap());
+    command
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+        ])
+        .args(["--disable-extensions", "--disable-background-networking"])
+        // The authority of the tests is nobody's in the system.
+        .args(["--ignore-certificate-errors"])
+        .args(["--enable-logging=stderr", "--log-level=0"])
+        .arg(format!(
+            "--user-data-dir={}",
+            folder.join("profile").display()
+        ))
+        .arg(format!("file://{}", folder.join("page.html").display()));
+    command
+}
+
 fn script(kind: Kind, job: &Value) -> Command {
-    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/peers");
+    let scripts = scripts();
     let mut command = match kind {
         Kind::MqttJs => {
             let mut command = Command::new("node");
@@ -305,6 +344,11 @@ fn read_line(line: &str) -> Option<Value> {
     if line.starts_with("Subscribed (") {
         return Some(json!({ "event": "subscribed" }));
     }
+    let console = line.split_once(":INFO:CONSOLE").and_then(|(_, rest)| {
+        let (_, said) = rest.split_once("] \"")?;
+        Some(said.rsplit_once("\", source: ")?.0)
+    });
+    let line = console.unwrap_or(line);
     let text = line.strip_prefix('M').unwrap_or(line);
     let mut event: Value = serde_json::from_str(text).ok()?;
     if event.get("event").is_some() {
