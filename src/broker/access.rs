@@ -25,6 +25,8 @@ pub struct Access {
     pub client_id_prefixes: Vec<Box<str>>,
     /// Births of Sparkplug's nodes are kept for those who come later.
     pub sparkplug: bool,
+    /// A retained message is sent only while its publisher may still publish there.
+    pub retain_source_checked: bool,
     /// Topics below `$CONTROL` that somebody answers on; all others there are refused.
     pub controls: Vec<Box<str>>,
     /// The rules of listeners that have some of their own, by
@@ -47,6 +49,7 @@ static TRUSTING: Access = Access {
     realms: Vec::new(),
     rules: None,
     sparkplug: false,
+    retain_source_checked: false,
 };
 
 impl Access {

@@ -69,6 +69,7 @@ impl Broker {
     ) {
         let rules = self.access(slot).rules.clone();
         let state = &mut self.sessions[session as usize];
+        state.source = None;
         state.realm = self.connections[slot as usize].listener.rules.realm;
         if state.user_name.as_deref() != user_name {
             state.user_name = user_name.map(Arc::from);

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -15,6 +14,7 @@ use crate::broker::listener;
 use crate::broker::receive::{Frame, Step};
 use crate::broker::record::Record;
 use crate::broker::router::{Route, Target};
+use crate::broker::session::Session;
 use crate::broker::shared::SessionKey;
 use crate::broker::shared::retained::Kept;
 use crate::mqtt::PacketType;
@@ -427,18 +427,18 @@ impl Broker {
         if !incoming.retain {
             return;
         }
-        let publisher = incoming
+        let source = incoming
             .from
-            .and_then(|key| self.sessions.get(key.slot as usize))
-            .map(|session| Arc::clone(&session.client_id));
+            .and_then(|key| self.sessions.get_mut(key.slot as usize))
+            .map(Session::source);
         if self.recorder.is_some() {
-            self.retain_recorded(incoming, publisher);
+            self.retain_recorded(incoming, source);
         } else if incoming.payload.is_empty() {
             self.shared.retained_mut().clear(incoming.topic);
         } else if self
             .shared
             .retained_mut()
-            .keep(incoming.message(), publisher, incoming.now)
+            .keep(incoming.message(), source, incoming.now)
             == Kept::Full
         {
             self.stats.retained_refused += 1;

@@ -94,6 +94,8 @@ pub enum Record {
         kept: Kept,
         /// The Client Identifier of who published it.
         publisher: Option<Arc<str>>,
+        /// The user name of that client.
+        user_name: Option<Arc<str>>,
     },
     /// Nothing is retained for this topic any more.
     Cleared(Box<str>),

@@ -16,7 +16,7 @@ use crate::broker::record::{
 };
 use crate::broker::router::Target;
 use crate::broker::session::{Body, Session, SubscriptionIds};
-use crate::broker::shared::retained::Kept as Retaining;
+use crate::broker::shared::retained::{Kept as Retaining, Source};
 use crate::broker::shared::subscriptions::ShareGroup;
 use crate::mqtt::PacketId;
 use crate::mqtt::QoS;
@@ -345,7 +345,7 @@ impl Broker {
     }
 
     /// Retains or clears, and notes it in the order in which all workers do.
-    pub(crate) fn retain_recorded(&mut self, incoming: &Incoming<'_>, publisher: Option<Arc<str>>) {
+    pub(crate) fn retain_recorded(&mut self, incoming: &Incoming<'_>, source: Option<Arc<Source>>) {
         let Some(recorder) = &mut self.recorder else {
             return;
         };
@@ -360,12 +360,16 @@ impl Broker {
         } else {
             // A copy of its own: the mark is about Sessions that wait.
             let message = incoming.message().with_mark(0);
-            if retained.keep(&message, publisher.clone(), incoming.now) == Retaining::Full {
+            if retained.keep(&message, source.clone(), incoming.now) == Retaining::Full {
                 self.stats.retained_refused += 1;
                 return;
             }
             let kept = recorder.kept(&message);
-            Record::Retained { kept, publisher }
+            Record::Retained {
+                kept,
+                publisher: source.as_ref().map(|source| Arc::clone(&source.client_id)),
+                user_name: source.and_then(|source| source.user_name.clone()),
+            }
         };
         recorder.bytes += record.size();
         recorder.retained = true;

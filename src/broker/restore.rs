@@ -19,6 +19,7 @@ use crate::broker::recorder::{Entry, Recorder};
 use crate::broker::session::{self, Away, Body, NEVER, Queued, Session, Will};
 use crate::broker::shared::SessionKey;
 use crate::broker::shared::Shared;
+use crate::broker::shared::retained::Source;
 use crate::broker::shared::subscriptions::{ShareGroup, Subscription};
 use crate::broker::timers::Deadline;
 use crate::mqtt::PacketId;
@@ -108,9 +109,19 @@ impl Restore {
             Record::BodyGone(body) => {
                 self.bodies.remove(&body);
             }
-            Record::Retained { kept, publisher } => {
+            Record::Retained {
+                kept,
+                publisher,
+                user_name,
+            } => {
                 let message = self.message(kept);
-                shared.restore_retained(&message, publisher, self.now);
+                let source = publisher.map(|client_id| Source {
+                    client_id,
+                    user_name,
+                    realm: 0,
+                    own: None,
+                });
+                shared.restore_retained(&message, source.map(Arc::new), self.now);
             }
             Record::Cleared(topic) => shared.retained_mut().clear(&topic),
             Record::Crossed(number, crossed) => {

@@ -1,12 +1,16 @@
 //! Retained messages as an administrator sees them: a part of them at a time, and away with those
 //! nobody wants (§3.3.1.3). How they are found is `shared::retained`'s business.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::broker::Broker;
+use crate::broker::access::rules::Rights;
 use crate::broker::publish::Incoming;
 use crate::broker::shared::Shared;
 pub use crate::broker::shared::retained::RetainedRow;
+use crate::broker::shared::retained::{Found, Source};
 use crate::mqtt::QoS;
 use crate::mqtt::message::Message;
 use crate::mqtt::property::Properties;
@@ -37,6 +41,27 @@ impl Broker {
             self.clear_topic(row.message.topic(), now);
         }
         Some(rows.len())
+    }
+
+    /// Leaves out what its publisher might not publish any more.
+    pub(crate) fn drop_unowned(&self, messages: &mut Vec<Found>) {
+        let retained = self.shared.retained();
+        // One for each publisher: making them takes longer than asking them.
+        let mut known: HashMap<*const Source, Option<Arc<Rights>>> = HashMap::new();
+        messages.retain(|found| {
+            let Some(source) = retained.source(found) else {
+                return true;
+            };
+            let rights = known.entry(Arc::as_ptr(source)).or_insert_with(|| {
+                let rules = self.config.access.of(source.realm).rules.as_ref()?;
+                let (id, name) = (&source.client_id, source.user_name.as_ref());
+                Some(rules.rights(id, name, source.own.as_ref()))
+            });
+            let topic = found.message.topic();
+            rights
+                .as_ref()
+                .is_none_or(|rights| rights.may_publish(topic))
+        });
     }
 
     fn clear_topic(&mut self, topic: &str, now: Instant) {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::broker::access::rules::Rights;
 use crate::broker::shared::SessionKey;
-use crate::broker::shared::retained::Found;
+use crate::broker::shared::retained::{Found, Source};
 use crate::broker::shared::subscriptions::ShareGroup;
 use crate::broker::shared::trie::NodeId;
 use crate::mqtt::PacketId;
@@ -27,6 +27,8 @@ pub(crate) struct Session {
     pub(crate) realm: u16,
     /// What its client may do; `None`: everything.
     pub(crate) rights: Option<Arc<Rights>>,
+    /// It, as the publisher of its retained messages; made with the first of them.
+    pub(crate) source: Option<Arc<Source>>,
     pub(crate) version: Version,
     /// Place of its Network Connection.
     pub(crate) connection: Option<u32>,
@@ -146,6 +148,7 @@ impl Session {
             user_name: None,
             realm: 0,
             rights: None,
+            source: None,
             version,
             connection: None,
             expiry: 0,
@@ -170,6 +173,27 @@ impl Session {
             will: None,
             replay: None,
         }
+    }
+
+    /// It, as the publisher of its retained messages.
+    pub(crate) fn source(&mut self) -> Arc<Source> {
+        let Self {
+            client_id,
+            user_name,
+            realm,
+            rights,
+            ..
+        } = self;
+        let make = || {
+            let own = rights.as_ref().and_then(|rights| rights.own());
+            Arc::new(Source {
+                client_id: Arc::clone(client_id),
+                user_name: user_name.clone(),
+                realm: *realm,
+                own: own.cloned(),
+            })
+        };
+        Arc::clone(self.source.get_or_insert_with(make))
     }
 
     /// Whether it may outlive its Network Connection, so that messages in flight must be kept.

@@ -216,6 +216,9 @@ impl Broker {
         if let Some(rights) = &self.sessions[subscription.session.slot as usize].rights {
             messages.retain(|found| rights.may_receive(found.message.topic()));
         }
+        if self.config.access.retain_source_checked {
+            self.drop_unowned(&mut messages);
+        }
         if messages.is_empty() {
             return None;
         }

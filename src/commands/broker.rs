@@ -142,6 +142,7 @@ fn conf(args: &BrokerArgs) -> anyhow::Result<Conf> {
             true => Vec::new(),
             false => vec![control::TOPIC.into()],
         },
+        retain_source_checked: args.check_retain_source,
         plugins: args.dynsec.iter().map(|_| Plugin::dynsec()).collect(),
         workers: args.workers.map(usize::from),
         limits,

@@ -285,8 +285,12 @@ fn row(record: &Record) -> serde_json::Value {
             "session": session, "packet_id": packet_id.value() }),
         Record::Received { session, packet_id } => json!({ "received": packet_id.value(),
             "session": session }),
-        Record::Retained { kept, publisher } => json!({ "retained": message(kept),
-            "publisher": publisher.as_deref() }),
+        Record::Retained {
+            kept,
+            publisher,
+            user_name,
+        } => json!({ "retained": message(kept), "publisher": publisher.as_deref(),
+            "user_name": user_name.as_deref() }),
         Record::Crossed(number, of) => json!({ "crossed": number, "message": message(&of.kept) }),
         other => json!(format!("{other:?}")),
     }

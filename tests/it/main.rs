@@ -16,6 +16,7 @@ mod broker_listeners_rules;
 #[cfg(target_os = "linux")]
 mod broker_log;
 #[cfg(target_os = "linux")]
+mod broker_rights;
 mod broker_sys;
 mod client_cuts;
 mod client_layer;

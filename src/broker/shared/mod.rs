@@ -24,7 +24,7 @@ use crate::broker::access::rules::Rights;
 use crate::broker::limits::Limits;
 use crate::broker::record::Record;
 use crate::broker::shared::directory::Directory;
-use crate::broker::shared::retained::Retained;
+use crate::broker::shared::retained::{Retained, Source};
 use crate::broker::shared::subscriptions::Subscriptions;
 use crate::mqtt::message::Message;
 
@@ -116,7 +116,7 @@ impl Shared {
     pub(crate) fn restore_retained(
         &self,
         message: &Message,
-        publisher: Option<Arc<str>>,
+        source: Option<Arc<Source>>,
         now: Instant,
     ) {
         let mut retained = self.retained_mut();
@@ -124,7 +124,7 @@ impl Shared {
             let topic = message.topic().into();
             retained.records.push(Record::Cleared(topic));
         } else {
-            retained.keep(message, publisher, now);
+            retained.keep(message, source, now);
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::broker::access::rules::RuleList;
 use crate::broker::limits::Limits;
 use crate::broker::record::Record;
 use crate::broker::shared::trie::{self, NodeId, Trie};
@@ -24,8 +25,19 @@ pub(crate) struct Retained {
 /// A retained message, and who published it: No Local asks for that (§3.8.3.1).
 pub(crate) struct Held {
     message: Message,
-    publisher: Option<Arc<str>>,
+    source: Option<Arc<Source>>,
     since: Instant,
+}
+
+/// Who published a retained message; one for all messages of a Session.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) client_id: Arc<str>,
+    pub(crate) user_name: Option<Arc<str>>,
+    /// As [`Session::realm`](crate::broker::session::Session::realm).
+    pub(crate) realm: u16,
+    /// Rules it brought along.
+    pub(crate) own: Option<Arc<RuleList>>,
 }
 
 /// A retained message that was found, and where: whether it is still retained takes one look
@@ -55,6 +67,12 @@ pub(crate) enum Kept {
     Full,
 }
 
+impl Held {
+    fn client_id(&self) -> Option<&Arc<str>> {
+        self.source.as_ref().map(|source| &source.client_id)
+    }
+}
+
 impl Retained {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
@@ -80,7 +98,7 @@ impl Retained {
     pub(crate) fn keep(
         &mut self,
         message: &Message,
-        publisher: Option<Arc<str>>,
+        source: Option<Arc<Source>>,
         now: Instant,
     ) -> Kept {
         if message.payload().is_empty() {
@@ -101,7 +119,7 @@ impl Retained {
         let message = message.clone();
         *self.trie.value_mut(node) = Some(Held {
             message,
-            publisher,
+            source,
             since: now,
         });
         self.len += usize::from(before.is_none());
@@ -118,6 +136,11 @@ impl Retained {
             self.bytes -= message.size();
         }
         self.trie.prune(node, Option::is_none);
+    }
+
+    /// Who published what was found there.
+    pub(crate) fn source(&self, found: &Found) -> Option<&Arc<Source>> {
+        self.trie.value(found.place).as_ref()?.source.as_ref()
     }
 
     /// What is retained now where `found` was: the same message, its successor, or nothing.
@@ -171,7 +194,7 @@ impl Retained {
             let held = self.trie.value(found.place).as_ref()?;
             Some(RetainedRow {
                 message: found.message,
-                publisher: held.publisher.clone(),
+                publisher: held.client_id().cloned(),
                 age: now.saturating_duration_since(held.since),
             })
         })
@@ -226,7 +249,8 @@ impl Retained {
         let Some(held) = self.trie.value(node) else {
             return;
         };
-        let own = find.not_from.is_some() && held.publisher.as_deref() == find.not_from;
+        let publisher = || held.client_id().map(|id| &**id);
+        let own = find.not_from.is_some() && publisher() == find.not_from;
         let age = find.now.saturating_duration_since(held.since);
         let over = !self.expiry.is_zero() && age >= self.expiry;
         let expired = over || held.message.is_expired(find.now);

@@ -73,6 +73,9 @@ pub struct BrokerArgs {
     /// machine where there are no rules, and where there are, whoever may write and read there
     #[arg(long, conflicts_with = "config_file")]
     pub no_control: bool,
+    /// Send a retained message only while its publisher may still publish there
+    #[arg(long, conflicts_with = "config_file")]
+    pub check_retain_source: bool,
     /// Refuse SUBSCRIBE where the ACL file gives none of the messages, or not all of them
     #[arg(
         long,

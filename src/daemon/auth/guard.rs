@@ -45,6 +45,7 @@ pub(super) struct Realms {
     own: Vec<Realm>,
     controls: Vec<Box<str>>,
     sparkplug: bool,
+    retain_source_checked: bool,
 }
 
 impl Realms {
@@ -61,6 +62,7 @@ impl Realms {
             own: conf.realms.iter().map(dressed).collect(),
             controls: conf.controls.clone(),
             sparkplug: conf.sparkplug,
+            retain_source_checked: conf.retain_source_checked,
         }
     }
 }
@@ -117,6 +119,7 @@ impl Guard {
         };
         Access {
             sparkplug: self.realms.sparkplug,
+            retain_source_checked: self.realms.retain_source_checked,
             realms: self.realms.own.iter().map(of).collect(),
             ..of(&self.realms.whole)
         }

@@ -58,6 +58,8 @@ pub struct Conf {
     pub dynsec: Option<Files>,
     /// Certificates of Sparkplug's edge nodes are kept for those who come later.
     pub sparkplug: bool,
+    /// A retained message is sent only while its publisher may still publish there.
+    pub retain_source_checked: bool,
     /// What Client Identifiers begin with, one of these; nothing when there are none.
     pub client_id_prefixes: Vec<Box<str>>,
     /// Topics below `$CONTROL` that somebody answers on, besides dynamic security.
@@ -154,6 +156,7 @@ impl Default for Conf {
             realms: Vec::new(),
             dynsec: None,
             sparkplug: false,
+            retain_source_checked: false,
             client_id_prefixes: Vec::new(),
             controls: Vec::new(),
             plugins: Vec::new(),

@@ -13,11 +13,7 @@ use crate::daemon::auth::password_file::PasswordFile;
 use crate::daemon::conf::directives::global::Security;
 use crate::daemon::conf::parse::Fault;
 use crate::daemon::conf::settings::{Listener, Plugin, Settings, UsedBy};
-use crate::daemon::conf::waiting::{Waiting, waiting};
 use crate::daemon::conf::{Conf, Plugin as Built};
-
-/// What nothing checks yet.
-const WAITING: &[Waiting] = &[waiting("check_retain_source", &["false", "0"])];
 
 /// What one realm is made of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,7 +26,6 @@ struct Sources {
 
 /// Puts the rules into `conf`.
 pub(crate) fn apply(settings: &Settings, conf: &mut Conf) -> Result<(), Fault> {
-    Waiting::check(WAITING, settings)?;
     // Each listener has its own answer in its rules; this one is for those without.
     let local_only = settings.is_local_only();
     conf.anonymous = settings.security.allow_anonymous.unwrap_or(local_only);
@@ -40,6 +35,7 @@ pub(crate) fn apply(settings: &Settings, conf: &mut Conf) -> Result<(), Fault> {
     let is_sparkplug = |plugin: &Plugin| stem(plugin).as_deref() == Some(SPARKPLUG);
     conf.sparkplug = plugins.clone().any(is_sparkplug);
     conf.plugins = listed(settings);
+    conf.retain_source_checked = *settings.globals.check_retain_source;
     let shared = plugins
         .clone()
         .filter(|plugin| plugin.used_by == UsedBy::All);

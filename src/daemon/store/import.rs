@@ -144,11 +144,12 @@ impl<'a> Import<'a> {
         let Some(kept) = self.kept(number) else {
             return;
         };
-        let publisher = self.messages[&number].0.source_id;
-        let publisher = Some(publisher).filter(|id| !id.is_empty());
+        let base = &self.messages[&number].0;
+        let known = |text: &str| Some(text).filter(|text| !text.is_empty()).map(Into::into);
         self.records.push(Record::Retained {
             kept,
-            publisher: publisher.map(Into::into),
+            publisher: known(base.source_id),
+            user_name: known(base.source_username),
         });
     }
 

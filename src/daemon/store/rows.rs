@@ -9,7 +9,7 @@
 //! | waiting | Session, order | body, QoS, Packet Identifier, … |
 //! | released | Session, Packet Identifier | order |
 //! | received | Session, Packet Identifier | |
-//! | retained | topic | message, publisher |
+//! | retained | topic | message, publisher, its user name |
 //! | crossed | number | message, targets |
 //!
 //! Numbers are big-endian, so that rows of one Session lie together and in their order. All of it
@@ -144,9 +144,16 @@ fn change(record: &Record) -> Change {
         Record::Answered { session, packet_id } => {
             Delete(Table::Received, by_id(*session, *packet_id))
         }
-        Record::Retained { kept, publisher } => {
+        Record::Retained {
+            kept,
+            publisher,
+            user_name,
+        } => {
             let value = Writer::new().kept(kept);
-            let value = value.text(publisher.as_deref().unwrap_or(""));
+            let mut value = value.text(publisher.as_deref().unwrap_or(""));
+            if let Some(user_name) = user_name {
+                value = value.text(user_name);
+            }
             Put(Table::Retained, kept.message.topic().into(), value.done())
         }
         Record::Cleared(topic) => Delete(Table::Retained, topic.as_bytes().into()),
@@ -213,6 +220,8 @@ pub fn record(table: Table, key: &[u8], value: &[u8]) -> Option<Record> {
             publisher: Some(value.text()?)
                 .filter(|id| !id.is_empty())
                 .map(Into::into),
+            // There only where there was one.
+            user_name: value.text().map(Into::into),
         },
         Table::Crossed => Record::Crossed(of.u64()?, Box::new(values::crossed(&mut value)?)),
     };

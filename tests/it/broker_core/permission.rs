@@ -398,3 +398,35 @@ fn each_realm_has_its_own_rules() {
     core.set_access(&access, &Revoked::default());
     check(&mut core);
 }
+
+#[test]
+fn a_retained_message_is_sent_only_while_its_publisher_might_publish_it() {
+    let with = |text: &str, checked: bool| Access {
+        retain_source_checked: checked,
+        ..access(rules(text))
+    };
+    let before = "user amy\ntopic a/#\nuser bob\ntopic #\npattern write p/%c/#\n";
+    let after = "user amy\ntopic a/1\nuser bob\ntopic #\n";
+    for (checked, expected) in [(false, 4), (true, 2)] {
+        let mut core = Core::with_access(2, Limits::default(), &with(before, checked));
+        let amy = core.join(0, &Hello::new("amy").user("amy"));
+        for topic in ["a/1", "a/2", "p/amy/x"] {
+            let packet = retained(publish(Version::V5, topic, "held", 0, 0, &[]));
+            core.send(amy, &packet);
+        }
+        let bob = core.join(1, &Hello::new("bob").user("bob"));
+        core.send(bob, &retained(publish(Version::V5, "b", "held", 0, 0, &[])));
+        core.set_access(&with(after, checked), &Revoked::default());
+        // Gone or not: it is about whoever published it.
+        core.send(amy, &[0xe0, 0]);
+        let reader = core.join(1, &Hello::new("r").user("bob"));
+        core.send(reader, &subscribe(Version::V5, 1, "#", 0, &[]));
+        let got = core.take(reader);
+        let topics: Vec<&str> = got
+            .iter()
+            .filter_map(|line| line.strip_prefix("PUBLISH ")?.split(' ').next())
+            .collect();
+        assert_eq!(topics.len(), expected, "{got:?}");
+        assert!(topics.contains(&"a/1") && topics.contains(&"b"), "{got:?}");
+    }
+}

@@ -105,8 +105,13 @@ fn loaded(store: &mut dyn Store) -> Vec<String> {
 fn shown(record: &Record) -> String {
     match record {
         // A message has addresses and marks in it.
-        Record::Retained { kept, publisher } => {
-            format!("retained {} {publisher:?}", kept.message.topic())
+        Record::Retained {
+            kept,
+            publisher,
+            user_name,
+        } => {
+            let topic = kept.message.topic();
+            format!("retained {topic} {publisher:?} {user_name:?}")
         }
         other => format!("{other:?}"),
     }
