@@ -10,6 +10,7 @@ use crate::broker::gate::Gate;
 use crate::broker::listener::Listener;
 use crate::broker::outbox::Outbox;
 use crate::broker::permission::Permits;
+use crate::broker::rate::Allowance;
 use crate::mqtt::QoS;
 use crate::mqtt::Reason;
 use crate::mqtt::Version;
@@ -103,6 +104,8 @@ pub(crate) struct Connection {
     pub(crate) audience: Audience,
     /// What the rules say of its topics, where there are rules.
     pub(crate) permits: Option<Box<Permits>>,
+    /// What it may still publish, where that is limited.
+    pub(crate) allowance: Option<Box<Allowance>>,
     /// Since when it is not read from, for the sake of a pressed subscriber.
     pub(crate) paused_since: Option<Instant>,
     pub(crate) cause: Option<Cause>,
@@ -177,6 +180,7 @@ impl Connection {
             exchange: None,
             audience: Audience::default(),
             permits: None,
+            allowance: None,
             paused_since: None,
             cause: None,
             traffic: Traffic::default(),

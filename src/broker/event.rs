@@ -40,6 +40,9 @@ pub enum What {
     /// A PUBLISH that the rules do not allow; all of them with `trace`, else the first of each
     /// connection.
     Denied(Box<Denied>),
+    /// The client publishes more than `message_rate_max` or `byte_rate_max` allow, and is not read
+    /// from for a while; once a minute at most.
+    HeldBack,
     /// Asked for with `trace` only.
     Subscribed {
         /// The Topic Filter, `$share/…` included.

@@ -137,6 +137,11 @@ limits! {
     /// Network Connections a second from one address; one more is closed at once. Zero sets no
     /// limit.
     connection_rate_max: u32 = 0, 0, 1_000_000;
+    /// PUBLISH packets a second from one client; after that it is not read from for a while. A
+    /// second's worth may come at once. Zero sets no limit.
+    message_rate_max: u32 = 0, 0, 100_000_000;
+    /// Bytes of PUBLISH packets a second from one client, in the same way. Zero sets no limit.
+    byte_rate_max: u64 = 0, 0, 1_000_000_000_000;
     /// Milliseconds a publisher may be paused for the sake of a slow subscriber.
     pause_max_ms: u32 = 100, 0, 60_000;
 }

@@ -34,6 +34,7 @@ mod permission;
 pub mod profile;
 mod publish;
 mod pull;
+mod rate;
 mod receive;
 pub mod record;
 mod recorder;
@@ -214,6 +215,8 @@ pub struct Broker {
     stopping: bool,
     /// Each PUBLISH is looked at, however alike they are.
     singly: bool,
+    /// What one client may publish a second is limited.
+    rated: bool,
     /// Only where what survives a restart is kept.
     recorder: Option<Box<Recorder>>,
 }
@@ -231,7 +234,7 @@ impl Broker {
             .crossings
             .resize_with(usize::from(config.workers), Vec::new);
         let full = vec![false; usize::from(config.workers)];
-        let singly = config.looks_at_each();
+        let (singly, rated) = (config.looks_at_each(), config.limits.is_rated());
         Self {
             shared,
             epoch: now,
@@ -257,6 +260,7 @@ impl Broker {
             connected: 0,
             stopping: false,
             singly,
+            rated,
             recorder: None,
         }
     }
@@ -479,6 +483,7 @@ impl Broker {
         self.config.limits = limits;
         self.config.profile = profile;
         self.singly = self.config.looks_at_each();
+        self.rated = self.config.limits.is_rated();
     }
 
     fn connection(&self, id: ConnectionId) -> Option<&Connection> {

@@ -74,6 +74,20 @@ impl Broker {
         shared: Option<&Bytes>,
         now: Instant,
     ) -> Receipt {
+        match self.rated {
+            false => self.receive_all(id, bytes, shared, now),
+            true => self.receive_rated(id, bytes, shared, now),
+        }
+    }
+
+    /// All whole packets, however many.
+    pub(crate) fn receive_all(
+        &mut self,
+        id: ConnectionId,
+        bytes: &[u8],
+        shared: Option<&Bytes>,
+        now: Instant,
+    ) -> Receipt {
         let (mut used, mut packets) = (0, 0);
         let next = loop {
             let size_max = match self.size_max(id) {
@@ -244,6 +258,12 @@ impl Broker {
 
     /// Takes one whole packet, kept by reference: for those too large to copy.
     pub fn receive_frame(&mut self, id: ConnectionId, frame: &Bytes, now: Instant) -> Receipt {
+        if self.rated && self.is_held_back(id, now) {
+            return Receipt {
+                used: 0,
+                next: Next::Wait,
+            };
+        }
         let ticks = self.ticks(now);
         let Some(connection) = self.connection_mut(id) else {
             return Receipt {
@@ -270,6 +290,9 @@ impl Broker {
         let next = match self.packet(id.slot, Frame::Whole(frame), now) {
             Step::Done => {
                 self.count_received(id, frame.len(), 1);
+                if self.rated {
+                    self.charge(id, frame, now);
+                }
                 return Receipt {
                     used: frame.len(),
                     next: Next::Read(0),

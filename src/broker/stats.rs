@@ -81,6 +81,8 @@ counters! {
     pauses;
     /// Times a paused publisher went on because `pause_max_ms` was over.
     pauses_expired;
+    /// Times a client was not read from because of `message_rate_max` or `byte_rate_max`.
+    rate_pauses;
     /// PUBLISH beyond our Receive Maximum.
     receive_max_exceeded;
 }

@@ -42,6 +42,9 @@ pub(crate) fn apply(settings: &Settings, conf: &mut Conf) -> Result<(), Fault> {
         let seconds = minutes.min(RETAIN_MINUTES_MAX) * 60;
         limits.retained_expiry_s = u32::try_from(seconds).unwrap_or(u32::MAX);
     }
+    limits.byte_rate_max = u64::try_from(*globals.max_byte_rate).unwrap_or(0);
+    limits.message_rate_max = u32::try_from(*globals.max_message_rate).unwrap_or(0);
+    limits.connection_rate_max = u32::try_from(*globals.max_connection_rate).unwrap_or(0);
     let profile = &mut conf.profile;
     profile.retain_available = *globals.retain_available;
     profile.qos0_queued = *globals.queue_qos0_messages;

@@ -61,6 +61,7 @@ fn name(what: &What) -> &'static str {
         What::Closed(_) => "disconnected",
         What::Expired => "expired",
         What::Denied(_) => "denied",
+        What::HeldBack => "held_back",
         What::Subscribed { .. } => "subscribed",
         What::Unsubscribed { .. } => "unsubscribed",
         What::Published { .. } => "published",
@@ -95,7 +96,7 @@ fn fields(what: &What) -> Option<Map<String, Value>> {
             };
             json!({ "reason_code": reason, "clean": matches!(cause, Cause::Disconnected(_)) })
         }
-        What::Expired => json!({}),
+        What::Expired | What::HeldBack => json!({}),
         What::Denied(denied) => json!({
             "topic": denied.topic,
             "qos": denied.qos.bits(),

@@ -255,6 +255,7 @@ impl Log {
 fn kind_of(what: &What) -> LogType {
     match what {
         What::Connected { .. } | What::Closed(_) | What::Expired => LogType::Notice,
+        What::HeldBack => LogType::Notice,
         What::Denied(_) => LogType::Debug,
         What::Subscribed { .. } => LogType::Subscribe,
         What::Unsubscribed { .. } => LogType::Unsubscribe,

@@ -3,6 +3,7 @@
 use crate::broker::Cause;
 use crate::broker::Event;
 use crate::broker::What;
+use crate::daemon::log::own;
 use crate::daemon::log::{escaped, packets};
 use crate::daemon::socket::From;
 use crate::mqtt::Reason;
@@ -54,6 +55,7 @@ pub(crate) fn render(from: Option<From>, event: &Event) -> Vec<String> {
             sentence(cause)
         )],
         What::Expired => vec![format!("Expiring client {id} due to timeout.")],
+        What::HeldBack => vec![format!("Client {id} [{from}] {}.", own::HELD_BACK)],
         What::Denied(denied) => vec![format!(
             "Denied PUBLISH from {id} (d{}, q{}, r{}, m{}, '{}', ... ({} bytes))",
             u8::from(denied.dup),

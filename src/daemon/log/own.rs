@@ -41,6 +41,9 @@ pub(crate) fn banner(conf: &Conf, listening: &[Listening], workers: usize) -> [S
     ]
 }
 
+/// What fail2ban may look for.
+pub(crate) const HELD_BACK: &str = "held back: it publishes more than the rate limits allow";
+
 /// The line of an event.
 pub(crate) fn render(address: Option<From>, event: &Event) -> String {
     let mut line = String::new();
@@ -91,6 +94,7 @@ pub(crate) fn render(address: Option<From>, event: &Event) -> String {
                 Reason(*reason).name()
             )
         }
+        What::HeldBack => write!(line, "{who} {HELD_BACK}"),
         What::Expired => write!(line, "{who} expired: its session is over"),
         What::Packet { .. } => Ok(()),
         What::Unsubscribed { filter } => write!(line, "{who} unsubscribed from {filter:?}"),

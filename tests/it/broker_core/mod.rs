@@ -10,6 +10,7 @@ mod permission;
 mod pressure;
 mod quantity;
 mod random;
+mod rates;
 mod resuming;
 mod snapshot;
 mod workers;

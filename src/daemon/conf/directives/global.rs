@@ -48,6 +48,14 @@ block! {
     /// QoS 1 and 2 messages in flight to a client at a time; 0 sets no limit.
     max_inflight_messages: Int<{ i64::MIN }, 65_535> = 20,
         Wrong("Error: 'max_inflight_messages' must be <= 65535.");
+    /// Bytes of PUBLISH packets a second from one client; after that it is not read from for a
+    /// while. 0 sets no limit.
+    max_byte_rate: Int<0, 1_000_000_000_000> = 0;
+    /// Connections a second from one address; one more is closed at once. 0 sets no limit.
+    max_connection_rate: Int<0, 1_000_000> = 0;
+    /// PUBLISH packets a second from one client; after that it is not read from for a while. 0
+    /// sets no limit.
+    max_message_rate: Int<0, 100_000_000> = 0;
     /// Seconds of Keep Alive at most; 0 lets all pass.
     max_keepalive: Int<0, 65_535> = 0;
     /// Bytes of a packet at most.
