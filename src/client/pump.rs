@@ -371,6 +371,7 @@ impl<H: Handler> Pump<'_, H> {
     /// The last words: what is still to be written (DISCONNECT, if we say it), then our half is
     /// closed, then the peer's half is read to its end, so that no reset can eat what was sent.
     async fn part(mut self, end: End) -> End {
+        self.input.give_back();
         if self.engine.has_left() {
             let farewell = async {
                 self.stream.write_all(self.engine.pending()).await?;
@@ -384,7 +385,6 @@ impl<H: Handler> Pump<'_, H> {
             // A peer that is gone already has read what it wanted to.
             let _ = tokio::time::timeout(PARTING, farewell).await;
         }
-        self.input.give_back();
         self.engine.closed();
         end
     }

@@ -25,6 +25,7 @@ pub mod websocket;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ pub struct Dial {
     /// ones. The writer collects what belongs together itself, so there is no reason to turn it
     /// off but imitation.
     pub nodelay: bool,
+    /// What others who share this have found out about the host's name.
+    pub known: Option<Arc<tcp::Known>>,
     /// The host is a domain whose SRV records name the brokers (feature `srv`).
     pub service: Option<ServiceLookup>,
     /// Another machine that connects for us (TCP only).
@@ -90,6 +93,7 @@ impl Dial {
             address,
             bind: None,
             nodelay: true,
+            known: None,
             service: None,
             proxy: None,
             probes: None,

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ const HEAD_START: Duration = Duration::from_millis(250);
 pub(super) async fn connect(host: &str, port: u16, dial: &Dial) -> io::Result<TcpStream> {
     let addresses = match host.parse::<IpAddr>() {
         Ok(ip) => vec![SocketAddr::new(ip, port)],
-        Err(_) => look_up(host, port).await?,
+        Err(_) => find(host, port, dial).await?,
     };
     let addresses = usable(addresses, dial.bind);
     if addresses.is_empty() {
@@ -57,6 +58,41 @@ fn tune(stream: &TcpStream, dial: &Dial) -> io::Result<()> {
         socket.set_tcp_user_timeout(Some(timeout))?;
     }
     Ok(())
+}
+
+/// The addresses of a name, asked for once by all who share it: the resolver takes a thread and
+/// twice the time of a connection on one machine.
+#[derive(Debug, Default)]
+pub struct Known(OnceLock<(String, Vec<SocketAddr>)>);
+
+impl Known {
+    fn of(&self, host: &str, port: u16) -> Option<Vec<SocketAddr>> {
+        let (name, addresses) = self.0.get()?;
+        let is_it = name == host && addresses.iter().all(|address| address.port() == port);
+        is_it.then(|| addresses.clone())
+    }
+
+    /// A name with several addresses of a family spreads its clients over them by the order of
+    /// each answer, so it goes on being asked.
+    fn learn(&self, host: &str, addresses: &[SocketAddr]) {
+        let of_v4 = addresses.iter().filter(|a| a.is_ipv4()).count();
+        if of_v4 <= 1 && addresses.len() - of_v4 <= 1 {
+            // Whoever was first has said the same.
+            let _ = self.0.set((host.to_owned(), addresses.to_vec()));
+        }
+    }
+}
+
+async fn find(host: &str, port: u16, dial: &Dial) -> io::Result<Vec<SocketAddr>> {
+    let Some(known) = &dial.known else {
+        return look_up(host, port).await;
+    };
+    if let Some(addresses) = known.of(host, port) {
+        return Ok(addresses);
+    }
+    let addresses = look_up(host, port).await?;
+    known.learn(host, &addresses);
+    Ok(addresses)
 }
 
 /// Asks the system's resolver. Its failure keeps a kind of its own, so that a wrong name can be
@@ -205,6 +241,22 @@ mod tests {
             order(&four_first, None),
             ["127.0.0.1:1", "[::1]:1", "[::2]:1", "[::3]:1"]
         );
+    }
+
+    #[test]
+    fn a_name_is_known_as_long_as_its_addresses_are_one_a_family() {
+        let parsed =
+            |all: &[&str]| -> Vec<SocketAddr> { all.iter().map(|a| a.parse().unwrap()).collect() };
+        let both = parsed(&["[::1]:1", "127.0.0.1:1"]);
+        let known = Known::default();
+        assert_eq!(known.of("a", 1), None);
+        known.learn("a", &both);
+        assert_eq!(known.of("a", 1), Some(both));
+        assert_eq!(known.of("b", 1), None);
+        assert_eq!(known.of("a", 2), None);
+        let many = Known::default();
+        many.learn("a", &parsed(&["127.0.0.1:1", "127.0.0.2:1"]));
+        assert_eq!(many.of("a", 1), None);
     }
 
     #[tokio::test(flavor = "current_thread")]

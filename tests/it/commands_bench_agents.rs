@@ -70,6 +70,56 @@ fn two_agents_are_one_report() {
 }
 
 #[test]
+fn what_agents_see_of_the_broker_and_of_the_run_is_told() {
+    let broker = Broker::start();
+    let _one = Agent::start(broker.port, "one");
+    let _two = Agent::start(broker.port, "two");
+    let words = "--pubs 2 -q 1 --rate 1k --duration 2s --warmup 0s --runs 1 --agents one,two";
+    let output = bench(broker.port, &format!("{words} --progress line --json -"));
+    let report = json(&output);
+    let result = &report["results"][0];
+    assert_clean(result);
+    if cfg!(target_os = "linux") {
+        assert!(result["target_rss_bytes"].as_u64().unwrap() > 0, "{report}");
+        assert!(result["cpu"]["target_cores"].as_f64().unwrap() >= 0.0);
+    }
+    // What both have sent, while it goes.
+    let told = String::from_utf8_lossy(&output.stderr);
+    let sent: Vec<u64> = told
+        .lines()
+        .filter_map(|line| line.split("sent=").nth(1)?.split_once(' '))
+        .filter_map(|(sent, _)| sent.replace([',', '/', 's'], "").parse().ok())
+        .collect();
+    assert!(sent.iter().any(|&sent| sent > 0), "{told}");
+}
+
+#[test]
+fn subscribers_on_several_machines_add_up() {
+    let broker = Broker::start();
+    let _one = Agent::start(broker.port, "one");
+    let _two = Agent::start(broker.port, "two");
+    let words = "sub -t from/others --subs 3 -q 0 --agents one,two --duration 3s --warmup 0s";
+    let port = broker.port;
+    let running =
+        std::thread::spawn(move || json(&bench(port, &format!("{words} --runs 1 --json -"))));
+    // Until the bench is over somebody publishes.
+    while !running.is_finished() {
+        let status = Command::new(env!("CARGO_BIN_EXE_mqttx"))
+            .args(["pub", "-h", "127.0.0.1", "-p", &port.to_string()])
+            .args(["-t", "from/others", "-m", "x", "--repeat", "10"])
+            .status();
+        assert!(status.unwrap().success());
+    }
+    let report = running.join().unwrap();
+    let result = &report["results"][0];
+    assert_eq!(result["counts"]["connects"], 3, "{report}");
+    assert!(
+        result["rate"]["received"].as_f64().unwrap() > 0.0,
+        "{report}"
+    );
+}
+
+#[test]
 fn an_agent_that_dies_in_the_middle_is_named() {
     let broker = Broker::start();
     let _one = Agent::start(broker.port, "one");
@@ -210,7 +260,10 @@ fn an_agent_that_lies_is_not_believed() {
 fn what_cannot_be_shared_out_is_refused_at_once() {
     let broker = Broker::start();
     for (words, told) in [
-        ("fanin --agents a", "cannot be shared out"),
+        ("fanin --agents a", "two clocks"),
+        ("fanout --agents a,b", "two clocks"),
+        ("shared --agents a,b", "two clocks"),
+        ("sub -t x --agents a,b", "cannot be shared out"),
         ("--pubs 1 --agents a,b", "cannot be shared out"),
         ("--agents a -t x/%i", "do not go together"),
         ("--via x --runs 1", "--agents"),

@@ -1,10 +1,12 @@
 //! What a bench counts against what the broker itself counts: the same, to the message.
 
-use std::process::{Command, Stdio};
+use std::io::{BufRead, BufReader, Lines};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
 
 use crate::commands_bench::{Broker, SHORT, assert_clean, bench, json};
+use crate::support::peers;
 
 /// What the broker says on a topic below `$SYS`; asking costs it one message sent.
 fn told(port: u16, name: &str) -> u64 {
@@ -57,5 +59,80 @@ fn counts_are_those_of_the_broker() {
             sum(&report, "unique") + (ways - 1) * sum(&report, "sent"),
             "{words}: sent"
         );
+    }
+}
+
+/// Lines of one topic below `$SYS`, for as long as it is wanted.
+struct Teller {
+    process: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Teller {
+    fn start(port: u16, name: &str) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_mqttx"))
+            .args(["sub", "-h", "127.0.0.1", "-p", &port.to_string()])
+            .args(["-t", &format!("$SYS/broker/publish/messages/{name}")])
+            .args(["-W", "60"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        Self { process, lines }
+    }
+
+    fn next(&mut self) -> u64 {
+        let line = self.lines.next().expect("told within a minute").unwrap();
+        line.parse().unwrap()
+    }
+
+    /// Waits until the broker has counted `wanted` since it said `first`; `own` is how many of them
+    /// each of these answers is.
+    fn wait_for(&mut self, first: u64, wanted: u64, own: u64, about: &str) {
+        let mut answers = own;
+        loop {
+            let counted = self.next() - first - answers;
+            assert!(counted <= wanted, "{about}: {counted} of {wanted}");
+            if counted == wanted {
+                return;
+            }
+            answers += own;
+        }
+    }
+}
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn counts_are_those_of_mosquitto() {
+    for (words, name, counted, own) in [
+        // mosquitto 2.0 leaves QoS 2 out of what it says it received.
+        ("--pubs 2 -q 0,1 --rate 1k", "received", "sent", 0),
+        ("--pubs 2 -q 0,1,2 --rate 1k", "sent", "unique", 1),
+        ("fanout --subs 5 -q 2 --rate 300", "sent", "unique", 1),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let lines = |[port]: [u16; 1]| {
+            format!(
+                "listener {port} 127.0.0.1\nsys_interval 1\nmax_queued_messages 0\n\
+                 log_dest none\n"
+            )
+        };
+        let Some((_broker, [port])) = peers::mosquitto(folder.path(), lines) else {
+            return;
+        };
+        let mut teller = Teller::start(port, name);
+        let first = teller.next();
+        let report = json(&bench(port, &format!("{words} {SHORT}")));
+        let rows = report["results"].as_array().unwrap();
+        rows.iter().for_each(assert_clean);
+        let wanted = sum(&report, counted);
+        teller.wait_for(first, wanted, own, &format!("{words}: {name}"));
     }
 }

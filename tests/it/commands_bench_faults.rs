@@ -2,6 +2,7 @@
 //! and told by the exit status; none of them makes it hang.
 
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use mqttx::mqtt::{PacketType, Version};
 use serde_json::Value;
@@ -213,4 +214,211 @@ fn a_broker_that_delivers_nothing_is_told_so_before_the_load() {
     assert_eq!(output.status.code(), Some(81), "{report}");
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(told.contains("does not deliver"), "{told}");
+}
+
+/// As [`faulty`], with version 5: `answer` is the Reason Code of each PUBACK, none for silence.
+fn answering(
+    answer: impl Fn(usize) -> Option<u8> + Send + 'static,
+    mut deliver: impl FnMut(usize, Vec<u8>, &mut Peer) + Send + 'static,
+) -> Script {
+    ScriptedBroker::start(Version::V5, move |broker| {
+        let mut peers = [(); 2].map(|()| {
+            let mut peer = broker.accept_raw();
+            let connect = peer.expect(PacketType::Connect);
+            peer.send(&[0x20, 3, 0, 0, 0]);
+            (connect.windows(3).any(|part| part == b"-s0"), peer)
+        });
+        peers.sort_by_key(|(subscribes, _)| *subscribes);
+        let [(_, mut publisher), (_, mut subscriber)] = peers;
+        let subscribe = subscriber.expect(PacketType::Subscribe);
+        subscriber.send(&[0x90, 4, subscribe[2], subscribe[3], 0, 1]);
+        let mut number = 0;
+        while let Some(frame) = publisher.next_frame() {
+            if PacketType::from_first(frame[0]) != Some(PacketType::Publish) {
+                break;
+            }
+            let at = 4 + usize::from(u16::from_be_bytes([frame[2], frame[3]]));
+            let reason = answer(number);
+            if let Some(reason) = reason {
+                publisher.send_if_there(&[0x40, 3, frame[at], frame[at + 1], reason]);
+            }
+            if reason.is_none_or(|reason| reason < 0x80) {
+                deliver(number, frame, &mut subscriber);
+            }
+            number += 1;
+        }
+    })
+}
+
+const WORDS_5: &str =
+    "-q 1 --pubs 1 --rate 200 --duration 300ms --warmup 0s --runs 1 --progress none";
+
+#[test]
+fn messages_that_are_refused_are_told_with_their_reason() {
+    let script = |reason: u8| {
+        let refused = move |number: usize| Some(if number % 10 == 5 { reason } else { 0 });
+        answering(refused, |_, frame, subscriber| {
+            subscriber.send_if_there(&frame);
+        })
+    };
+    for (reason, name) in [(0x97, "quota exceeded (151)"), (0x80, "(128)")] {
+        let broker = script(reason);
+        let (output, report) = bench(broker.port, &format!("{WORDS_5} --json -"));
+        broker.join();
+        assert_eq!(output.status.code(), Some(i32::from(reason)), "{report}");
+        let counted = &report["results"][0]["counts"];
+        assert_eq!(counted["refused"][reason.to_string()], 6, "{report}");
+        assert_eq!(counts(&report, "sent"), 61);
+        assert_eq!(counts(&report, "unique"), 55);
+        assert_eq!(counts(&report, "lost"), 0);
+        let told = report["faults"][0].as_str().unwrap();
+        assert!(told.contains("6 messages refused"), "{told}");
+        assert!(told.contains(name), "{told}");
+    }
+    for (threshold, status) in [("refused<=6", 0), ("refused=0", 99), ("errors<6", 99)] {
+        let broker = script(0x97);
+        let words = format!("{WORDS_5} --json - --threshold {threshold}");
+        let (output, report) = bench(broker.port, &words);
+        broker.join();
+        assert_eq!(output.status.code(), Some(status), "{threshold}: {report}");
+    }
+}
+
+#[test]
+fn redelivered_messages_are_marked_duplicates_and_not_lost_ones() {
+    let script = answering(
+        |_| Some(0),
+        |number, mut frame, subscriber| {
+            subscriber.send_if_there(&frame);
+            if number % 20 == 7 {
+                frame[0] |= 0x08;
+                subscriber.send_if_there(&frame);
+            }
+        },
+    );
+    let (output, report) = bench(script.port, &format!("{WORDS_5} --json -"));
+    script.join();
+    assert_eq!(counts(&report, "duplicates"), 3, "{report}");
+    assert_eq!(counts(&report, "dup_flag"), 3);
+    assert_eq!(counts(&report, "lost"), 0);
+    assert_eq!(counts(&report, "reordered"), 0);
+    // QoS 1 allows them.
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn a_broker_that_never_acknowledges_is_found_out() {
+    for (inflight, sent) in [(64, 61), (8, 8)] {
+        let script = answering(
+            |_| None,
+            |_, frame, subscriber| subscriber.send_if_there(&frame),
+        );
+        let words = format!("{WORDS_5} --inflight {inflight} --drain 1s --json -");
+        let (output, report) = bench(script.port, &words);
+        script.join();
+        assert_eq!(output.status.code(), Some(81), "{report}");
+        assert_eq!(counts(&report, "sent"), sent);
+        assert_eq!(counts(&report, "acked"), 0);
+        assert_eq!(counts(&report, "unsent"), 61 - sent, "{report}");
+        assert_eq!(counts(&report, "lost"), 0);
+        let told = report["faults"][0].as_str().unwrap();
+        assert!(told.contains("never acknowledged"), "{told}");
+    }
+}
+
+#[test]
+fn a_subscriber_that_is_cut_off_leaves_no_figures() {
+    let script = faulty(|number, frame, subscriber| {
+        if number == 20 {
+            subscriber.close_writing();
+        } else {
+            subscriber.send_if_there(&frame);
+        }
+        true
+    });
+    let (output, report) = bench(script.port, &format!("{WORDS} -q 0"));
+    script.join();
+    assert_eq!(output.status.code(), Some(7), "{report}");
+    assert_eq!(report["results"][0]["rate"]["received"], Value::Null);
+    assert_eq!(counts(&report, "disconnects"), 1);
+}
+
+#[test]
+fn connections_refused_part_way_end_with_the_reason() {
+    let script = ScriptedBroker::start(Version::V311, |broker| {
+        let mut peers = Vec::new();
+        for number in 0..4 {
+            let mut peer = broker.accept_raw();
+            peer.expect(PacketType::Connect);
+            let code = if number < 2 { 0 } else { 3 };
+            peer.send_if_there(&[0x20, 2, 0, code]);
+            peers.push(peer);
+        }
+        for peer in &mut peers {
+            while peer.read_or_reset().is_some() {}
+        }
+    });
+    let words = "-V 311 conn --subs 4 --duration 300ms --warmup 0s --runs 1 --json -";
+    let (output, report) = bench(script.port, words);
+    script.join();
+    assert_eq!(output.status.code(), Some(3), "{report}");
+    assert_eq!(report["results"][0]["connects_per_s"], Value::Null);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("unavailable"), "{told}");
+}
+
+#[test]
+fn connections_that_fail_among_many_are_counted() {
+    let script = ScriptedBroker::start(Version::V311, |broker| {
+        for number in 0..30 {
+            let mut peer = broker.accept_raw();
+            peer.expect(PacketType::Connect);
+            let code = if number % 3 == 2 { 3 } else { 0 };
+            peer.send_if_there(&[0x20, 2, 0, code]);
+            while peer.read_or_reset().is_some() {}
+        }
+        // Whoever comes after this finds nobody.
+    });
+    let words = "-V 311 churn --pubs 1 --duration 1s --warmup 0s --runs 1 --json -";
+    let (output, report) = bench(script.port, words);
+    script.join();
+    assert_eq!(counts(&report, "connects"), 20, "{report}");
+    assert!(counts(&report, "connect_errors") > 10, "{report}");
+    assert_eq!(output.status.code(), Some(7));
+}
+
+/// What a message is known to have waited is in its latency, all of it.
+#[test]
+fn a_known_delay_is_measured() {
+    const DELAY: Duration = Duration::from_millis(50);
+    let script = ScriptedBroker::start(Version::V311, |broker| {
+        let (mut publisher, mut subscriber) = welcome(broker);
+        let (sender, held) = std::sync::mpsc::channel::<(Instant, Vec<u8>)>();
+        let deliverer = std::thread::spawn(move || {
+            for (came, frame) in held {
+                std::thread::sleep(DELAY.saturating_sub(came.elapsed()));
+                subscriber.send_if_there(&frame);
+            }
+        });
+        while let Some(frame) = publisher.next_frame() {
+            if PacketType::from_first(frame[0]) != Some(PacketType::Publish) {
+                break;
+            }
+            sender.send((Instant::now(), frame)).unwrap();
+        }
+        drop(sender);
+        deliverer.join().unwrap();
+    });
+    let (output, report) = bench(script.port, &format!("{WORDS} -q 0"));
+    script.join();
+    assert_eq!(output.status.code(), Some(0), "{report}");
+    assert_eq!(counts(&report, "sent"), 61);
+    assert_eq!(counts(&report, "unique"), 61);
+    let result = &report["results"][0];
+    // The sentinel is not timed.
+    assert_eq!(result["e2e_us"]["n"], 60);
+    for latency in ["e2e_us", "service_us"] {
+        let least = result[latency]["min"].as_f64().unwrap();
+        assert!(least >= 50_000.0, "{latency}: {least}");
+    }
 }

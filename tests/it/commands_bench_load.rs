@@ -33,7 +33,7 @@ fn payloads_of_ones_own_are_checked_like_any() {
     let template = file(
         &folder,
         "t.json",
-        "{\"id\": %i, \"at\": %rand_1000, \"p\": \"%%\"}",
+        "{\"id\": %i, \"n\": %n, \"at\": %rand_1000, \"p\": \"%%\"}",
     );
     for words in [
         format!("--pubs 3 -q 1 --rate 2k --file {lines}"),
@@ -60,7 +60,11 @@ fn payloads_of_ones_own_are_checked_like_any() {
 fn payloads_can_be_exact() {
     let broker = Broker::start();
     let folder = tempfile::tempdir().unwrap();
-    let exact = file(&folder, "exact", "21.5 degrees");
+    let exact = file(
+        &folder,
+        "exact",
+        "21.5 degrees, longer than any head would be",
+    );
     let mut listener = Command::new(env!("CARGO_BIN_EXE_mqttx"))
         .args(["sub", "-p", &broker.port.to_string(), "-V", "5"])
         .args(["-t", "room/+/temp", "-C", "1", "-F", "%t %p %P"])
@@ -82,7 +86,10 @@ fn payloads_can_be_exact() {
     }
     let output = listener.wait_with_output().unwrap();
     let line = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(line.trim(), "room/0/temp 21.5 degrees unit:degree celsius");
+    assert_eq!(
+        line.trim(),
+        "room/0/temp 21.5 degrees, longer than any head would be unit:degree celsius"
+    );
 }
 
 #[test]

@@ -186,8 +186,13 @@ pub struct Load {
     #[arg(long, value_name = "TEXT", requires = "file")]
     pub split: Option<String>,
 
-    /// Text with %i (the publisher's number) and %rand_N (below N) to send, behind the head
-    #[arg(long, value_name = "FILE", conflicts_with = "payload")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "payload",
+        help = "Text to send, behind the head, with %i (the publisher's number), %n (the message's, \
+                in ten places) and %rand_N (below N)"
+    )]
     pub template: Option<PathBuf>,
 
     /// Payloads exactly as they are, without a head: counted, not checked; needs --max
@@ -411,9 +416,10 @@ Latency counts from the moment a message was due, so waiting for a stalled broke
 Every message is checked: lost, duplicated, reordered, corrupt.
 
 Exit status:
-  0 measured · 1 wrong words, no broker, or stopped · 7 connections lost · 81 the broker lost, doubled,
-  reordered or changed what it must not · 82 with --strict: the generator was the limit · 99 a
-  threshold was not met · 128-162 refused, with the broker's Reason Code (version 3: 1-5)";
+  0 measured · 1 wrong words, no broker, or stopped · 7 connections lost or, in churn, refused · 81 the
+  broker lost, doubled, reordered or changed what it must not · 82 with --strict: the generator was the
+  limit · 99 a threshold was not met · 128-162 refused, a connection, a subscription or a message, with
+  the broker's Reason Code (version 3: 1-5)";
 
 fn parse_version(text: &str) -> Result<Version, String> {
     match text {

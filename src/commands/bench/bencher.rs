@@ -103,6 +103,7 @@ impl Bencher<'_> {
     fn holds(&self, row: &Row, rate: f64) -> bool {
         let sent = row.rates().sent.unwrap_or(0.0);
         row.all.unsent == 0
+            && row.all.refused.is_empty()
             && sent >= SUSTAINED * rate
             && self.wanted.iter().all(|threshold| threshold.holds(row))
     }
@@ -120,13 +121,13 @@ impl Bencher<'_> {
             let progress = &mut self.progress;
             let clock = self.setting.clock;
             let measured = match &mut self.lead {
-                Some(lead) => lead.measure(&stage, self.run),
+                Some(lead) => lead.measure(&stage, self.run, &mut |now| progress.tick(now)),
                 None => load::measure(
                     &stage,
                     self.run,
                     self.setting,
                     &mut || Some(clock.now()),
-                    &mut |tick| progress.tick(tick),
+                    &mut |tick| progress.tick(&|| tick.now()),
                 )
                 .map_err(|error| plain(format!("cannot start threads: {error}"))),
             };

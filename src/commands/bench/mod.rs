@@ -27,7 +27,7 @@ use std::process::ExitCode;
 use clap::{Args as _, FromArgMatches as _};
 use serde_json::Value;
 
-use crate::cli::args::bench::{Bench, Compare, EXAMPLES, Redraw};
+use crate::cli::args::bench::{Bench, Compare, EXAMPLES, Kind, Redraw};
 use crate::commands::bench::agents::Lead;
 use crate::commands::bench::bencher::Bencher;
 use crate::commands::bench::health::Machine;
@@ -218,7 +218,7 @@ fn bench(args: &Bench, words: &[OsString]) -> Result<(Report, Option<Value>), Tr
             args.report.progress,
             args.report.quiet,
             exporter,
-            plan.threads,
+            plan.threads * args.agents.len().max(1),
         ),
         run: setting.nonce as u16,
         lead,
@@ -253,7 +253,7 @@ fn lead(
         .load
         .topic
         .as_ref()
-        .is_some_and(|topic| topic.contains('%'))
+        .is_some_and(|topic| topic.contains('%') && plan.shape.kind != Kind::Sub)
     {
         return Err(plain("-t: a pattern and --agents do not go together"));
     }
@@ -263,10 +263,17 @@ fn lead(
         ));
     }
     if (0..count).any(|part| agents::share(&plan.shape, part, count).is_none()) {
-        return Err(plain(format!(
-            "--agents: this load cannot be shared out among {count}; pairs, pub, rr, conn and \
-             churn can, with one publisher, or client, an agent at least"
-        )));
+        let is_crossing = matches!(plan.shape.kind, Kind::Fanin | Kind::Fanout | Kind::Shared);
+        return Err(plain(match is_crossing {
+            true => "--agents: this kind cannot be shared out, since its messages would pass from \
+                     one agent to another and be timed with two clocks; pairs, pub, sub, rr, conn \
+                     and churn can"
+                .to_owned(),
+            false => format!(
+                "--agents: this load cannot be shared out among {count}: each needs a client, and \
+                 in pairs, pub and rr a publisher, of its own, and a topic for each"
+            ),
+        }));
     }
     let words = words.iter().map(|word| word.to_string_lossy().into_owned());
     let options = setup::control(args)?;

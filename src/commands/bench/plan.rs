@@ -117,6 +117,11 @@ impl Stage {
     pub(super) fn is_open(&self) -> bool {
         matches!(self.load, Load::Rate { .. })
     }
+
+    /// Messages are sent, and acknowledged.
+    pub(super) fn has_acks(&self) -> bool {
+        self.qos > QoS::AtMostOnce && !self.shape.is_connects()
+    }
 }
 
 /// What was asked for, without contradictions.

@@ -2,7 +2,8 @@
 //! Files that are named are read here, before the first byte is sent.
 
 use std::ffi::OsString;
-use std::net::IpAddr;
+use std::net::{IpAddr, ToSocketAddrs, UdpSocket};
+use std::sync::Arc;
 
 use crate::cli::args::bench::Bench;
 use crate::cli::args::connection::Connection;
@@ -194,7 +195,9 @@ fn who(args: &Bench, clients: usize) -> Result<Who, Trouble> {
     let mut routes = Vec::new();
     for host in &target.host {
         for bind in &from {
-            routes.push(options(args, host, bind.as_ref(), None)?);
+            let mut route = options(args, host, bind.as_ref(), None)?;
+            route.dial.known = Some(Arc::default());
+            routes.push(route);
         }
     }
     let mut who = Who { routes, people };
@@ -302,8 +305,20 @@ fn transport(dial: &Dial) -> &'static str {
     }
 }
 
+/// Whether this machine has one of the host's addresses: only those a socket can be bound to.
 fn is_here(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    if host == "localhost" {
+        return true;
+    }
+    let ips: Vec<IpAddr> = match host.parse() {
+        Ok(ip) => vec![ip],
+        Err(_) => (host, 0_u16)
+            .to_socket_addrs()
+            .map(|found| found.map(|address| address.ip()).collect())
+            .unwrap_or_default(),
+    };
+    let is_own = |ip: &IpAddr| ip.is_loopback() || UdpSocket::bind((*ip, 0)).is_ok();
+    ips.iter().any(is_own)
 }
 
 /// Chance enough to tell this bench's messages from another's.

@@ -81,9 +81,14 @@ impl Point {
         Self {
             sent: 0,
             received: 0,
-            e2e: Histogram::new_with_bounds(1_000, LATENCY_MAX, 2).expect("fixed and valid bounds"),
+            e2e: course(),
         }
     }
+}
+
+/// A histogram for latencies over time: two digits, from a microsecond on.
+pub(super) fn course() -> Histogram<u32> {
+    Histogram::new_with_bounds(1_000, LATENCY_MAX, 2).expect("fixed and valid bounds")
 }
 
 /// A histogram that takes any value.

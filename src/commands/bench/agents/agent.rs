@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::FromArgMatches as _;
 use serde_json::{Value, json};
 
-use crate::cli::args::bench::{Bench, Ramp};
+use crate::cli::args::bench::{Bench, Kind, Ramp};
 use crate::client::{Options, Retry, Will};
 use crate::commands::bench::agents::link::{Link, News};
 use crate::commands::bench::agents::{ALIVE_PERIOD, gone_of, ledger, left, share, topic_of};
@@ -118,7 +118,7 @@ impl Agent {
         setup::descriptors(stage.shape.pubs + stage.shape.subs)?;
         let (mut setting, target) = setup::setting(&args, &plan, payload, Stop::default())?;
         setting.clock = self.clock;
-        if args.load.topic.is_some() {
+        if args.load.topic.is_some() && stage.shape.kind != Kind::Sub {
             // What other agents do is theirs.
             setting.prefix = format!("{}/{}", setting.prefix, self.name);
         }
@@ -138,11 +138,9 @@ impl Agent {
         let mut progress = |tick: &load::Tick<'_>| {
             if told.get().elapsed() >= ALIVE_PERIOD {
                 told.set(Instant::now());
-                let (sent, received) = (tick.board.sent(), tick.board.received());
-                self.say(
-                    letter,
-                    json!({ "type": "alive", "sent": sent, "received": received }),
-                );
+                let mut alive = ledger::write_now(&tick.now());
+                alive["type"] = "alive".into();
+                self.say(letter, alive);
             }
             while let Some(news) = self.link.next(Duration::ZERO) {
                 if is_stop(&news, letter) {
@@ -241,6 +239,9 @@ fn result(outcome: &Outcome, threads: usize) -> Value {
         "seconds": outcome.seconds,
         "connect_seconds": outcome.connect_seconds,
         "tool_cores": outcome.health.tool_cores,
+        "target_cores": outcome.health.target_cores,
+        "target_rss": outcome.health.target_rss,
+        "memory": outcome.memory.map(|memory| json!([memory.tool, memory.target])),
         "threads": threads,
         "warmup_points": outcome.warmup_points,
         "point_seconds": outcome.point_seconds,

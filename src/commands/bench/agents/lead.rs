@@ -10,10 +10,11 @@ use crate::commands::bench::agents::clocks::Offset;
 use crate::commands::bench::agents::link::{Link, News};
 use crate::commands::bench::agents::{ROOT, SILENCE_MAX, ledger, left, topic_of};
 use crate::commands::bench::health::Health;
-use crate::commands::bench::load::Outcome;
 use crate::commands::bench::load::board::Failures;
 use crate::commands::bench::load::pace::Clock;
+use crate::commands::bench::load::{Growth, Outcome};
 use crate::commands::bench::plan::{Load, Stage};
+use crate::commands::bench::progress::Now;
 use crate::commands::bench::report::Trouble;
 use crate::commands::bench::setup;
 use crate::commands::bench::stats::Tally;
@@ -186,13 +187,14 @@ impl Lead {
         &mut self,
         stage: &Stage,
         run: u16,
+        progress: &mut dyn FnMut(&dyn Fn() -> Now),
     ) -> Result<Outcome, Trouble> {
         self.next += 1;
         let id = self.next;
         for (part, member) in self.members.iter().enumerate() {
             self.say(&member.name, id, self.task(stage, run, part));
         }
-        let states = self.follow(id);
+        let states = self.follow(id, stage.has_acks(), progress);
         if states.is_err() {
             self.stop_all(id);
         }
@@ -236,14 +238,21 @@ impl Lead {
     }
 
     /// Until all are done, or one of them cannot be.
-    fn follow(&self, id: u64) -> Result<Vec<State>, Trouble> {
+    fn follow(
+        &self,
+        id: u64,
+        has_acks: bool,
+        progress: &mut dyn FnMut(&dyn Fn() -> Now),
+    ) -> Result<Vec<State>, Trouble> {
         let mut states: Vec<State> = self.members.iter().map(|_| State::Preparing).collect();
         let mut heard = vec![Instant::now(); self.members.len()];
+        let mut seen = vec![Now::default(); self.members.len()];
         let (mut has_begun, mut was_stopped) = (false, false);
         loop {
             if let Some(news) = self.link.next(STEP) {
-                self.take(&news, id, &mut states, &mut heard)?;
+                self.take(&news, id, &mut states, &mut heard, &mut seen)?;
             }
+            progress(&|| together(&seen, has_acks));
             let is_ready = |state: &State| !matches!(state, State::Preparing);
             if !has_begun && states.iter().all(is_ready) {
                 has_begun = true;
@@ -277,6 +286,7 @@ impl Lead {
         id: u64,
         states: &mut [State],
         heard: &mut [Instant],
+        seen: &mut [Now],
     ) -> Result<(), Trouble> {
         let letter = match news {
             News::Up => return Ok(()),
@@ -302,7 +312,7 @@ impl Lead {
         }
         heard[at] = Instant::now();
         match letter["type"].as_str() {
-            Some("alive") => {}
+            Some("alive") => seen[at] = ledger::read_now(letter),
             Some("ready") => states[at] = State::Ready,
             Some("failed") => return Err(failure(name, letter)),
             Some("result") => {
@@ -335,6 +345,7 @@ fn failure(name: &str, letter: &Value) -> Trouble {
 }
 
 fn outcome(letter: &Value) -> Option<Outcome> {
+    let cores = |field: &str| letter[field].as_f64().filter(|&cores| cores >= 0.0);
     let positive = |field: &str| letter[field].as_f64().filter(|&number| number > 0.0);
     Some(Outcome {
         tally: ledger::read(&letter["tally"])?,
@@ -342,11 +353,15 @@ fn outcome(letter: &Value) -> Option<Outcome> {
         failures: Failures::default(),
         deaf: None,
         health: Health {
-            tool_cores: letter["tool_cores"].as_f64().filter(|&cores| cores >= 0.0),
-            ..Health::default()
+            tool_cores: cores("tool_cores"),
+            target_cores: cores("target_cores"),
+            target_rss: letter["target_rss"].as_u64(),
         },
         connect_seconds: positive("connect_seconds"),
-        memory: None,
+        memory: letter["memory"][0].as_u64().map(|tool| Growth {
+            tool,
+            target: letter["memory"][1].as_u64(),
+        }),
         warmup_points: usize::try_from(letter["warmup_points"].as_u64()?).ok()?,
         point_seconds: positive("point_seconds").unwrap_or(1.0),
     })
@@ -361,4 +376,45 @@ fn add(sum: &mut Outcome, other: &Outcome) {
     sum.connect_seconds = longer(sum.connect_seconds, other.connect_seconds);
     let cores = (sum.health.tool_cores, other.health.tool_cores);
     sum.health.tool_cores = cores.0.zip(cores.1).map(|(one, other)| one + other);
+    // The broker is one: whoever is on its machine sees all of it.
+    let (ours, theirs) = (&mut sum.health, &other.health);
+    ours.target_cores = most(ours.target_cores, theirs.target_cores);
+    ours.target_rss = ours.target_rss.max(theirs.target_rss);
+    sum.memory = sum.memory.zip(other.memory).map(|(one, other)| Growth {
+        tool: one.tool + other.tool,
+        target: one.target.max(other.target),
+    });
+}
+
+fn most(one: Option<f64>, other: Option<f64>) -> Option<f64> {
+    one.into_iter().chain(other).reduce(f64::max)
+}
+
+/// What all agents have told last, added up; the run is as far as the slowest of them.
+fn together(seen: &[Now], has_acks: bool) -> Now {
+    let mut all = Now {
+        has_acks,
+        share: 1.0,
+        phase: seen.iter().filter_map(|now| now.phase).min(),
+        ..Now::default()
+    };
+    for now in seen {
+        all.share = all.share.min(now.share);
+        all.sent += now.sent;
+        all.acked += now.acked;
+        all.received += now.received;
+        all.expected += now.expected;
+        all.connects += now.connects;
+        all.cpu = match (all.cpu, now.cpu) {
+            (Some(one), Some(other)) => Some(one + other),
+            (one, other) => one.or(other),
+        };
+        all.lag = all.lag.max(now.lag);
+        match (&mut all.e2e, &now.e2e) {
+            (Some(e2e), Some(other)) => e2e.add(other).expect("histograms of the same bounds"),
+            (e2e @ None, other) => e2e.clone_from(other),
+            _ => {}
+        }
+    }
+    all
 }

@@ -5,7 +5,9 @@
 use hdrhistogram::{Counter, Histogram};
 use serde_json::{Value, json};
 
-use crate::commands::bench::stats::{LATENCY_MAX, Latency, POINTS_MAX, Tally};
+use crate::commands::bench::load::board::PHASES;
+use crate::commands::bench::progress::Now;
+use crate::commands::bench::stats::{LATENCY_MAX, Latency, POINTS_MAX, Tally, course};
 
 /// More samples than this nobody has taken.
 const SAMPLES_MAX: u64 = 1 << 50;
@@ -76,6 +78,48 @@ pub(super) fn read(value: &Value) -> Option<Tally> {
         })?;
     }
     is_plausible(&tally).then_some(tally)
+}
+
+/// How it is going, for the picture on the bench's terminal.
+pub(super) fn write_now(now: &Now) -> Value {
+    json!({
+        "phase": now.phase.map(|phase| phase as u8),
+        "share": now.share,
+        "counts": [now.sent, now.acked, now.received, now.expected, now.connects],
+        "cpu": now.cpu,
+        "lag": now.lag,
+        "e2e": now.e2e.as_ref().map(pairs),
+    })
+}
+
+/// What makes no sense is not shown; nothing is judged by it.
+pub(super) fn read_now(value: &Value) -> Now {
+    let count = |at: usize| {
+        let count = value["counts"][at].as_u64();
+        count.filter(|&count| count <= SAMPLES_MAX).unwrap_or(0)
+    };
+    let finite = |field: &str| value[field].as_f64().filter(|&number| number >= 0.0);
+    let mut e2e = course();
+    let is_sound = fill(&value["e2e"], |latency, count| {
+        e2e.saturating_record_n(latency, u32::try_from(count).ok()?);
+        Some(())
+    });
+    let phase = value["phase"]
+        .as_u64()
+        .and_then(|phase| usize::try_from(phase).ok());
+    Now {
+        phase: phase.and_then(|phase| PHASES.get(phase)).copied(),
+        share: finite("share").unwrap_or(0.0).min(1.0),
+        sent: count(0),
+        acked: count(1),
+        received: count(2),
+        expected: count(3),
+        connects: count(4),
+        has_acks: false,
+        cpu: finite("cpu"),
+        lag: value["lag"].as_u64(),
+        e2e: is_sound.map(|()| e2e).filter(|e2e| !e2e.is_empty()),
+    }
 }
 
 /// Parts are no more than their wholes.
@@ -180,6 +224,30 @@ mod tests {
         assert_eq!(back.points.len(), 4);
         assert_eq!(back.points[3].e2e.len(), 1_000);
         assert_eq!(back.refused, tally.refused);
+    }
+
+    #[test]
+    fn the_picture_comes_across_and_nonsense_does_not() {
+        let mut e2e = course();
+        e2e.record_n(1_000_000, 7).unwrap();
+        let now = Now {
+            phase: Some(PHASES[2]),
+            share: 0.5,
+            sent: 9,
+            cpu: Some(1.5),
+            e2e: Some(e2e.clone()),
+            ..Now::default()
+        };
+        let written = write_now(&now);
+        let back = read_now(&written);
+        assert_eq!((back.phase, back.sent, back.cpu), (now.phase, 9, Some(1.5)));
+        assert_eq!(back.e2e, Some(e2e));
+        let nonsense = json!({
+            "phase": 9, "share": 7.0, "counts": [u64::MAX, "x"], "cpu": -1, "e2e": [[1, u64::MAX]],
+        });
+        let back = read_now(&nonsense);
+        assert_eq!((back.phase, back.sent, back.share), (None, 0, 1.0));
+        assert_eq!((back.cpu, back.e2e), (None, None));
     }
 
     #[test]

@@ -59,8 +59,9 @@ pub(super) fn share(shape: &Shape, part: u32, of: u32) -> Option<Shape> {
     let is_even = match shape.kind {
         Kind::Pubsub | Kind::Pairs | Kind::Rr => is_paired,
         Kind::Pub => shape.topics == shape.pubs,
-        Kind::Conn | Kind::Churn => true,
-        Kind::Fanin | Kind::Fanout | Kind::Shared | Kind::Sub => false,
+        Kind::Conn | Kind::Churn | Kind::Sub => true,
+        // A message would pass from one agent to another: two clocks, and a window over both.
+        Kind::Fanin | Kind::Fanout | Kind::Shared => false,
     };
     let (pubs, subs) = (divided(shape.pubs), divided(shape.subs));
     (is_even && pubs + subs > 0).then_some(Shape {
@@ -68,7 +69,7 @@ pub(super) fn share(shape: &Shape, part: u32, of: u32) -> Option<Shape> {
         pubs,
         subs,
         topics: match shape.kind {
-            Kind::Churn => 1,
+            Kind::Churn | Kind::Sub => 1,
             Kind::Conn => subs,
             _ => pubs,
         },
@@ -95,6 +96,7 @@ mod tests {
             shape(Kind::Pub, 7, 0, 7),
             shape(Kind::Conn, 0, 11, 11),
             shape(Kind::Churn, 5, 0, 1),
+            shape(Kind::Sub, 0, 5, 1),
         ] {
             let parts: Vec<Shape> = (0..3).filter_map(|part| share(&whole, part, 3)).collect();
             let sum = |of: fn(&Shape) -> u32| parts.iter().map(of).sum::<u32>();

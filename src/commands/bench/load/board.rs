@@ -31,7 +31,7 @@ pub(in crate::commands::bench) enum Phase {
     Leave,
 }
 
-const PHASES: [Phase; 5] = [
+pub(in crate::commands::bench) const PHASES: [Phase; 5] = [
     Phase::Connect,
     Phase::Sentinel,
     Phase::Load,
@@ -65,7 +65,7 @@ pub(in crate::commands::bench) struct Board {
     /// Messages subscribers should get of what was sent.
     pub(in crate::commands::bench) expected: AtomicU64,
     pub(in crate::commands::bench) lines: Vec<Line>,
-    pub(in crate::commands::bench) live: Live,
+    pub(super) live: Live,
     pub(in crate::commands::bench) failures: Mutex<Failures>,
 }
 

@@ -29,7 +29,12 @@ pub(in crate::commands::bench) struct Bodies {
     all: Vec<Vec<u8>>,
     variants: usize,
     is_by_publisher: bool,
+    /// Where in each of them its message's number stands; nothing at all where none has one.
+    places: Vec<Vec<usize>>,
 }
+
+/// Digits of a message's number in a template: as many as it can ever have.
+const NUMBER_LEN: usize = 10;
 
 impl Payload {
     /// The least and the most bytes of a payload, its head included. Of a template about so many.
@@ -62,6 +67,7 @@ impl Payload {
             body.extend_from_slice(content);
             body
         };
+        let mut places = Vec::new();
         let (all, variants, is_by_publisher) = match self {
             Self::Sizes(least, most) if least == most => (vec![filler(*least)], 1, false),
             Self::Sizes(least, most) => {
@@ -82,7 +88,14 @@ impl Payload {
                 let mut all = Vec::new();
                 for publisher in 0..publishers {
                     for _ in 0..variants {
-                        all.push(headed(expand(text, publisher, &mut chance)?.as_bytes()));
+                        let mut numbers = Vec::new();
+                        let content = expand(text, publisher, &mut chance, Some(&mut numbers))?;
+                        let body = headed(content.as_bytes());
+                        let head = body.len() - content.len();
+                        if !numbers.is_empty() {
+                            places.push(numbers.iter().map(|at| head + at).collect());
+                        }
+                        all.push(body);
                     }
                 }
                 (all, variants, true)
@@ -92,6 +105,7 @@ impl Payload {
             all,
             variants,
             is_by_publisher,
+            places,
         })
     }
 }
@@ -106,13 +120,40 @@ impl Bodies {
     /// None for a publisher there is not.
     #[inline]
     pub(in crate::commands::bench) fn of(&self, publisher: u32, sequence: u32) -> Option<&[u8]> {
+        self.all
+            .get(self.at(publisher, sequence))
+            .map(Vec::as_slice)
+    }
+
+    /// Whether payloads carry the number of their message.
+    #[inline]
+    pub(in crate::commands::bench) fn has_numbers(&self) -> bool {
+        !self.places.is_empty()
+    }
+
+    /// Writes the message's number wherever this payload wants it.
+    pub(in crate::commands::bench) fn put_number(
+        &self,
+        publisher: u32,
+        sequence: u32,
+        payload: &mut [u8],
+    ) {
+        let places = self.places.get(self.at(publisher, sequence));
+        let text = format!("{sequence:>NUMBER_LEN$}");
+        for &at in places.into_iter().flatten() {
+            if let Some(place) = payload.get_mut(at..at + NUMBER_LEN) {
+                place.copy_from_slice(text.as_bytes());
+            }
+        }
+    }
+
+    #[inline]
+    fn at(&self, publisher: u32, sequence: u32) -> usize {
         let variant = match self.variants {
             1 => 0,
             many => sequence as usize % many,
         };
-        self.all
-            .get(self.first(publisher) + variant)
-            .map(Vec::as_slice)
+        self.first(publisher) + variant
     }
 
     #[inline]
@@ -125,11 +166,13 @@ impl Bodies {
     }
 }
 
-/// Fills in `%i` (a number), `%rand_N` (chance below N) and `%%`.
-pub(in crate::commands::bench) fn expand(
+/// Fills in `%i` (a number), `%rand_N` (chance below N) and `%%`. Where `%n` may stand, room is left
+/// for it, and `numbers` gets the places.
+fn expand(
     text: &str,
     number: u32,
     chance: &mut Chance,
+    mut numbers: Option<&mut Vec<usize>>,
 ) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -147,6 +190,10 @@ pub(in crate::commands::bench) fn expand(
                 .ok_or("%rand_ wants a number above nought, such as %rand_100")?;
             out.push_str(&(chance.next() % below).to_string());
             rest = &after[end..];
+        } else if let (Some(after), Some(numbers)) = (rest.strip_prefix('n'), &mut numbers) {
+            numbers.push(out.len());
+            out.push_str(&" ".repeat(NUMBER_LEN));
+            rest = after;
         } else if let Some(after) = rest.strip_prefix('i') {
             out.push_str(&number.to_string());
             rest = after;
@@ -154,7 +201,8 @@ pub(in crate::commands::bench) fn expand(
             out.push('%');
             rest = after;
         } else {
-            return Err("after % may stand i, rand_N or another %".to_owned());
+            let n = if numbers.is_some() { "n, " } else { "" };
+            return Err(format!("after % may stand i, {n}rand_N or another %"));
         }
     }
     out.push_str(rest);
@@ -185,7 +233,7 @@ pub(in crate::commands::bench) fn topics(
     let mut chance = Chance::new(seed);
     let mut names = Vec::with_capacity(count as usize);
     for topic in 0..count {
-        names.push(expand(asked, topic, &mut chance)?);
+        names.push(expand(asked, topic, &mut chance, None)?);
     }
     let mut sorted: Vec<&String> = names.iter().collect();
     sorted.sort_unstable();
@@ -230,6 +278,26 @@ mod tests {
     }
 
     #[test]
+    fn a_message_may_carry_its_number() {
+        let text = "{\"n\":%n,\"again\":%n,\"i\":%i}";
+        let bodies = Payload::Template(text.to_owned())
+            .bodies(2, false, 7)
+            .unwrap();
+        assert!(bodies.has_numbers());
+        let mut payload = bodies.of(1, 4_000_000_000).unwrap().to_vec();
+        bodies.put_number(1, 4_000_000_000, &mut payload);
+        assert_eq!(
+            String::from_utf8(payload).unwrap(),
+            "{\"n\":4000000000,\"again\":4000000000,\"i\":1}"
+        );
+        let mut payload = bodies.of(0, 7).unwrap().to_vec();
+        bodies.put_number(0, 7, &mut payload);
+        assert!(payload.starts_with(b"{\"n\":         7,"));
+        // A payload that came shorter than it was sent.
+        bodies.put_number(0, 7, &mut payload[..9]);
+    }
+
+    #[test]
     fn parts_take_turns_and_stay_exact_without_a_head() {
         let payload = Payload::Parts(vec![b"one".to_vec(), b"three".to_vec()]);
         assert_eq!(payload.sizes(false), (3, 5));
@@ -260,6 +328,10 @@ mod tests {
         assert_eq!(pattern.filter, "+/+/t");
         assert!(topics("x/%rand_2", 0, 9, 1).is_err_and(|error| error.contains("%i")));
         assert!(topics("x/%q", 0, 9, 1).is_err());
-        assert_eq!(expand("50%% %i", 3, &mut Chance::new(1)).unwrap(), "50% 3");
+        assert_eq!(
+            expand("50%% %i", 3, &mut Chance::new(1), None).unwrap(),
+            "50% 3"
+        );
+        assert!(topics("x/%i/%n", 0, 9, 1).is_err());
     }
 }

@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hdrhistogram::Histogram;
 
-use crate::commands::bench::progress::glance::Latencies;
-use crate::commands::bench::stats::LATENCY_MAX;
+use crate::commands::bench::stats::course;
 
-pub(in crate::commands::bench) struct Live {
+pub(super) struct Live {
     e2e: Mutex<Histogram<u32>>,
     /// The worst since the last look; `u64::MAX` for none.
     lag: AtomicU64,
@@ -19,35 +18,28 @@ pub(in crate::commands::bench) struct Live {
 const NONE: u64 = u64::MAX;
 
 impl Live {
-    pub(in crate::commands::bench) fn new() -> Self {
-        let e2e = Histogram::new_with_bounds(1_000, LATENCY_MAX, 2).expect("fixed, valid bounds");
+    pub(super) fn new() -> Self {
         Self {
-            e2e: Mutex::new(e2e),
+            e2e: Mutex::new(course()),
             lag: AtomicU64::new(NONE),
             connects: AtomicU64::new(0),
         }
     }
 
     /// A thread has finished a stretch.
-    pub(in crate::commands::bench) fn add(&self, stretch: &Histogram<u32>) {
+    pub(super) fn add(&self, stretch: &Histogram<u32>) {
         let mut e2e = self.e2e.lock().expect("nobody panics while holding it");
         e2e.add(stretch).expect("histograms of the same bounds");
     }
 
-    pub(in crate::commands::bench) fn latencies(&self) -> Option<Latencies> {
+    /// All stretches so far; none before the first.
+    pub(super) fn e2e(&self) -> Option<Histogram<u32>> {
         let e2e = self.e2e.lock().expect("nobody panics while holding it");
-        (!e2e.is_empty()).then(|| Latencies {
-            count: e2e.len(),
-            p50: e2e.value_at_quantile(0.5),
-            p90: e2e.value_at_quantile(0.9),
-            p99: e2e.value_at_quantile(0.99),
-            p999: e2e.value_at_quantile(0.999),
-            max: e2e.max(),
-        })
+        (!e2e.is_empty()).then(|| e2e.clone())
     }
 
     /// We were late by so much.
-    pub(in crate::commands::bench) fn late(&self, nanoseconds: u64) {
+    pub(super) fn late(&self, nanoseconds: u64) {
         let _ = self
             .lag
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |worst| {
@@ -55,18 +47,18 @@ impl Live {
             });
     }
 
-    pub(in crate::commands::bench) fn take_lag(&self) -> Option<u64> {
+    pub(super) fn take_lag(&self) -> Option<u64> {
         match self.lag.swap(NONE, Ordering::Relaxed) {
             NONE => None,
             lag => Some(lag),
         }
     }
 
-    pub(in crate::commands::bench) fn connected(&self) {
+    pub(super) fn connected(&self) {
         self.connects.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(in crate::commands::bench) fn connects(&self) -> u64 {
+    pub(super) fn connects(&self) -> u64 {
         self.connects.load(Ordering::Relaxed)
     }
 }
@@ -89,13 +81,13 @@ mod tests {
     #[test]
     fn stretches_add_up() {
         let live = Live::new();
-        assert_eq!(live.latencies(), None);
-        let mut stretch = Histogram::new_with_bounds(1_000, LATENCY_MAX, 2).unwrap();
+        assert_eq!(live.e2e(), None);
+        let mut stretch = course();
         stretch.record(1_000_000).unwrap();
         live.add(&stretch);
         live.add(&stretch);
-        let seen = live.latencies().unwrap();
-        assert_eq!(seen.count, 2);
-        assert!(seen.p50 >= 1_000_000);
+        let seen = live.e2e().unwrap();
+        assert_eq!(seen.len(), 2);
+        assert!(seen.value_at_quantile(0.5) >= 1_000_000);
     }
 }

@@ -36,7 +36,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::cli::args::bench::Kind;
-use crate::commands::bench::health::{Health, Look, resident};
+use crate::commands::bench::health::{Health, Look, own_seconds, resident};
 use crate::commands::bench::load::board::{Board, Failures, Phase, Times, What};
 use crate::commands::bench::load::body::{Payload, Topics};
 use crate::commands::bench::load::crew::{Gathered, Manner, Worker};
@@ -44,6 +44,7 @@ use crate::commands::bench::load::desk::{Heard, Published};
 use crate::commands::bench::load::pace::Clock;
 use crate::commands::bench::load::who::Who;
 use crate::commands::bench::plan::{Shape, Stage};
+use crate::commands::bench::progress::Now;
 use crate::commands::bench::stats::Tally;
 use crate::commands::bench::stop::Stop;
 use crate::mqtt::property::PropertiesBuf;
@@ -113,9 +114,28 @@ impl Outcome {
 
 /// How a run is going, for whoever shows it.
 pub(super) struct Tick<'a> {
-    pub(super) board: &'a Board,
-    /// Of warm-up and measurement together, 0 to 1.
-    pub(super) share: f64,
+    board: &'a Board,
+    share: f64,
+}
+
+impl Tick<'_> {
+    /// Costs a lock and a look through a histogram.
+    pub(super) fn now(&self) -> Now {
+        let board = self.board;
+        Now {
+            phase: Some(board.phase()),
+            share: self.share,
+            sent: board.sent(),
+            acked: board.acked(),
+            received: board.received(),
+            expected: board.expected(),
+            connects: board.live.connects(),
+            has_acks: board.stage.has_acks(),
+            cpu: own_seconds(),
+            lag: board.live.take_lag(),
+            e2e: board.live.e2e(),
+        }
+    }
 }
 
 /// Runs `stage` once; `gate` says when the load begins, on the clock of `setting`, or that it does
@@ -352,7 +372,7 @@ impl Conductor<'_> {
             Kind::Churn => 0,
             _ => shape.pubs,
         };
-        let has_acks = self.board.stage.qos > crate::mqtt::QoS::AtMostOnce;
+        let has_acks = self.board.stage.has_acks();
         let mut moved = (Instant::now(), 0);
         let patience = self.board.stage.drain;
         let stop = self.setting.stop.clone();

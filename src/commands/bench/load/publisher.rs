@@ -31,6 +31,7 @@ pub(super) struct Publisher {
     copies: u64,
     /// One a variant of the payload, in turns.
     prepared: Vec<Prepared>,
+    has_numbers: bool,
     /// Also the count of messages sent.
     sequence: u32,
     schedule: Option<Schedule>,
@@ -92,6 +93,7 @@ impl Publisher {
             number,
             copies,
             prepared,
+            has_numbers: board.bodies.has_numbers(),
             sequence: 0,
             schedule,
             window,
@@ -250,9 +252,13 @@ impl Publisher {
             sequence: self.sequence,
             due,
         };
+        let board = &self.desk.board;
         let taken = client.send(prepared, |payload| {
-            if payload.len() >= HEAD_LEN {
+            if payload.len() >= HEAD_LEN && board.is_verified {
                 head.put(now, payload);
+            }
+            if self.has_numbers {
+                board.bodies.put_number(self.number, self.sequence, payload);
             }
         });
         match taken {
@@ -321,8 +327,9 @@ impl Publisher {
         if reason.is_error() {
             *tally.refused.entry(reason.value()).or_default() += 1;
             self.refused += 1;
-            // Nobody will get it: the window must not wait for it.
+            // Nobody will get it: neither the window nor the drain must wait for it.
             self.forgiven += self.copies;
+            board.expected.fetch_sub(self.copies, Ordering::Relaxed);
         }
         tally.acked += 1;
         drop(tally);

@@ -37,6 +37,8 @@ pub(super) struct Subscriber {
     /// Credit of this batch by place, and the places that have some.
     moved: Vec<u32>,
     touched: Vec<usize>,
+    /// What a payload with a number must be, worked out message by message.
+    numbered: Vec<u8>,
     connecting_since: u64,
     permit: Option<OwnedSemaphorePermit>,
     ear: Ear,
@@ -72,6 +74,7 @@ impl Subscriber {
             batch: None,
             moved: vec![0; places],
             touched: Vec::new(),
+            numbered: Vec::new(),
             connecting_since: desk.board.clock.now(),
             permit: Some(permit),
             ear: Ear::default(),
@@ -159,7 +162,18 @@ impl Subscriber {
         };
         let len = publish.payload.len();
         let body = board.bodies.of(publisher, head.sequence);
-        if !body.is_some_and(|body| is_intact(publish.payload, body)) {
+        let is_as_sent = match body {
+            None => false,
+            Some(body) if !board.bodies.has_numbers() => is_intact(publish.payload, body),
+            Some(body) => {
+                self.numbered.clear();
+                self.numbered.extend_from_slice(body);
+                let bodies = &board.bodies;
+                bodies.put_number(publisher, head.sequence, &mut self.numbered);
+                is_intact(publish.payload, &self.numbered)
+            }
+        };
+        if !is_as_sent {
             tally.corrupt += 1;
             return false;
         }

@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use hdrhistogram::Histogram;
+
 use crate::commands::bench::load::board::Phase;
 use crate::commands::bench::report::text;
 
@@ -57,6 +59,17 @@ pub(in crate::commands::bench) struct Latencies {
 }
 
 impl Latencies {
+    pub(super) fn of(e2e: &Histogram<u32>) -> Self {
+        Self {
+            count: e2e.len(),
+            p50: e2e.value_at_quantile(0.5),
+            p90: e2e.value_at_quantile(0.9),
+            p99: e2e.value_at_quantile(0.99),
+            p999: e2e.value_at_quantile(0.999),
+            max: e2e.max(),
+        }
+    }
+
     fn shares(&self) -> [(&'static str, u64); 4] {
         [
             ("0.5", self.p50),

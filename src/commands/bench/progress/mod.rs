@@ -8,16 +8,15 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use colored::Colorize;
+use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::args::bench::ProgressWord;
 use crate::commands::bench::health::own_seconds;
-use crate::commands::bench::load::Tick;
-use crate::commands::bench::load::board::Board;
-use crate::commands::bench::progress::glance::{Glance, SPARKS};
+use crate::commands::bench::load::board::Phase;
+use crate::commands::bench::progress::glance::{Glance, Latencies, SPARKS};
 use crate::commands::bench::progress::prometheus::Exporter;
 use crate::commands::terminal;
-use crate::mqtt::QoS;
 
 /// Between two drawings.
 const PERIOD: Duration = Duration::from_millis(100);
@@ -37,6 +36,26 @@ pub(super) struct Progress {
     sent: Vec<f64>,
     received: Vec<f64>,
     told: Instant,
+}
+
+/// How a run is going: of one process, or of all agents together.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Now {
+    pub(super) phase: Option<Phase>,
+    /// Of warm-up and measurement together, 0 to 1.
+    pub(super) share: f64,
+    pub(super) sent: u64,
+    pub(super) acked: u64,
+    pub(super) received: u64,
+    pub(super) expected: u64,
+    pub(super) connects: u64,
+    pub(super) has_acks: bool,
+    /// Seconds of CPU used so far.
+    pub(super) cpu: Option<f64>,
+    /// The worst lateness of our own since the last look, in nanoseconds.
+    pub(super) lag: Option<u64>,
+    /// Of the stretches that are over.
+    pub(super) e2e: Option<Histogram<u32>>,
 }
 
 /// What rates are counted from.
@@ -112,7 +131,8 @@ impl Progress {
         self.received.clear();
     }
 
-    pub(super) fn tick(&mut self, tick: &Tick<'_>) {
+    /// `now` is asked only when it is time to show something.
+    pub(super) fn tick(&mut self, now: &dyn Fn() -> Now) {
         if matches!(self.style, Style::None) && self.exporter.is_none() {
             return;
         }
@@ -120,14 +140,16 @@ impl Progress {
         if elapsed < PERIOD {
             return;
         }
-        self.look(tick, elapsed.as_secs_f64());
+        let now = now();
+        let share = now.share;
+        self.look(now, elapsed.as_secs_f64());
         if let Some(exporter) = &self.exporter {
             exporter.set(self.now.exposition());
         }
         match &self.style {
             Style::None => {}
             Style::Bar(bar) => {
-                bar.set_position((tick.share * STEPS as f64) as u64);
+                bar.set_position((share * STEPS as f64) as u64);
                 let lines = self.now.lines(&self.sent, &self.received);
                 let doubt = match self.now.doubt() {
                     Some(doubt) => format!("   {}", format!("! {doubt}").yellow()),
@@ -149,29 +171,32 @@ impl Progress {
         format!("{} ({})", self.now.name, self.now.run)
     }
 
-    fn look(&mut self, tick: &Tick<'_>, seconds: f64) {
-        let board: &Board = tick.board;
+    fn look(&mut self, seen: Now, seconds: f64) {
         let since = self.since;
-        let now = &mut self.now;
-        let next = Since::of(board);
-        now.phase = Some(board.phase());
-        now.share = tick.share;
-        now.sent = next.sent;
-        now.received = next.received;
-        now.connects = next.connects;
-        now.acked = board.acked();
-        now.expected = board.expected();
-        now.has_acks = board.stage.qos > QoS::AtMostOnce && !board.stage.shape.is_connects();
+        let next = Since {
+            at: Instant::now(),
+            sent: seen.sent,
+            received: seen.received,
+            connects: seen.connects,
+            cpu: seen.cpu,
+        };
         let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / seconds;
+        let now = &mut self.now;
+        now.phase = seen.phase;
+        now.share = seen.share;
+        now.sent = seen.sent;
+        now.received = seen.received;
+        now.connects = seen.connects;
+        now.acked = seen.acked;
+        now.expected = seen.expected;
+        now.has_acks = seen.has_acks;
         now.sent_rate = rate(next.sent, since.sent);
         now.received_rate = rate(next.received, since.received);
         now.connect_rate = rate(next.connects, since.connects);
-        now.cores = next
-            .cpu
-            .zip(since.cpu)
-            .map(|(now, before)| (now - before) / seconds);
-        now.e2e = board.live.latencies();
-        now.lag = board.live.take_lag();
+        let cpu = next.cpu.zip(since.cpu);
+        now.cores = cpu.map(|(now, before)| (now - before).max(0.0) / seconds);
+        now.e2e = seen.e2e.as_ref().map(Latencies::of);
+        now.lag = seen.lag;
         for (rates, rate) in [
             (&mut self.sent, now.sent_rate),
             (&mut self.received, now.received_rate),
@@ -201,15 +226,6 @@ impl Since {
             received: 0,
             connects: 0,
             cpu: own_seconds(),
-        }
-    }
-
-    fn of(board: &Board) -> Self {
-        Self {
-            sent: board.sent(),
-            received: board.received(),
-            connects: board.live.connects(),
-            ..Self::now()
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::commands::bench::load::Outcome;
 use crate::commands::bench::plan::{Load, Shape, Stage};
 use crate::commands::bench::report::threshold::Verdict;
 use crate::commands::bench::stats::{Tally, median, spread};
-use crate::mqtt::{QoS, Version};
+use crate::mqtt::{QoS, Reason, Version};
 
 /// A generator that uses this share of its threads may be what was measured.
 const BUSY: f64 = 0.85;
@@ -166,6 +166,11 @@ impl Row {
             .max()
     }
 
+    /// Messages the broker acknowledged with a Reason Code that says no.
+    pub(super) fn refused(&self) -> u64 {
+        self.all.refused.values().sum()
+    }
+
     pub(super) fn unacknowledged(&self) -> u64 {
         if self.has_acks() {
             self.all.sent.saturating_sub(self.all.acked)
@@ -286,8 +291,28 @@ impl Report {
         }
     }
 
-    /// What the broker did wrong, a sentence each.
+    /// What the broker did wrong or would not do, a sentence each.
     pub(super) fn faults(&self) -> Vec<String> {
+        let mut faults = self.broken();
+        for row in &self.rows {
+            let name = row_name(&row.stage);
+            for (&reason, &count) in &row.all.refused {
+                let why = Reason(reason).name().to_lowercase();
+                let count = text::count(count);
+                faults.push(format!(
+                    "{name}: {count} messages refused: {why} ({reason})"
+                ));
+            }
+            if row.all.connect_errors > 0 {
+                let count = text::count(row.all.connect_errors);
+                faults.push(format!("{name}: {count} connections refused or cut off"));
+            }
+        }
+        faults
+    }
+
+    /// The promises of MQTT it did not keep.
+    fn broken(&self) -> Vec<String> {
         let mut faults = Vec::new();
         for row in &self.rows {
             let name = row_name(&row.stage);
@@ -314,14 +339,28 @@ impl Report {
         faults
     }
 
+    fn has_failed_connects(&self) -> bool {
+        self.rows.iter().any(|row| row.all.connect_errors > 0)
+    }
+
+    /// The Reason Code of a message that was refused, if one was.
+    fn refusal(&self) -> Option<u8> {
+        let mut reasons = self.rows.iter().flat_map(|row| row.all.refused.keys());
+        reasons.next().copied()
+    }
+
     pub(super) fn exit_status(&self) -> u8 {
         match &self.trouble {
             Some(trouble) => trouble.status,
             None if self.verdicts.iter().any(|verdict| !verdict.holds) => 99,
             // Whoever said what must hold has said what is bad enough to fail.
-            None if self.verdicts.is_empty() && !self.faults().is_empty() => 81,
-            None if self.is_strict && self.is_limited() => 82,
-            None => 0,
+            None if self.verdicts.is_empty() && !self.broken().is_empty() => 81,
+            None if self.verdicts.is_empty() && self.has_failed_connects() => 7,
+            None => match self.refusal().filter(|_| self.verdicts.is_empty()) {
+                Some(reason) => reason,
+                None if self.is_strict && self.is_limited() => 82,
+                None => 0,
+            },
         }
     }
 }

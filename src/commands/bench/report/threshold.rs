@@ -33,6 +33,7 @@ enum Metric {
     Duplicates,
     Reordered,
     Corrupt,
+    Refused,
     Errors,
 }
 
@@ -103,7 +104,7 @@ impl Threshold {
         let metric = Metric::parse(name).ok_or_else(|| {
             format!(
                 "'{text}': no metric '{name}'; there are rate, lost, dup, reordered, corrupt, \
-                 errors, and e2e, service, ack, lag, connect with .p50 to .p9999, .min, .mean, .max"
+                 refused, errors, and e2e, service, ack, lag, connect with .p50 to .p9999, .min, .mean, .max"
             )
         })?;
         let value = metric
@@ -246,6 +247,7 @@ impl Metric {
             "dup" | "duplicates" => Self::Duplicates,
             "reordered" => Self::Reordered,
             "corrupt" => Self::Corrupt,
+            "refused" => Self::Refused,
             "errors" => Self::Errors,
             _ => {
                 let (which, point) = name.split_once('.')?;
@@ -305,10 +307,8 @@ impl Metric {
             Self::Duplicates => Some(all.seen.duplicates as f64),
             Self::Reordered => Some(all.seen.reordered as f64),
             Self::Corrupt => Some((all.corrupt + all.misrouted) as f64),
-            Self::Errors => {
-                let refused: u64 = all.refused.values().sum();
-                Some((refused + all.connect_errors + all.disconnects) as f64)
-            }
+            Self::Refused => Some(row.refused() as f64),
+            Self::Errors => Some((row.refused() + all.connect_errors + all.disconnects) as f64),
             Self::Latency(which, point) => {
                 let latency = match which {
                     Which::E2e => &all.e2e,
@@ -334,8 +334,11 @@ impl Metric {
             Self::Duplicates => counts["duplicates"].as_f64(),
             Self::Reordered => counts["reordered"].as_f64(),
             Self::Corrupt => Some(counts["corrupt"].as_f64()? + counts["misrouted"].as_f64()?),
+            Self::Refused => refused_in(counts),
             Self::Errors => {
-                Some(counts["connect_errors"].as_f64()? + counts["disconnects"].as_f64()?)
+                let connections =
+                    counts["connect_errors"].as_f64()? + counts["disconnects"].as_f64()?;
+                Some(refused_in(counts)? + connections)
             }
             Self::Latency(which, point) => {
                 let latencies = match which {
@@ -363,6 +366,11 @@ impl Metric {
             _ => format!("{value:.0}"),
         }
     }
+}
+
+fn refused_in(counts: &Value) -> Option<f64> {
+    let by_reason = counts["refused"].as_object()?;
+    Some(by_reason.values().filter_map(Value::as_f64).sum())
 }
 
 impl Point {
