@@ -164,29 +164,34 @@ pub fn parse(caller: Caller, words: &[OsString], sources: &Sources) -> Result<Re
         Lexed::Help => return Ok(Request::Help(usage::help(caller))),
         Lexed::Version => return Ok(Request::Version(usage::version(caller))),
     };
-    let (words, beyond) = words::beyond::split(caller, words);
+    let words::seldom::Parts {
+        usual: words,
+        tls,
+        will,
+        beyond,
+    } = words::seldom::parts(caller, words);
     let request = match caller.program {
         Program::Publish => {
             let mut publish = typed::<args::publish::Publish>(caller, words);
-            if !beyond.is_empty() {
-                publish.beyond = typed(caller, beyond);
-            }
+            publish.tls = apart(caller, tls);
+            publish.will = apart(caller, will);
+            publish.beyond = apart(caller, beyond);
             relations::publish(caller, &publish)?;
             Request::Publish(Box::new(publish))
         }
         Program::Subscribe => {
             let mut subscribe = typed::<args::subscribe::Subscribe>(caller, words);
-            if !beyond.is_empty() {
-                subscribe.beyond = typed(caller, beyond);
-            }
+            subscribe.tls = apart(caller, tls);
+            subscribe.will = apart(caller, will);
+            subscribe.beyond = apart(caller, beyond);
             relations::subscribe(&subscribe)?;
             Request::Subscribe(Box::new(subscribe))
         }
         Program::Request => {
             let mut request = typed::<args::request::Request>(caller, words);
-            if !beyond.is_empty() {
-                request.reach = typed(caller, beyond);
-            }
+            request.tls = apart(caller, tls);
+            request.will = apart(caller, will);
+            request.reach = apart(caller, beyond);
             relations::request(&request)?;
             Request::Request(Box::new(request))
         }
@@ -227,13 +232,21 @@ fn top(caller: Caller, words: Vec<OsString>) -> Result<Request, Error> {
     Ok(Request::Top(Box::new(top)))
 }
 
+/// A part of a line that is mostly not there.
+fn apart<A: clap::Args + Default>(caller: Caller, words: Vec<OsString>) -> A {
+    match words.is_empty() {
+        true => A::default(),
+        false => typed(caller, words),
+    }
+}
+
 /// Lets clap turn clean words into types. The lexer has judged them, so a refusal is our own bug.
 fn typed<A: clap::Args>(caller: Caller, words: Vec<OsString>) -> A {
     let command = A::augment_args(usage::base(caller.program));
-    let matches = command
+    let mut matches = command
         .try_get_matches_from(words)
         .unwrap_or_else(|error| panic!("clap refuses what the lexer let through: {error}"));
-    A::from_arg_matches(&matches).expect("clap has just matched these very arguments")
+    A::from_arg_matches_mut(&mut matches).expect("clap has just matched these very arguments")
 }
 
 /// The clap tree of one program, complete with the words only the lexer reads: for help, man pages
@@ -242,11 +255,16 @@ pub fn tree(program: Program) -> clap::Command {
     let base = usage::base(program);
     let command = match program {
         Program::Publish => {
-            args::making::Beyond::augment_args(args::publish::Publish::augment_args(base))
+            let publish = args::publish::Publish::augment_args(base);
+            args::making::Beyond::augment_args(seldom(publish))
         }
-        Program::Subscribe => args::expect::augment(args::subscribe::Subscribe::augment_args(base)),
+        Program::Subscribe => {
+            let subscribe = args::subscribe::Subscribe::augment_args(base);
+            args::expect::augment(seldom(subscribe))
+        }
         Program::Request => {
-            args::reach::Reach::augment_args(args::request::Request::augment_args(base))
+            let request = args::request::Request::augment_args(base);
+            args::reach::Reach::augment_args(seldom(request))
         }
         Program::Ping => args::ping::Ping::augment_args(base),
         Program::Record => args::record::Record::augment_args(base),
@@ -256,6 +274,10 @@ pub fn tree(program: Program) -> clap::Command {
         Program::Ctrl => args::ctrl::Ctrl::augment_args(base),
     };
     usage::dress(program, command)
+}
+
+fn seldom(command: clap::Command) -> clap::Command {
+    args::will::Will::augment_args(args::tls::Tls::augment_args(command))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 pub(crate) mod aliases;
 pub(crate) mod beyond;
 pub(crate) mod reach;
+pub(crate) mod seldom;
 
 use crate::cli::judge;
 use crate::cli::lexer::Clean;
@@ -23,7 +24,7 @@ pub(crate) const REPLAY: u16 = 64;
 pub(crate) const CTRL: u16 = 256;
 pub(crate) const TOP: u16 = 512;
 /// Every program: what is said to a broker before anything else.
-const PS_R: u16 = P | S | R | PING | CTRL | LIST | RECORD | REPLAY | TOP;
+const EVERY: u16 = P | S | R | PING | CTRL | LIST | RECORD | REPLAY | TOP;
 const PSR: u16 = P | S | R;
 const SR: u16 = S | R;
 const PR: u16 = P | R;
@@ -176,12 +177,14 @@ impl Row {
 
 /// Every option there is.
 pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
-    ROWS.iter().chain(reach::ROWS).chain(beyond::ROWS)
+    [ROWS, reach::ROWS, seldom::TLS, seldom::WILL, beyond::ROWS]
+        .into_iter()
+        .flatten()
 }
 
 /// What mosquitto's clients know, in the order of the letters, and what belongs beside it.
 static ROWS: &[Row] = &[
-    text("-A", "--bind-address", PS_R, "address").own(),
+    text("-A", "--bind-address", EVERY, "address").own(),
     flag("-c", "--disable-clean-session", PSR),
     row(
         "-C",
@@ -191,12 +194,8 @@ static ROWS: &[Row] = &[
     )
     .noun("count")
     .own(),
-    row("", "--cafile", PS_R, Take::Bytes).noun("file"),
-    row("", "--capath", PS_R, Take::Bytes).noun("directory"),
-    row("", "--cert", PS_R, Take::Bytes).noun("file"),
-    text("", "--ciphers", PS_R, "ciphers"),
     flag("-d", "--debug", PSR | PING | CTRL),
-    row("-D", "--property", PS_R, Take::Property),
+    row("-D", "--property", EVERY, Take::Property),
     row(
         "-e",
         "--response-topic",
@@ -212,22 +211,19 @@ static ROWS: &[Row] = &[
     row("-F", "--output-format", SR, Take::Judge(judge::format))
         .noun("format")
         .own(),
-    text("-h", "--host", PS_R, "host"),
-    row("", "--help", PS_R, Take::Help),
-    text("-i", "--id", PS_R, "id").group(Group::Id),
-    text("-I", "--id-prefix", PS_R, "id prefix").group(Group::IdPrefix),
-    flag("", "--insecure", PS_R),
+    text("-h", "--host", EVERY, "host"),
+    row("", "--help", EVERY, Take::Help),
+    text("-i", "--id", EVERY, "id").group(Group::Id),
+    text("-I", "--id-prefix", EVERY, "id prefix").group(Group::IdPrefix),
     row(
         "-k",
         "--keepalive",
-        PS_R,
+        EVERY,
         Take::Whole(5, 65_535, judge::keep_alive),
     )
     .noun("keepalive"),
-    row("", "--key", PS_R, Take::Bytes).noun("file"),
-    row("", "--keyform", PS_R, Take::Judge(judge::key_form)).noun("keyform"),
     row("-l", "--stdin-line", P, Take::Flag).group(Group::Payload),
-    row("-L", "--url", PS_R, Take::Judge(judge::url)).noun("URL"),
+    row("-L", "--url", EVERY, Take::Judge(judge::url)).noun("URL"),
     flag("", "--latency", R),
     row("-m", "--message", PR, Take::Bytes)
         .noun("message")
@@ -242,17 +238,14 @@ static ROWS: &[Row] = &[
     flag("", "--message-rate", S),
     row("-n", "--null-message", PR, Take::Flag).group(Group::Payload),
     flag("-N", "--no-newline", SR).own(),
-    flag("", "--nodelay", PS_R),
-    flag("", "--no-tls", PS_R),
-    row("-o", "--options-file", PS_R, Take::OptionsFile)
+    flag("", "--nodelay", EVERY),
+    row("-o", "--options-file", EVERY, Take::OptionsFile)
         .noun("options file")
         .own(),
-    row("-p", "--port", PS_R, Take::Whole(0, 65_535, judge::port)).noun("port"),
-    row("-P", "--pw", PS_R, Take::Bytes).noun("password"),
+    row("-p", "--port", EVERY, Take::Whole(0, 65_535, judge::port)).noun("port"),
+    row("-P", "--pw", EVERY, Take::Bytes).noun("password"),
     flag("", "--pretty", SR),
-    row("", "--proxy", PS_R, Take::Judge(judge::proxy)).noun("proxy url"),
-    text("", "--psk", PS_R, "key"),
-    text("", "--psk-identity", PS_R, "identity"),
+    row("", "--proxy", EVERY, Take::Judge(judge::proxy)).noun("proxy url"),
     row(
         "-q",
         "--qos",
@@ -260,7 +253,7 @@ static ROWS: &[Row] = &[
         Take::Whole(0, 2, judge::qos),
     )
     .noun("QoS"),
-    flag("", "--quiet", PS_R),
+    flag("", "--quiet", EVERY),
     flag("-r", "--retain", P),
     row("-R", "--no-retained", SR, Take::Means(judge::no_retained)).own(),
     row("", "--random-filter", S, Take::Judge(judge::random_filter)).noun("chance"),
@@ -291,25 +284,19 @@ static ROWS: &[Row] = &[
     )
     .noun("topic"),
     row("-T", "--filter-out", S, Take::Judge(judge::filter_out)).noun("topic filter"),
-    text("", "--tls-alpn", PS_R, "protocol"),
-    text("", "--tls-engine", PS_R, "engine_id"),
-    text("", "--tls-engine-kpass-sha1", PS_R, "kpass sha1"),
-    row("", "--tls-keylog", PS_R, Take::Bytes).noun("file"),
-    flag("", "--tls-use-os-certs", PS_R),
-    row("", "--tls-version", PS_R, Take::Judge(judge::tls_version)).noun("version"),
-    row("-u", "--username", PS_R, Take::Text).noun("username"),
+    row("-u", "--username", EVERY, Take::Text).noun("username"),
     row("-U", "--unsubscribe", S, Take::Judge(judge::unsubscribe)).noun("unsubscribe topic"),
-    row("", "--unix", PS_R, Take::Bytes).noun("socket path"),
+    row("", "--unix", EVERY, Take::Bytes).noun("socket path"),
     flag("-v", "--verbose", SR | CTRL | LIST),
     row(
         "-V",
         "--protocol-version",
-        PS_R,
+        EVERY,
         Take::Judge(judge::protocol_version),
     )
     .noun("version")
     .named_long(),
-    row("", "--version", PS_R, Take::Version),
+    row("", "--version", EVERY, Take::Version),
     flag("-w", "--watch", S),
     row(
         "-W",
@@ -319,15 +306,11 @@ static ROWS: &[Row] = &[
     )
     .noun("timeout")
     .own(),
-    row("", "--will-payload", PS_R, Take::Bytes).noun("will payload"),
-    row("", "--will-qos", PS_R, Take::Whole(0, 2, judge::will_qos)).noun("will QoS"),
-    flag("", "--will-retain", PS_R),
-    row("", "--will-topic", PS_R, Take::Judge(judge::will_topic)).noun("will topic"),
-    flag("", "--ws", PS_R),
+    flag("", "--ws", EVERY),
     row(
         "-x",
         "--session-expiry",
-        PS_R,
+        EVERY,
         Take::Judge(judge::session_expiry),
     )
     .noun("session expiry interval")

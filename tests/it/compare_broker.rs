@@ -127,6 +127,7 @@ impl Player {
                 Ok(1) => frame.push(byte[0]),
                 Ok(_) => break,
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => break,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
                 Err(error) => panic!("{name}: {error} after {}", self.transcript),
             }
             match scan(&frame, usize::MAX) {

@@ -45,17 +45,17 @@ pub struct Publish {
     #[arg(long, value_name = "SECONDS", value_parser = parse_micros, help_heading = "Message")]
     pub repeat_delay: Option<Duration>,
 
-    /// Parsed apart, and only when one of its words is there.
-    #[arg(skip)]
-    pub beyond: Beyond,
-
     #[command(flatten)]
     pub connection: Connection,
 
-    #[command(flatten)]
+    // Each parsed apart, and only when one of its words is there.
+    #[arg(skip)]
+    pub beyond: Beyond,
+
+    #[arg(skip)]
     pub tls: Tls,
 
-    #[command(flatten)]
+    #[arg(skip)]
     pub will: Will,
 }
 

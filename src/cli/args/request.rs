@@ -52,16 +52,16 @@ pub struct Request {
     #[arg(long, help_heading = "Output")]
     pub latency: bool,
 
-    /// Parsed apart, and only when one of its words is there.
-    #[arg(skip)]
-    pub reach: Reach,
-
     #[command(flatten)]
     pub connection: Connection,
 
-    #[command(flatten)]
+    // Each parsed apart, and only when one of its words is there.
+    #[arg(skip)]
+    pub reach: Reach,
+
+    #[arg(skip)]
     pub tls: Tls,
 
-    #[command(flatten)]
+    #[arg(skip)]
     pub will: Will,
 }

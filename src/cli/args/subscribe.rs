@@ -74,10 +74,6 @@ pub struct Subscribe {
     #[arg(short = 'E', long, help_heading = "When to end")]
     pub exit_after_subscribe: bool,
 
-    /// Parsed apart, and only when one of its words is there.
-    #[arg(skip)]
-    pub beyond: Beyond,
-
     #[command(flatten)]
     pub output: Output,
 
@@ -97,10 +93,14 @@ pub struct Subscribe {
     #[command(flatten)]
     pub connection: Connection,
 
-    #[command(flatten)]
+    // Each parsed apart, and only when one of its words is there.
+    #[arg(skip)]
+    pub beyond: Beyond,
+
+    #[arg(skip)]
     pub tls: Tls,
 
-    #[command(flatten)]
+    #[arg(skip)]
     pub will: Will,
 }
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Will")]
 pub struct Will {
     /// Topic of the Will Message

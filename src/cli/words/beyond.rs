@@ -3,9 +3,6 @@
 //! Their clap arguments live in structs of their own (`args/expect.rs` …), and are built only when one
 //! of them stands on the line, so that `mqttx pub -t a -m b` starts as fast as without them.
 
-use std::ffi::{OsStr, OsString};
-
-use crate::cli::Caller;
 use crate::cli::args::expect;
 use crate::cli::args::{making, ping, reach, record, showing};
 use crate::cli::words::{CTRL, LIST, P, PING, R, RECORD, REPLAY, Row, S, TOP, Take, flag, row};
@@ -87,33 +84,4 @@ const REACHING: u16 = P | S | R | PING | CTRL | LIST | RECORD | REPLAY | TOP;
 
 const fn judged(long: &'static str, programs: u16, noun: &'static str, take: Take) -> Row {
     row("", long, programs, take).noun(noun).own()
-}
-
-/// Takes the words of these rows out of a line that was lexed already.
-pub(crate) fn split(caller: Caller, words: Vec<OsString>) -> (Vec<OsString>, Vec<OsString>) {
-    let program = caller.program.bit();
-    // The programs that are wholly ours have one tree.
-    if program & (P | S | R) == 0 || !words.iter().any(|word| is_beyond(word, program)) {
-        return (words, Vec::new());
-    }
-    // What stands behind `--` is a command of its own.
-    let end = words.iter().position(|word| word == "--");
-    let end = end.unwrap_or(words.len());
-    let (mut known, mut beyond) = (Vec::new(), Vec::new());
-    for (at, word) in words.into_iter().enumerate() {
-        if at >= end || is_beyond(&word, program) {
-            beyond.push(word);
-        } else {
-            known.push(word);
-        }
-    }
-    (known, beyond)
-}
-
-fn is_beyond(word: &OsStr, program: u16) -> bool {
-    let bytes = word.as_encoded_bytes();
-    let end = bytes.iter().position(|&byte| byte == b'=');
-    let name = &bytes[..end.unwrap_or(bytes.len())];
-    let is_row = |row: &Row| row.long.as_bytes() == name && row.programs & program != 0;
-    name == b"--" || ROWS.iter().any(is_row)
 }

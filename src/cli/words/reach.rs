@@ -3,33 +3,32 @@
 
 use crate::cli::judge;
 use crate::cli::lexer::Clean;
-use crate::cli::words::{PS_R, PSR, Row, S, Take, Verdict, flag, row};
+use crate::cli::words::{EVERY, PSR, Row, S, Take, Verdict, flag, row};
 
 pub(crate) static ROWS: &[Row] = &[
-    flag("", "--ask-password", PS_R).own(),
-    row("", "--password-file", PS_R, Take::Bytes)
+    flag("", "--ask-password", EVERY).own(),
+    row("", "--password-file", EVERY, Take::Bytes)
         .noun("file")
         .own(),
-    row("", "--password-env", PS_R, Take::Checked(variable))
+    row("", "--password-env", EVERY, Take::Checked(variable))
         .noun("variable")
         .own(),
     row(
         "",
         "--print-config",
-        PS_R,
+        EVERY,
         Take::Means(|clean| clean.is_config_asked = true),
     )
     .own(),
-    row("", "--profile", PS_R, Take::Judge(profile))
+    row("", "--profile", EVERY, Take::Judge(profile))
         .noun("name")
         .own(),
-    row("", "--save-profile", PS_R, Take::Judge(save_profile))
+    row("", "--save-profile", EVERY, Take::Judge(save_profile))
         .noun("name")
         .own(),
-    flag("-S", "--srv", PS_R).own(),
-    flag("", "--tls-skip-hostname", PS_R).own(),
+    flag("-S", "--srv", EVERY).own(),
     row("", "--no-local", S, Take::Means(judge::no_local)).own(),
-    row("", "--protocol", PS_R, Take::Judge(judge::protocol))
+    row("", "--protocol", EVERY, Take::Judge(judge::protocol))
         .noun("protocol")
         .own(),
     row(
@@ -40,10 +39,10 @@ pub(crate) static ROWS: &[Row] = &[
     )
     .noun("time")
     .own(),
-    row("", "--ws-path", PS_R, Take::Checked(path))
+    row("", "--ws-path", EVERY, Take::Checked(path))
         .noun("path")
         .own(),
-    row("", "--ws-header", PS_R, Take::Checked(header))
+    row("", "--ws-header", EVERY, Take::Checked(header))
         .noun("header")
         .own(),
 ];
