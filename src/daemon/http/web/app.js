@@ -76,6 +76,10 @@ addEventListener('unhandledrejection', (event) => {
   if (event.reason?.name !== 'AbortError') toast(event.reason?.message ?? String(event.reason), 'bad');
   event.preventDefault();
 });
+// What was chosen beside a list is left by Escape, wherever the focus is.
+addEventListener('keydown', (event) => {
+  if (event.key === 'Escape' && !document.querySelector('dialog[open]')) document.querySelector('.split.open .panel [aria-label=Close]')?.click();
+});
 // A link of the page itself shall move the focus, and not the address.
 document.querySelector('.skip').addEventListener('click', (event) => {
   event.preventDefault();

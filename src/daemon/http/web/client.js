@@ -5,7 +5,7 @@ import { Desk } from './desk.js';
 import { byId, copy, setText, toast } from './dom.js';
 import { fillIcons } from './icons.js';
 import { MqttClient } from './mqtt.js';
-import { fromLink, keep, kept, linkOf } from './share.js';
+import { fromLink, keep, kept, linkOf, madeUpId } from './share.js';
 import { filterProblem, nameProblem } from './topic.js';
 
 const form = byId('connect');
@@ -155,8 +155,7 @@ function begin() {
   fillIcons();
   byId('desk').append(desk.element);
   const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
-  const chance = crypto.getRandomValues(new Uint8Array(4)).reduce((text, byte) => text + byte.toString(16).padStart(2, '0'), '');
-  fill({ url: `${scheme}://${location.host}/mqtt`, clientId: `mqttx-web-${chance}` });
+  fill({ url: `${scheme}://${location.host}/mqtt`, clientId: madeUpId() });
   const link = fromLink(location.hash);
   const source = link ?? kept();
   fill(source.settings);

@@ -13,8 +13,8 @@ const LINES_MAX = 5000;
 /** What is shown at each choice. */
 const LEVELS = [
   ['all', 'All', () => true],
-  ['news', 'News', ({ level }) => !['debug', 'subscribe', 'unsubscribe'].includes(level)],
-  ['trouble', 'Trouble', ({ level }) => level === 'error' || level === 'warning'],
+  ['news', 'Events', ({ level }) => !['debug', 'subscribe', 'unsubscribe'].includes(level)],
+  ['trouble', 'Problems', ({ level }) => level === 'error' || level === 'warning'],
 ];
 
 let lines = [];
@@ -31,7 +31,7 @@ const newest = el('button.button.newest', { type: 'button', hidden: true, onclic
 const detail = el('p.mono.grow.full-line', { 'aria-live': 'polite' });
 
 const list = new VirtualList(box, {
-  label: 'Log', rowHeight: 28,
+  label: 'Log', rowHeight: 24,
   make: () => el('div.log-line', {}, el('time'), el('span.level-mark.middle-only'), el('span.text.grow')),
   fill(row, index) {
     const { at, level, text } = fitting[index];

@@ -89,8 +89,9 @@ function draw() {
   reasons.replaceChildren(...(why.length
     ? why.map(([name, number]) => el('li', {}, el('span.grow', {}, DROPPED[name] ?? name), el('strong', {}, count(number))))
     : [el('li.soft', {}, 'Not one message since the start.')]));
+  const { received_by_qos: received, sent_by_qos: sent } = newest.messages;
   qos.tBodies[0].replaceChildren(...[0, 1, 2].map((level) => el('tr', {}, el('td', {}, String(level)),
-    el('td.num', {}, count(newest.messages.received_by_qos[level])), el('td.num', {}, count(newest.messages.sent_by_qos[level])))));
+    el('td.num', {}, received ? count(received[level]) : '–'), el('td.num', {}, sent ? count(sent[level]) : '–'))));
 }
 
 const poll = new Poll(5000, async (signal) => {
@@ -98,7 +99,7 @@ const poll = new Poll(5000, async (signal) => {
   const parts = [broker.node, `mqttx ${broker.version}`, `up ${duration(broker.uptime_s)}`,
     `${broker.workers} ${broker.workers === 1 ? 'worker' : 'workers'}`, broker.persistence ? 'persistent' : 'in memory'];
   setText(about, parts.filter(Boolean).join(' · '));
-  listeners.replaceChildren(...broker.listeners.map(listenerRow));
+  listeners.replaceChildren(...(broker.listeners ?? []).map(listenerRow));
 });
 
 samples.addEventListener('sample', draw);

@@ -7,6 +7,14 @@ const KEY = 'mqttx.client';
 const SHARED = ['url', 'version', 'username', 'keepAlive', 'cleanStart', 'topic'];
 const KEPT = [...SHARED, 'clientId', 'sessionExpiry', 'willTopic', 'willQos', 'willRetain', 'willDelay'];
 
+/** A Client Identifier that the page made up, and not the user. */
+const MADE_UP = /^mqttx-web-[0-9a-f]{8}$/;
+
+export function madeUpId() {
+  const chance = crypto.getRandomValues(new Uint8Array(4));
+  return `mqttx-web-${Array.from(chance, (byte) => byte.toString(16).padStart(2, '0')).join('')}`;
+}
+
 function pick(values, names) {
   return Object.fromEntries(names.filter((name) => values[name] !== undefined && values[name] !== '').map((name) => [name, values[name]]));
 }
@@ -49,6 +57,8 @@ export function fromLink(hash) {
 export function keep(settings, filters) {
   try {
     const kept = { ...pick(settings, KEPT), url: bareAddress(settings.url), filters };
+    // Two pages of one browser shall not be one client.
+    if (MADE_UP.test(kept.clientId)) delete kept.clientId;
     localStorage.setItem(KEY, JSON.stringify(kept));
   } catch {
     // Where nothing may be kept, the next visit begins anew.

@@ -1,7 +1,7 @@
 // What the views of the dashboard have in common: their head, and asking the broker again and again
 // while they are in sight.
 
-import { el } from './dom.js';
+import { el, toast } from './dom.js';
 
 /** The head of a view: its name, a sentence, and what there is to do. */
 export function head(title, about, ...actions) {
@@ -14,6 +14,7 @@ export class Poll {
   #pauseMs;
   #timer = 0;
   #ended = null;
+  #told = '';
 
   constructor(pauseMs, ask) {
     this.#ask = ask;
@@ -34,6 +35,12 @@ export class Poll {
     this.#ended = null;
   }
 
+  /** Says once what the broker refuses; that it does not answer at all is said at the foot of the navigation. */
+  onproblem(error) {
+    if (error.status !== undefined && error.message !== this.#told) toast(error.message, 'bad');
+    this.#told = error.message;
+  }
+
   /** Asks anew without waiting; what was being asked no longer counts. */
   async now() {
     if (!this.#ended) return;
@@ -43,8 +50,9 @@ export class Poll {
     this.#ended = ended;
     try {
       if (!document.hidden) await this.#ask(ended.signal);
+      this.#told = '';
     } catch (error) {
-      if (!ended.signal.aborted) this.onproblem?.(error);
+      if (!ended.signal.aborted) this.onproblem(error);
     }
     if (this.#ended === ended) this.#timer = setTimeout(() => this.now(), this.#pauseMs);
   }
