@@ -164,34 +164,30 @@ pub fn parse(caller: Caller, words: &[OsString], sources: &Sources) -> Result<Re
         Lexed::Help => return Ok(Request::Help(usage::help(caller))),
         Lexed::Version => return Ok(Request::Version(usage::version(caller))),
     };
-    let words::seldom::Parts {
-        usual: words,
-        tls,
-        will,
-        beyond,
-    } = words::seldom::parts(caller, words);
+    let parts = words::seldom::parts(caller, words);
+    let words = parts.usual;
     let request = match caller.program {
         Program::Publish => {
             let mut publish = typed::<args::publish::Publish>(caller, words);
-            publish.tls = apart(caller, tls);
-            publish.will = apart(caller, will);
-            publish.beyond = apart(caller, beyond);
+            publish.tls = apart(caller, parts.tls);
+            publish.will = apart(caller, parts.will);
+            publish.beyond = apart(caller, parts.beyond);
             relations::publish(caller, &publish)?;
             Request::Publish(Box::new(publish))
         }
         Program::Subscribe => {
             let mut subscribe = typed::<args::subscribe::Subscribe>(caller, words);
-            subscribe.tls = apart(caller, tls);
-            subscribe.will = apart(caller, will);
-            subscribe.beyond = apart(caller, beyond);
+            subscribe.tls = apart(caller, parts.tls);
+            subscribe.will = apart(caller, parts.will);
+            subscribe.beyond = apart(caller, parts.beyond);
             relations::subscribe(&subscribe)?;
             Request::Subscribe(Box::new(subscribe))
         }
         Program::Request => {
             let mut request = typed::<args::request::Request>(caller, words);
-            request.tls = apart(caller, tls);
-            request.will = apart(caller, will);
-            request.reach = apart(caller, beyond);
+            request.tls = apart(caller, parts.tls);
+            request.will = apart(caller, parts.will);
+            request.reach = apart(caller, parts.beyond);
             relations::request(&request)?;
             Request::Request(Box::new(request))
         }
