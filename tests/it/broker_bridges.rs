@@ -20,11 +20,16 @@ use crate::support::raw_client::RawClient;
 const VERSIONS: [&str; 3] = ["mqttv31", "mqttv311", "mqttv50"];
 
 /// A broker of ours with this bridge to `port`.
-fn bridged(port: u16, lines: &str) -> (BrokerProcess, tempfile::TempDir) {
+pub(crate) fn bridged(port: u16, lines: &str) -> (BrokerProcess, tempfile::TempDir) {
+    bridged_to(&format!("127.0.0.1:{port}"), lines)
+}
+
+/// A broker of ours with this bridge to these addresses.
+pub(crate) fn bridged_to(addresses: &str, lines: &str) -> (BrokerProcess, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mosquitto.conf");
     let text = format!(
-        "connection b\naddress 127.0.0.1:{port}\nremote_clientid far\nrestart_timeout 1\n\
+        "connection b\naddress {addresses}\nremote_clientid far\nrestart_timeout 1\n\
          log_type all\nuser root\n{}\n",
         lines.replace(" | ", "\n")
     );
@@ -35,12 +40,12 @@ fn bridged(port: u16, lines: &str) -> (BrokerProcess, tempfile::TempDir) {
 }
 
 /// A client that sees all that is published below some topics.
-fn watcher(port: u16, filter: &str) -> RawClient {
+pub(crate) fn watcher(port: u16, filter: &str) -> RawClient {
     RawClient::subscriber(port, &Hello::new("watcher"), filter, 2)
 }
 
 /// Answers what comes until `count` messages are there.
-fn messages(client: &mut RawClient, count: usize) -> Vec<String> {
+pub(crate) fn messages(client: &mut RawClient, count: usize) -> Vec<String> {
     let mut seen = Vec::new();
     while seen.len() < count {
         let packet = client.next().expect("the broker is there");
@@ -67,7 +72,7 @@ fn messages(client: &mut RawClient, count: usize) -> Vec<String> {
 }
 
 /// Publishes with the whole handshake.
-fn send(client: &mut RawClient, topic: &str, payload: &str, qos: u8, id: u16) {
+pub(crate) fn send(client: &mut RawClient, topic: &str, payload: &str, qos: u8, id: u16) {
     client.send(&publish(Version::V5, topic, payload, qos, id, &[]));
     match qos {
         0 => {}
@@ -363,7 +368,7 @@ fn mosquitto_at_the_other_end() {
 
 #[test]
 fn mosquitto_bridges_to_us() {
-    let far = BrokerProcess::start(&[]);
+    let far = BrokerProcess::start(&["-v"]);
     let folder = tempfile::tempdir().unwrap();
     let Some((_mosquitto, [port])) = peers::mosquitto(folder.path(), |[port]| {
         format!(
@@ -374,7 +379,7 @@ fn mosquitto_bridges_to_us() {
     }) else {
         return;
     };
-    far.wait_log("\"far\"");
+    far.wait_log("subscribed to \"#\"");
     let state = "$SYS/broker/connection/far/state";
     let mut asker = RawClient::connect(far.port, &Hello::new("asker"));
     asker.send(&subscribe(Version::V5, 1, state, 0, &[]));

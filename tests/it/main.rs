@@ -8,6 +8,10 @@
 mod broker_access;
 #[cfg(target_os = "linux")]
 mod broker_bridges;
+#[cfg(target_os = "linux")]
+mod broker_bridges_choices;
+#[cfg(target_os = "linux")]
+mod broker_bridges_ways;
 mod broker_control;
 mod broker_core;
 #[cfg(target_os = "linux")]

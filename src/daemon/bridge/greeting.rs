@@ -205,7 +205,11 @@ async fn greet(pipe: &mut Pipe, connect: &Connect<'_>) -> Result<Answer, Refusal
     pipe.writer.put(&bytes).await?;
     let answer = tokio::time::timeout(ANSWER_TIME, pipe.reader.next(answer)).await;
     let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no answer to CONNECT");
-    match answer.map_err(late)?? {
+    let answer = answer.map_err(late)?;
+    if answer.is_err() && connect.version.is_v5() && pipe.reader.is_older_refusal() {
+        return Err(Refusal::Refused(Reason::UNSUPPORTED_PROTOCOL_VERSION));
+    }
+    match answer? {
         Some((Reason::SUCCESS, session_present, takes)) => Ok(Answer {
             pipe: None,
             session_present,

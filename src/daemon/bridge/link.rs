@@ -160,6 +160,13 @@ impl Link {
             }
             Ended::Refused(reason) => {
                 self.say(&format!("Connection Refused: {}", why(conf, *reason)));
+                if *reason == Reason::UNSUPPORTED_PROTOCOL_VERSION && conf.version.is_v5() {
+                    let name = &conf.name;
+                    self.say(&format!(
+                        "Bridge {name}: the other broker does not speak MQTT 5.0, \
+                         try bridge_protocol_version mqttv311."
+                    ));
+                }
                 if self.learn(conf, *reason) {
                     return true;
                 }

@@ -53,7 +53,11 @@ impl Bridges {
             .build()?;
         let thread = std::thread::Builder::new()
             .name("bridges".to_owned())
-            .spawn(move || runtime.block_on(crew.run(seen)))?;
+            .spawn(move || {
+                runtime.block_on(crew.run(seen));
+                // A name that nobody resolves must not hold up the end.
+                runtime.shutdown_background();
+            })?;
         Ok(Self { wanted, thread })
     }
 

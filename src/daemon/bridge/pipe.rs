@@ -71,6 +71,11 @@ impl Reader {
         }
     }
 
+    /// Whether what came is a CONNACK of the versions before 5 that refuses.
+    pub(crate) fn is_older_refusal(&self) -> bool {
+        matches!(self.buffer[..], [0x20, 2, _, code] if code > 0)
+    }
+
     /// The next packet, which is waited for.
     pub(crate) async fn next<T>(&mut self, take: impl Fn(&Packet<'_>) -> T) -> io::Result<T> {
         loop {
