@@ -129,6 +129,8 @@ pub struct Traffic {
     pub publish_received: u64,
     /// PUBLISH packets encoded for it.
     pub publish_sent: u64,
+    /// QoS 0 messages dropped because it read too slowly.
+    pub dropped: u64,
 }
 
 /// What CONNECT said that only those who look from outside want to know.

@@ -163,6 +163,7 @@ impl Broker {
         if delivery.qos == QoS::AtMostOnce {
             if connection.slow {
                 self.stats.dropped_slow += 1;
+                self.connections[slot as usize].traffic.dropped += 1;
             } else if state.queue.is_empty() && !full {
                 self.put(slot, &delivery, incoming);
             } else {

@@ -31,6 +31,14 @@ macro_rules! limits {
                 }
                 Ok(())
             }
+
+            /// The value of a limit by its name.
+            pub fn value(&self, name: &str) -> Option<u64> {
+                match name {
+                    $(stringify!($name) => Some(self.$name as u64),)+
+                    _ => None,
+                }
+            }
         }
 
         /// A row of the table: for help, manuals and range checks.

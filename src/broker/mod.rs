@@ -15,6 +15,7 @@
 //! the form `outgoing` gives it.
 
 pub mod access;
+mod administration;
 mod connect;
 mod connection;
 mod control;
@@ -26,6 +27,7 @@ mod exchange;
 mod fetching;
 mod following;
 mod gate;
+mod inspection;
 pub mod limits;
 pub mod listener;
 mod outbox;
@@ -70,6 +72,7 @@ pub use crate::broker::event::{Event, What};
 pub use crate::broker::fetching::Fetch;
 pub use crate::broker::following::Parcel;
 pub use crate::broker::gate::Turn;
+pub use crate::broker::inspection::{InflightRow, QueuedRow, RetainedPage, Waiting};
 use crate::broker::limits::Limits;
 use crate::broker::listener::{Listener, TooMany};
 pub use crate::broker::outbox::SLICES_MAX;

@@ -241,10 +241,18 @@ impl Broker {
         now: Instant,
     ) -> usize {
         let sessions = self.sessions.iter().map(|(_, state)| state);
-        let slots: Vec<u32> = sessions
-            .filter(|state| state.is_meant(whom))
-            .filter_map(|state| state.connection)
-            .collect();
+        let slots: Vec<u32> = match whom {
+            // One is found without a look at all the others.
+            Whom::Client(id) => self
+                .session_of(id)
+                .and_then(|state| state.connection)
+                .into_iter()
+                .collect(),
+            _ => sessions
+                .filter(|state| state.is_meant(whom))
+                .filter_map(|state| state.connection)
+                .collect(),
+        };
         for &slot in &slots {
             self.send_away(slot, reason, why, now);
         }

@@ -43,6 +43,18 @@ impl Broker {
         Some(rows.len())
     }
 
+    /// Clears what is retained for these topics; subscribers are not told. False: the store cannot
+    /// note it at present.
+    pub fn clear_topics(&mut self, topics: &[String], now: Instant) -> bool {
+        if self.store_fails() {
+            return false;
+        }
+        for topic in topics {
+            self.clear_topic(topic, now);
+        }
+        true
+    }
+
     /// Leaves out what its publisher might not publish any more.
     pub(crate) fn drop_unowned(&self, messages: &mut Vec<Found>) {
         let retained = self.shared.retained();

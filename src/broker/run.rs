@@ -261,6 +261,7 @@ impl Broker {
         }
         if connection.slow {
             self.stats.dropped_slow += u64::from(run.count);
+            connection.traffic.dropped += u64::from(run.count);
             return;
         }
         self.stats.publish_sent += u64::from(run.count);

@@ -164,8 +164,20 @@ impl Snapshot {
 }
 
 impl Broker {
-    /// This worker's totals, and those of the whole broker. One pass over the connections, as the
-    /// check of Keep Alive is.
+    /// This worker's totals, and those of the whole broker, at once: bytes that the system has not
+    /// taken yet are left out.
+    pub fn totals(&self) -> Snapshot {
+        Snapshot {
+            stats: self.stats,
+            connections: self.connections.len() as u64,
+            connected: self.connected as u64,
+            sessions: self.sessions.len() as u64,
+            whole: self.whole(),
+            ..Snapshot::default()
+        }
+    }
+
+    /// The same with those bytes. One pass over the connections, as the check of Keep Alive is.
     pub fn snapshot(&self) -> Snapshot {
         let waiting = self
             .connections
@@ -176,13 +188,9 @@ impl Broker {
             (count + 1, sum + bytes as u64)
         });
         Snapshot {
-            stats: self.stats,
-            connections: self.connections.len() as u64,
-            connected: self.connected as u64,
-            sessions: self.sessions.len() as u64,
             unsent,
             unsent_bytes,
-            whole: self.whole(),
+            ..self.totals()
         }
     }
 
@@ -313,7 +321,7 @@ impl Broker {
         connected.filter(|state| state.is_meant(whom)).count()
     }
 
-    fn session_of(&self, client_id: &str) -> Option<&Session> {
+    pub(crate) fn session_of(&self, client_id: &str) -> Option<&Session> {
         let key = self.shared.directory().find(client_id)?;
         let session = self.sessions.get(key.slot as usize)?;
         (session.key == key).then_some(session)

@@ -12,6 +12,11 @@ macro_rules! counters {
                 [$((stringify!($name), self.$name),)+].into_iter()
             }
 
+            /// What each of them counts, in the same order.
+            pub fn whats() -> impl Iterator<Item = &'static str> {
+                [$(concat!($($what),+),)+].into_iter()
+            }
+
             /// Adds another worker's counters.
             pub fn add(&mut self, other: &Self) {
                 $(self.$name += other.$name;)+

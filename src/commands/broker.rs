@@ -17,6 +17,7 @@ use crate::broker::access::rules::{Rules, SubscribeCheck};
 use crate::broker::limits::{Limits, ROWS};
 use crate::broker::profile::Profile;
 use crate::cli::args::broker::{BrokerArgs, EXAMPLES, LogFormat, RefuseSubscribe, SyncWhen};
+use crate::commands::http;
 use crate::commands::listening;
 use crate::commands::mosquitto;
 use crate::daemon;
@@ -107,6 +108,8 @@ fn check_open(args: &BrokerArgs, listeners: &[Endpoint]) -> anyhow::Result<()> {
 fn conf(args: &BrokerArgs) -> anyhow::Result<Conf> {
     let listeners = listening::listeners(args)?;
     check_open(args, &listeners)?;
+    let http = http::listeners(args)?;
+    http::check_open(args, &http)?;
     let password_file = args
         .password_file
         .as_deref()
@@ -125,6 +128,8 @@ fn conf(args: &BrokerArgs) -> anyhow::Result<Conf> {
     set_limits(&mut limits, &args.limit)?;
     Ok(Conf {
         listeners,
+        http,
+        http_token: args.http_token.as_deref().map(http::token).transpose()?,
         anonymous: args.allow_anonymous
             || (password_file.is_none() && args.dynsec.is_none() && args.jwt_key.is_none()),
         realm: Realm {

@@ -160,7 +160,8 @@ fn place_of(url: &str) -> anyhow::Result<(&str, Place)> {
     Ok((scheme, Place::Tcp(address)))
 }
 
-fn server_tls(
+/// What a TLS listener is made of.
+pub(crate) fn server_tls(
     args: &BrokerArgs,
     user_name: CertificateUser,
     alpn: Vec<String>,
@@ -196,7 +197,7 @@ fn same(known: &ServerTls, asked: &ServerTls) -> bool {
 }
 
 /// Reads the files; the password of a locked key is asked for on the terminal.
-fn load(mut options: ServerTls) -> anyhow::Result<TlsServer> {
+pub(crate) fn load(mut options: ServerTls) -> anyhow::Result<TlsServer> {
     let loaded = match options.load() {
         Err(TlsFault::EncryptedKey(path)) => {
             let locked = |_| anyhow!(TlsFault::EncryptedKey(path.clone()).to_string());

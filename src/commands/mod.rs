@@ -18,6 +18,7 @@ mod encryption;
 mod feeding;
 pub mod generate;
 mod glance;
+mod http;
 mod lines;
 pub mod link;
 mod list;

@@ -131,7 +131,7 @@ impl Worker {
             let port = match peer.from {
                 From::Ip(address) => address.port(),
                 #[cfg(unix)]
-                From::Unix | From::Bridge => 0,
+                From::Unix | From::Bridge | From::Http => 0,
             };
             if let Some(address) = news.address(port) {
                 peer.from = From::Ip(address);

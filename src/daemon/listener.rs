@@ -29,7 +29,7 @@ pub(crate) struct Listener {
     pub(crate) place: Place,
 }
 
-enum Accepts {
+pub(crate) enum Accepts {
     Tcp(mio::net::TcpListener),
     #[cfg(unix)]
     Unix(mio::net::UnixListener),
@@ -57,7 +57,8 @@ pub(crate) fn bind_all(endpoints: &[Endpoint]) -> Result<Vec<Listener>, Error> {
     Ok(listeners)
 }
 
-fn bind(endpoint: &Endpoint) -> io::Result<(Accepts, Place)> {
+/// Listens on one place.
+pub(crate) fn bind(endpoint: &Endpoint) -> io::Result<(Accepts, Place)> {
     match &endpoint.place {
         Place::Tcp(address) => {
             let socket = bind_tcp(*address, endpoint.interface.as_deref())?;

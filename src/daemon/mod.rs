@@ -10,6 +10,7 @@ mod buffers;
 pub mod conf;
 pub mod control;
 mod following;
+pub mod http;
 mod layered;
 mod layers;
 mod listener;
@@ -50,6 +51,7 @@ use crate::daemon::auth::Authenticator;
 use crate::daemon::bridge::Bridges;
 use crate::daemon::conf::{Conf, Place};
 use crate::daemon::control::Controller;
+use crate::daemon::http::Http;
 use crate::daemon::log::Log;
 use crate::daemon::mail::{Mail, Mailbox};
 use crate::daemon::observer::{Notes, Observer};
@@ -67,6 +69,7 @@ pub struct Daemon {
     storage: Option<(Storage, JoinHandle<()>)>,
     notes: Notes,
     bridges: Option<Bridges>,
+    http: Option<Http>,
     log: Log,
     authenticator: Authenticator,
     controller: Controller,
@@ -77,7 +80,7 @@ pub struct Daemon {
 /// Where clients can connect.
 #[derive(Clone, Debug)]
 pub struct Listening {
-    /// mqtt, mqtts, ws or wss.
+    /// mqtt, mqtts, ws, wss, http or https.
     pub protocol: &'static str,
     /// The address, or the path of a Unix socket.
     pub place: Place,
@@ -165,7 +168,9 @@ impl Daemon {
         let system = |doing| move |error| Error::System(doing, error);
         raise_descriptor_limit();
         let listeners = listener::bind_all(&conf.listeners)?;
-        let listening: Vec<Listening> = listeners.iter().map(Listening::of).collect();
+        let doors = http::bind_all(&conf.http)?;
+        let mut listening: Vec<Listening> = listeners.iter().map(Listening::of).collect();
+        listening.extend(doors.iter().map(http::Bound::listening));
         let workers = conf.workers_or_default();
         if !opening::running(&log, conf) {
             log.banner(conf, &listening, workers);
@@ -211,8 +216,11 @@ impl Daemon {
         adopted.wait();
         let bridges = starting::bridges(conf, &Workers::new(&mailboxes), &log)
             .map_err(system("starting the thread of the bridges"))?;
+        let http = starting::http(conf, doors, &shared, &mailboxes, &log, &authenticator)
+            .map_err(system("starting the thread of HTTP"))?;
         Ok(Self {
             bridges,
+            http,
             mailboxes,
             workers: threads,
             observer,
@@ -253,7 +261,11 @@ impl Daemon {
 
     /// Says goodbye to all clients and waits for the workers.
     pub fn stop(mut self) -> Result<(), Error> {
-        // First of all: they take leave of both sides.
+        // First of all: they ask the workers.
+        if let Some(http) = self.http.take() {
+            http.stop();
+        }
+        // And these take leave of both sides.
         if let Some(bridges) = self.bridges.take() {
             bridges.stop();
         }
@@ -314,7 +326,7 @@ fn config(conf: &Conf, access: Access, number: usize, workers: usize) -> Config 
 
 /// Thirty-two bytes nobody can guess: the keys that the standard library draws from the system
 /// for each of its hash tables, spread out.
-fn chance() -> [u8; 32] {
+pub(crate) fn chance() -> [u8; 32] {
     use std::hash::BuildHasher;
     let mut seed = [0; 32];
     for (n, part) in seed.chunks_exact_mut(8).enumerate() {

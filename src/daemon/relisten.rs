@@ -122,8 +122,8 @@ impl Worker {
 
     /// Ends connections that would not be let in today.
     fn review(&mut self, standing: &[Standing]) {
-        // Bridges of ours came by no listener.
-        let accepted = |peer: &&Peer| !peer.from.is_bridge();
+        // Ours came by no listener.
+        let accepted = |peer: &&Peer| !peer.from.is_own();
         let peers = self.peers.iter().flatten().filter(accepted);
         let ids: Vec<ConnectionId> = peers.map(|peer| peer.id).collect();
         for id in ids {

@@ -123,12 +123,13 @@ fn spawn(command: &[OsString], listening: &[Listening]) -> Result<Option<Child>,
     };
     let mut child = tokio::process::Command::new(program);
     child.args(arguments).kill_on_drop(true);
-    let tcp = listening
+    let mut mqtt = listening
         .iter()
-        .find_map(|listening| match listening.place {
-            Place::Tcp(address) => Some(address),
-            Place::Unix(_) => None,
-        });
+        .filter(|one| !one.protocol.starts_with("http"));
+    let tcp = mqtt.find_map(|listening| match listening.place {
+        Place::Tcp(address) => Some(address),
+        Place::Unix(_) => None,
+    });
     if let Some(address) = tcp {
         child.env("MQTTX_HOST", address.ip().to_string());
         child.env("MQTTX_PORT", address.port().to_string());

@@ -32,13 +32,16 @@ pub(crate) enum From {
     /// A bridge of ours.
     #[cfg(unix)]
     Bridge,
+    /// A visitor over HTTP.
+    #[cfg(unix)]
+    Http,
 }
 
 impl From {
-    /// It is a bridge of our own.
-    pub(crate) fn is_bridge(self) -> bool {
+    /// It came by no listener: this process itself is at the other end.
+    pub(crate) fn is_own(self) -> bool {
         #[cfg(unix)]
-        return matches!(self, Self::Bridge);
+        return matches!(self, Self::Bridge | Self::Http);
         #[cfg(not(unix))]
         false
     }
@@ -50,7 +53,7 @@ impl From {
             #[cfg(unix)]
             Self::Unix => true,
             #[cfg(unix)]
-            Self::Bridge => false,
+            Self::Bridge | Self::Http => false,
         }
     }
 
@@ -59,7 +62,7 @@ impl From {
         match self {
             Self::Ip(address) => Some(address.ip()),
             #[cfg(unix)]
-            Self::Unix | Self::Bridge => None,
+            Self::Unix | Self::Bridge | Self::Http => None,
         }
     }
 }
@@ -72,6 +75,8 @@ impl fmt::Display for From {
             Self::Unix => f.write_str("unix socket"),
             #[cfg(unix)]
             Self::Bridge => f.write_str("bridge"),
+            #[cfg(unix)]
+            Self::Http => f.write_str("http"),
         }
     }
 }

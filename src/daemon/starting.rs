@@ -11,9 +11,12 @@ use crate::broker::Broker;
 use crate::broker::Config;
 use crate::broker::Part;
 use crate::broker::Shared;
+use crate::daemon;
 use crate::daemon::Error;
+use crate::daemon::auth::Authenticator;
 use crate::daemon::bridge::Bridges;
 use crate::daemon::conf::{Conf, Durability};
+use crate::daemon::http::{Bound, Core, Http};
 use crate::daemon::log::Log;
 use crate::daemon::mail::Mailbox;
 use crate::daemon::storage::{self, Storage};
@@ -110,4 +113,30 @@ pub(crate) fn bridges(conf: &Conf, workers: &Workers, log: &Log) -> io::Result<O
         true => Ok(None),
         false => Bridges::start(&conf.bridges, workers, log).map(Some),
     }
+}
+
+/// The thread of HTTP, if anything listens for it.
+pub(crate) fn http(
+    conf: &Conf,
+    doors: Vec<Bound>,
+    shared: &Arc<Shared>,
+    mailboxes: &[Arc<Mailbox>],
+    log: &Log,
+    authenticator: &Authenticator,
+) -> io::Result<Option<Http>> {
+    if doors.is_empty() {
+        return Ok(None);
+    }
+    let core = Core {
+        workers: Workers::new(mailboxes),
+        shared: Arc::clone(shared),
+        log: log.clone(),
+        authenticator: authenticator.clone(),
+        doors: doors.iter().map(Bound::door).collect(),
+        token: conf.http_token.clone(),
+        persists: conf.persistence.is_some(),
+        anonymous: conf.anonymous,
+        chance: daemon::chance(),
+    };
+    Http::start(core, doors).map(Some)
 }

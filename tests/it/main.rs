@@ -15,6 +15,8 @@ mod broker_bridges_ways;
 mod broker_control;
 mod broker_core;
 #[cfg(target_os = "linux")]
+mod broker_http;
+#[cfg(target_os = "linux")]
 mod broker_listeners;
 mod broker_listeners_rules;
 #[cfg(target_os = "linux")]

@@ -150,6 +150,28 @@ impl Retained {
         still.then_some(message)
     }
 
+    /// Places there are, most of them with a message: see [`at_place`](Self::at_place).
+    pub(crate) fn places(&self) -> u32 {
+        self.trie.places()
+    }
+
+    /// What is at a place, with its age.
+    pub(crate) fn at_place(&self, place: u32, now: Instant) -> Option<(Message, Duration)> {
+        self.alive(self.trie.at(place)?, now)
+    }
+
+    /// What is retained for a topic, with its age.
+    pub(crate) fn at_topic(&self, topic: &str, now: Instant) -> Option<(Message, Duration)> {
+        self.alive(self.trie.find(topic)?, now)
+    }
+
+    fn alive(&self, node: NodeId, now: Instant) -> Option<(Message, Duration)> {
+        let held = self.trie.value(node).as_ref()?;
+        let age = now.saturating_duration_since(held.since);
+        let over = !self.expiry.is_zero() && age >= self.expiry;
+        (!over && !held.message.is_expired(now)).then(|| (held.message.clone(), age))
+    }
+
     /// All whose topic matches `filter`, that have not expired, and that were not published by
     /// `not_from`.
     pub(crate) fn matching(

@@ -145,6 +145,16 @@ impl<V: Default> Trie<V> {
         self.hasher.hash_one((parent.0, level.as_bytes())) as u32
     }
 
+    /// Places of nodes, some of them empty.
+    pub(crate) fn places(&self) -> u32 {
+        self.nodes.len() as u32
+    }
+
+    /// The node at a place.
+    pub(crate) fn at(&self, place: u32) -> Option<NodeId> {
+        ((place as usize) < self.nodes.len()).then_some(NodeId(place))
+    }
+
     /// The node of a whole topic or filter, if it is there.
     pub(crate) fn find(&self, path: &str) -> Option<NodeId> {
         path.split('/')

@@ -33,6 +33,13 @@ pub struct BrokerArgs {
     /// with rules of its own behind a `?`, see below
     #[arg(long, value_name = "URL", conflicts_with_all = ["port", "bind"])]
     pub listen: Vec<String>,
+    /// Show the broker in the browser, and answer over HTTP: PORT on this machine, ADDRESS:PORT,
+    /// https://ADDRESS:PORT with --cert, or unix:PATH; repeatable
+    #[arg(long, value_name = "WHERE")]
+    pub http: Vec<String>,
+    /// The secret in this file stands for an administrator over HTTP, as a bearer token
+    #[arg(long, value_name = "FILE", requires = "http")]
+    pub http_token: Option<PathBuf>,
     /// Write the keys of TLS connections here, for programs that look into them
     #[arg(long, value_name = "FILE")]
     pub tls_keylog: Option<PathBuf>,
@@ -170,6 +177,7 @@ Without --bind, clients on this machine may connect without a user name. With it
 
 Examples:
   mqttx broker
+  mqttx broker --http 8080
   mqttx broker --bind 0.0.0.0 --allow-anonymous
   mqttx broker --bind 0.0.0.0 --password-file users
   mqttx broker --listen mqtt://127.0.0.1:1883 --listen ws://127.0.0.1:8080

@@ -15,9 +15,9 @@ use std::time::SystemTime;
 use crate::broker::ConnectionId;
 use crate::broker::Control;
 use crate::broker::access::{Access, Asked, Identity, Question, Revoked, Verdict, Whom};
-use crate::daemon::auth::Realm;
 use crate::daemon::auth::bans::Bans;
 use crate::daemon::auth::dynsec::{self, Dynsec, Kick};
+use crate::daemon::auth::{Login, Realm};
 use crate::daemon::conf::Conf;
 use crate::daemon::log::Log;
 use crate::daemon::workers::Workers;
@@ -36,6 +36,7 @@ const BATCH_MAX: usize = 256;
 pub(super) enum Task {
     Question(usize, Question, Option<IpAddr>),
     Command(Control),
+    Login(Box<Login>),
     Renew(Realms),
 }
 
@@ -72,7 +73,7 @@ pub(super) struct Guard {
     dynsec: Option<Dynsec>,
     workers: Workers,
     log: Log,
-    bans: Arc<Mutex<Bans>>,
+    pub(super) bans: Arc<Mutex<Bans>>,
     delayed: BTreeMap<(Instant, u64), (usize, ConnectionId, Verdict)>,
     serial: u64,
 }
@@ -138,6 +139,7 @@ impl Guard {
                     self.answer(worker, question, address);
                 }
                 Ok(Task::Command(control)) => self.obey(control, inbox),
+                Ok(Task::Login(login)) => self.log_in(*login),
                 Ok(Task::Renew(realms)) => self.renew(realms),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -188,7 +190,7 @@ impl Guard {
     }
 
     /// The lines that fail2ban reads.
-    fn tell_failed(
+    pub(super) fn tell_failed(
         &self,
         question: &Question,
         address: IpAddr,
@@ -210,7 +212,7 @@ impl Guard {
         }
     }
 
-    fn judge(&self, question: &Question) -> Verdict {
+    pub(super) fn judge(&self, question: &Question) -> Verdict {
         let refused = |reason| Verdict::Refuse {
             reason,
             server_reference: None,
@@ -277,6 +279,7 @@ impl Guard {
                 Task::Question(worker, question, address) => {
                     self.answer(worker, question, address);
                 }
+                Task::Login(login) => self.log_in(*login),
                 Task::Renew(realms) => self.renew(realms),
                 Task::Command(_) => {}
             }

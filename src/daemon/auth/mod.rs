@@ -8,6 +8,7 @@ pub mod dynsec;
 mod guard;
 pub mod hash;
 pub mod jwt;
+mod login;
 pub mod password_file;
 
 use std::io;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::mpsc::{self, SyncSender};
+use std::time::Duration;
 use std::time::Instant;
 
 use crate::broker::ConnectionId;
@@ -74,6 +76,30 @@ impl Realm {
     }
 }
 
+/// Somebody who comes by another way than MQTT wants to know what it may do.
+pub(crate) struct Login {
+    /// Whose rules hold: see [`Access::realms`].
+    pub(crate) realm: u16,
+    /// Whether nobody in particular may come, where the place says so itself.
+    pub(crate) anonymous: Option<bool>,
+    pub(crate) user: Option<Box<str>>,
+    pub(crate) password: Box<[u8]>,
+    /// Where from: wrong passwords are counted.
+    pub(crate) address: Option<IpAddr>,
+    /// Who is told.
+    pub(crate) reply: Box<dyn FnOnce(Standing) + Send>,
+}
+
+/// See [`Login`].
+pub(crate) struct Standing {
+    /// It is who it says.
+    pub(crate) accepted: bool,
+    /// It may give commands to the broker.
+    pub(crate) is_admin: bool,
+    /// How long it is to be kept waiting for the answer.
+    pub(crate) delay: Duration,
+}
+
 /// The way to the thread, and what is known without it; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Authenticator {
@@ -121,6 +147,11 @@ impl Authenticator {
     /// Hands a command on. False: there is too much to do.
     pub(crate) fn command(&self, control: Control) -> bool {
         self.tasks.try_send(Task::Command(control)).is_ok()
+    }
+
+    /// Asks for somebody who came by another way. False: there is too much to do.
+    pub(crate) fn log_in(&self, login: Login) -> bool {
+        self.tasks.try_send(Task::Login(Box::new(login))).is_ok()
     }
 
     /// Puts other rules in force.

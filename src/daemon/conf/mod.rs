@@ -38,6 +38,7 @@ use crate::daemon::bridge::conf::BridgeConf;
 pub use crate::daemon::conf::endpoint::{Endpoint, Place};
 use crate::daemon::conf::parse::Fault;
 use crate::daemon::conf::settings::Settings;
+use crate::daemon::http::{HttpListener, Token};
 use crate::daemon::log::LogConf;
 
 /// As mosquitto's `sys_interval`.
@@ -76,6 +77,10 @@ pub struct Conf {
     pub persistence: Option<Persistence>,
     /// What is logged, how, and where to.
     pub log: LogConf,
+    /// Where the broker answers over HTTP.
+    pub http: Vec<HttpListener>,
+    /// The secret that stands for an administrator there.
+    pub http_token: Option<Token>,
     /// Other brokers, and what is carried to and from them.
     pub bridges: Vec<BridgeConf>,
     /// Time between two rounds of the broker's own topics; zero: there are none.
@@ -165,6 +170,8 @@ impl Default for Conf {
             profile: Profile::STANDARD,
             persistence: None,
             log: LogConf::default(),
+            http: Vec::new(),
+            http_token: None,
             bridges: Vec::new(),
             sys_interval: SYS_INTERVAL,
             ready_file: None,

@@ -141,7 +141,7 @@ impl TlsServer {
     }
 
     /// For a connection that is to begin.
-    pub(super) fn config(&self) -> Arc<ServerConfig> {
+    pub(crate) fn config(&self) -> Arc<ServerConfig> {
         self.loaded().config
     }
 

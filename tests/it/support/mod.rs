@@ -14,3 +14,5 @@ pub(crate) mod programs;
 pub(crate) mod raw_client;
 pub(crate) mod scripted_broker;
 pub(crate) mod teller;
+#[cfg(target_os = "linux")]
+pub(crate) mod visitor;

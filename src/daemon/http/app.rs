@@ -1,0 +1,186 @@
+//! What all handlers share, and TABLE: which path leads to which of them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::Request;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::broker::Shared;
+use crate::daemon::auth::Authenticator;
+use crate::daemon::http::answer::{Fault, Kind};
+use crate::daemon::http::listening::Door;
+use crate::daemon::http::login::Logins;
+use crate::daemon::http::serve::Arrival;
+use crate::daemon::http::{Token, client, clients, counters, gate, listeners, metrics};
+use crate::daemon::http::{overview, pages, retained};
+use crate::daemon::log::Log;
+use crate::daemon::workers::Workers;
+
+/// What the thread is given of the broker.
+pub(crate) struct Core {
+    pub(crate) workers: Workers,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) log: Log,
+    pub(crate) authenticator: Authenticator,
+    /// Where visitors come in.
+    pub(crate) doors: Vec<Arc<Door>>,
+    pub(crate) token: Option<Token>,
+    /// What is kept survives a restart.
+    pub(crate) persists: bool,
+    /// Clients need no user name.
+    pub(crate) anonymous: bool,
+    /// Thirty-two bytes nobody can guess.
+    pub(crate) chance: [u8; 32],
+}
+
+/// See the module.
+pub(super) struct App {
+    pub(super) core: Core,
+    pub(super) logins: Logins,
+    pub(super) begun: Instant,
+    pub(super) started_at: Timestamp,
+    stopping: watch::Receiver<bool>,
+}
+
+impl App {
+    pub(super) fn new(core: Core, stopping: watch::Receiver<bool>) -> Self {
+        Self {
+            logins: Logins::new(core.authenticator.clone(), core.token.as_ref(), core.chance),
+            core,
+            begun: Instant::now(),
+            started_at: Timestamp::now(),
+            stopping,
+        }
+    }
+
+    pub(super) fn workers(&self) -> &Workers {
+        &self.core.workers
+    }
+
+    pub(super) fn log(&self) -> &Log {
+        &self.core.log
+    }
+
+    pub(super) fn authenticator(&self) -> &Authenticator {
+        &self.core.authenticator
+    }
+
+    /// Tells when it is time to stop.
+    pub(super) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.clone()
+    }
+}
+
+/// The paths of a listener.
+pub(super) fn router(app: &Arc<App>, _door: &Arc<Door>) -> Router {
+    let guarded = Router::new()
+        .route("/metrics", get(metrics::metrics))
+        .route("/api/v1/overview", get(overview::overview))
+        .route("/api/v1/listeners", get(listeners::listeners))
+        .route("/api/v1/clients", get(clients::clients))
+        .route(
+            "/api/v1/clients/{id}",
+            get(client::client).delete(clients::kick),
+        )
+        .route(
+            "/api/v1/retained",
+            get(retained::list).delete(retained::clear),
+        )
+        .route("/api/v1/retained/message", get(retained::message))
+        .route("/api/v1/limits", get(counters::limits))
+        .route("/api/v1/counters", get(counters::counters))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(app), for_admins));
+    let known = Router::new()
+        .route("/api/v1/me", get(overview::me))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(app), for_users));
+    Router::new()
+        .route("/", get(pages::dashboard))
+        .route("/client", get(pages::client))
+        .route("/assets/{name}", get(pages::asset))
+        .route("/healthz", get(overview::healthz))
+        .route("/readyz", get(overview::readyz))
+        .merge(guarded)
+        .merge(known)
+        .route("/mqtt", get(no_websocket))
+        .fallback(nothing)
+        .method_not_allowed_fallback(not_that)
+        .layer(middleware::from_fn(own_pages))
+        .layer(middleware::from_fn(pages::dressed))
+        .with_state(Arc::clone(app))
+}
+
+async fn nothing(request: Request<Body>) -> Fault {
+    Fault::not_found(format!("there is no {}", request.uri().path()))
+}
+
+async fn not_that(request: Request<Body>) -> Fault {
+    let (method, path) = (request.method(), request.uri().path());
+    let what = format!("{path} does not take {method}");
+    Fault::new(Kind::MethodNotAllowed, what)
+}
+
+/// Turns requests of other sites' pages away.
+async fn own_pages(request: Request<Body>, next: Next) -> Response {
+    let local_only = match request.extensions().get::<Arrival>() {
+        Some(arrival) => arrival.is_local_only(),
+        None => false,
+    };
+    match gate::check(request.headers(), local_only) {
+        Ok(()) => next.run(request).await,
+        Err(fault) => fault.into_response(),
+    }
+}
+
+/// Lets administrators pass, and leaves word of who it is.
+async fn for_admins(State(app): State<Arc<App>>, request: Request<Body>, next: Next) -> Response {
+    let mut request = request;
+    match identify(&app, &mut request).await {
+        Err(refused) => refused,
+        Ok(true) => next.run(request).await,
+        Ok(false) => {
+            let what = "the user may not administrate: the right to publish to $CONTROL/broker/v1 \
+                        is wanted";
+            Fault::new(Kind::Forbidden, what).into_response()
+        }
+    }
+}
+
+/// Lets everybody pass who is somebody.
+async fn for_users(State(app): State<Arc<App>>, request: Request<Body>, next: Next) -> Response {
+    let mut request = request;
+    match identify(&app, &mut request).await {
+        Err(refused) => refused,
+        Ok(_) => next.run(request).await,
+    }
+}
+
+/// Requests that are as they should be go another way.
+async fn no_websocket() -> Fault {
+    let what = "a WebSocket is wanted here, from a page of this server";
+    Fault::new(Kind::UpgradeWanted, what)
+}
+
+/// Leaves word of who asks; whether it is an administrator.
+async fn identify(app: &App, request: &mut Request<Body>) -> Result<bool, Response> {
+    let Some(arrival) = request.extensions().get::<Arrival>().cloned() else {
+        return Err(Fault::busy().into_response());
+    };
+    let by_page = request.headers().contains_key("x-requested-with");
+    match app.logins.visitor(request.headers(), &arrival).await {
+        Ok(visitor) => {
+            let is_admin = visitor.is_admin;
+            request.extensions_mut().insert(visitor);
+            Ok(is_admin)
+        }
+        Err(fault) if fault.is_about_login() => Err(fault.with_challenge(by_page)),
+        Err(fault) => Err(fault.into_response()),
+    }
+}

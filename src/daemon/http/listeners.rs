@@ -1,0 +1,77 @@
+//! Where the broker listens, for clients and for visitors.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use serde_json::{Value, json};
+
+use crate::broker::listener;
+use crate::daemon::conf::Place;
+use crate::daemon::http::answer::{Answer, Fault, Json};
+use crate::daemon::http::app::App;
+use crate::daemon::http::asking;
+use crate::mqtt::Version;
+
+/// The path that speaks MQTT over WebSocket.
+const WEBSOCKET: &str = "/mqtt";
+
+/// A listener as a worker has it.
+pub(super) struct Known {
+    pub(super) protocol: &'static str,
+    pub(super) place: Place,
+    pub(super) listener: Arc<listener::Listener>,
+    tls: bool,
+}
+
+pub(super) async fn listeners(State(app): State<Arc<App>>) -> Answer {
+    let all = known(&app).await?;
+    Ok(Json(json!({
+        "listeners": all.iter().map(|one| row(&app, one)).collect::<Vec<Value>>(),
+        "websocket": WEBSOCKET,
+    })))
+}
+
+/// All of them, those of HTTP last.
+pub(super) async fn known(app: &App) -> Result<Vec<Known>, Fault> {
+    // The first worker accepts.
+    let mut all = asking::ask(app.workers(), 0, |worker| {
+        let listeners = worker.seat.listeners.iter();
+        let known = listeners.map(|one| Known {
+            protocol: one.endpoint.protocol(),
+            place: one.place.clone(),
+            listener: Arc::clone(&one.rules),
+            tls: one.endpoint.tls.is_some(),
+        });
+        known.collect::<Vec<_>>()
+    })
+    .await?;
+    all.extend(app.core.doors.iter().map(|door| Known {
+        protocol: door.protocol(),
+        place: door.place.clone(),
+        listener: Arc::clone(&door.rules),
+        tls: door.tls.is_some(),
+    }));
+    Ok(all)
+}
+
+fn row(app: &App, known: &Known) -> Value {
+    let rules = &known.listener.rules;
+    let versions = Version::ALL.iter();
+    let versions = versions.filter(|version| rules.versions.has(**version));
+    let most = rules.connections_max;
+    json!({
+        "protocol": known.protocol,
+        "address": known.place.to_string(),
+        "port": match &known.place {
+            Place::Tcp(address) => Some(address.port()),
+            Place::Unix(_) => None,
+        },
+        "tls": known.tls,
+        "anonymous": rules.anonymous.unwrap_or(app.core.anonymous),
+        "connections": known.listener.connections(),
+        "connections_max": (most != usize::MAX).then_some(most),
+        "mount_point": rules.mount_point,
+        "qos_max": rules.qos_max.bits(),
+        "versions": versions.map(Version::to_string).collect::<Vec<String>>(),
+    })
+}

@@ -1,0 +1,189 @@
+//! Who asks, and what that lets them do. Users are the broker's own: their names and passwords are
+//! judged where those of clients are, with the same patience for wrong ones. An answer is good for
+//! some seconds, so that a page with many requests does not ask for each.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+use std::time::Instant;
+
+use axum::http::HeaderMap;
+use axum::http::header;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+use crate::daemon::auth::{Authenticator, Login};
+use crate::daemon::http::Token;
+use crate::daemon::http::answer::{Fault, Kind};
+use crate::daemon::http::serve::Arrival;
+
+/// How long an answer is good.
+const GOOD_FOR: Duration = Duration::from_secs(10);
+
+/// Answers that are kept.
+const KEPT_MAX: usize = 256;
+
+/// How long an answer may take: wrong passwords wait.
+const ANSWER_TIME: Duration = Duration::from_secs(60);
+
+/// Somebody who may be here.
+#[derive(Clone, Debug)]
+pub(super) struct Visitor {
+    /// A user of the broker; nobody in particular on a broker that is open.
+    pub(super) user: Option<Arc<str>>,
+    /// It was the token.
+    pub(super) by_token: bool,
+    /// May do everything there is here.
+    pub(super) is_admin: bool,
+}
+
+/// What a request shows.
+enum Shown<'a> {
+    Nothing,
+    User(String, Vec<u8>),
+    Token(&'a str),
+}
+
+pub(super) struct Logins {
+    authenticator: Authenticator,
+    token: Option<[u8; 32]>,
+    /// Makes the keys of `kept` worthless elsewhere.
+    salt: [u8; 32],
+    kept: Mutex<HashMap<[u8; 32], (Instant, Visitor)>>,
+}
+
+impl Logins {
+    pub(super) fn new(authenticator: Authenticator, token: Option<&Token>, salt: [u8; 32]) -> Self {
+        Self {
+            authenticator,
+            token: token.map(|token| Sha256::digest(token.text()).into()),
+            salt,
+            kept: Mutex::default(),
+        }
+    }
+
+    /// Who asks. `None`: the request shows nobody, and somebody is wanted.
+    pub(super) async fn visitor(
+        &self,
+        headers: &HeaderMap,
+        arrival: &Arrival,
+    ) -> Result<Visitor, Fault> {
+        let (user, password) = match shown(headers)? {
+            Shown::Token(token) => return self.of_token(token),
+            Shown::Nothing if arrival.door.is_open() => {
+                return Err(wanted("a user of the broker or a token is wanted"));
+            }
+            Shown::Nothing => (None, None),
+            Shown::User(user, password) => (Some(user), Some(password)),
+        };
+        let key = self.key(arrival, user.as_deref(), password.as_deref());
+        if let Some((at, visitor)) = self.kept().get(&key)
+            && at.elapsed() < GOOD_FOR
+        {
+            return Ok(visitor.clone());
+        }
+        let visitor = self.ask(arrival, user, password).await?;
+        let mut kept = self.kept();
+        kept.retain(|_, (at, _)| at.elapsed() < GOOD_FOR);
+        if kept.len() < KEPT_MAX {
+            kept.insert(key, (Instant::now(), visitor.clone()));
+        }
+        Ok(visitor)
+    }
+
+    fn of_token(&self, token: &str) -> Result<Visitor, Fault> {
+        let digest: [u8; 32] = Sha256::digest(token).into();
+        // Comparing digests tells nothing about the token, however long it takes.
+        match self.token {
+            Some(own) if own == digest => Ok(Visitor {
+                user: None,
+                by_token: true,
+                is_admin: true,
+            }),
+            _ => Err(wanted("the token is not the right one")),
+        }
+    }
+
+    async fn ask(
+        &self,
+        arrival: &Arrival,
+        user: Option<String>,
+        password: Option<Vec<u8>>,
+    ) -> Result<Visitor, Fault> {
+        let (reply, answer) = oneshot::channel();
+        let rules = &arrival.door.endpoint.rules;
+        let login = Login {
+            realm: rules.realm,
+            anonymous: rules.anonymous,
+            user: user.as_deref().map(Into::into),
+            password: password.unwrap_or_default().into(),
+            address: arrival.from.map(|address| address.ip()),
+            reply: Box::new(move |standing| {
+                // Who asked may be gone.
+                let _ = reply.send(standing);
+            }),
+        };
+        if !self.authenticator.log_in(login) {
+            return Err(Fault::busy());
+        }
+        let standing = tokio::time::timeout(ANSWER_TIME, answer).await;
+        let standing = standing.ok().and_then(Result::ok).ok_or_else(Fault::busy)?;
+        tokio::time::sleep(standing.delay).await;
+        if !standing.accepted {
+            return Err(wanted(match user {
+                Some(_) => "the user name or the password is wrong",
+                None => "a user of the broker or a token is wanted",
+            }));
+        }
+        Ok(Visitor {
+            user: user.map(Into::into),
+            by_token: false,
+            is_admin: standing.is_admin,
+        })
+    }
+
+    fn key(&self, arrival: &Arrival, user: Option<&str>, password: Option<&[u8]>) -> [u8; 32] {
+        let mut digest = Sha256::new();
+        digest.update(self.salt);
+        digest.update(arrival.door.endpoint.rules.realm.to_be_bytes());
+        for part in [user.map(str::as_bytes), password] {
+            let length = part.map_or(u64::MAX, |part| part.len() as u64);
+            digest.update(length.to_be_bytes());
+            digest.update(part.unwrap_or_default());
+        }
+        digest.finalize().into()
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], (Instant, Visitor)>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn wanted(what: &str) -> Fault {
+    Fault::new(Kind::LoginWanted, what)
+}
+
+fn shown(headers: &HeaderMap) -> Result<Shown<'_>, Fault> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else {
+        return Ok(Shown::Nothing);
+    };
+    let unread = || Fault::bad("Authorization: Basic or Bearer is wanted");
+    let text = value.to_str().map_err(|_| unread())?;
+    let (scheme, rest) = text.split_once(' ').ok_or_else(unread)?;
+    let rest = rest.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(Shown::Token(rest));
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Err(unread());
+    }
+    let decoded = BASE64_STANDARD.decode(rest).map_err(|_| unread())?;
+    let colon = decoded.iter().position(|&byte| byte == b':');
+    let (user, password) = decoded.split_at(colon.ok_or_else(unread)?);
+    let user = String::from_utf8(user.to_vec()).map_err(|_| unread())?;
+    Ok(Shown::User(user, password[1..].to_vec()))
+}

@@ -1,0 +1,97 @@
+//! The figures of a moment: asked of all workers at once, a little in a turn of each.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::broker::Snapshot;
+use crate::broker::Stats;
+use crate::daemon::http::answer::Fault;
+use crate::daemon::http::app::App;
+use crate::daemon::http::asking;
+use crate::daemon::http::process::{self, Process};
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(super) struct Sample {
+    pub(super) at: Timestamp,
+    pub(super) uptime_s: f64,
+    pub(super) snapshot: Snapshot,
+    pub(super) process: Process,
+}
+
+impl Sample {
+    /// As it is now.
+    pub(super) async fn take(app: &App) -> Result<Self, Fault> {
+        let parts = asking::ask_all(app.workers(), |worker| worker.broker.totals()).await?;
+        let mut snapshot = Snapshot::default();
+        for part in &parts {
+            snapshot.add(part);
+        }
+        Ok(Self {
+            at: Timestamp::now(),
+            uptime_s: app.begun.elapsed().as_secs_f64(),
+            snapshot,
+            process: process::look(),
+        })
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let Snapshot { stats, whole, .. } = &self.snapshot;
+        json!({
+            "at": time(self.at),
+            "uptime_s": rounded(self.uptime_s),
+            "clients": {
+                "connected": self.snapshot.connected,
+                "connections": self.snapshot.connections,
+                "sessions": self.snapshot.sessions,
+                "sessions_most": whole.sessions_most,
+            },
+            "subscriptions": { "total": whole.subscriptions, "shared": whole.shared_subscriptions },
+            "retained": { "count": whole.retained, "bytes": whole.retained_bytes },
+            "queued": { "messages": whole.queued, "bytes": whole.queued_bytes },
+            "messages": {
+                "received": stats.publish_received,
+                "sent": stats.publish_sent,
+                "dropped": stats.dropped(),
+            },
+            "payload_bytes": { "received": stats.payload_received, "sent": stats.payload_sent },
+            "bytes": { "received": stats.bytes_received, "sent": stats.bytes_sent },
+            "packets": { "received": stats.packets_received, "sent": stats.packets_sent() },
+            "dropped": dropped(stats),
+            "counters": counters(stats),
+            "process": {
+                "memory_bytes": self.process.memory_bytes,
+                "cpu_s": self.process.cpu_s.map(rounded),
+                "threads": self.process.threads,
+            },
+        })
+    }
+}
+
+/// Messages that went nowhere, by the reason.
+pub(super) fn reasons(stats: &Stats) -> impl Iterator<Item = (&'static str, u64)> {
+    let rows = stats.rows().collect::<Vec<_>>().into_iter();
+    rows.filter_map(|(name, value)| Some((name.strip_prefix("dropped_")?, value)))
+}
+
+fn dropped(stats: &Stats) -> Value {
+    let rows = reasons(stats).map(|(reason, count)| (reason.to_owned(), json!(count)));
+    Value::Object(rows.collect())
+}
+
+/// A time as all answers write it.
+pub(super) fn time(at: Timestamp) -> String {
+    format!("{at:.3}")
+}
+
+/// Thousandths are enough of a number that people read.
+pub(super) fn rounded(number: f64) -> f64 {
+    (number * 1000.0).round() / 1000.0
+}
+
+fn counters(stats: &Stats) -> Value {
+    let rows = stats
+        .rows()
+        .map(|(name, count)| (name.to_owned(), json!(count)));
+    Value::Object(rows.collect())
+}
