@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! cargo run --release --example simulate -- --seeds 100000
-//! cargo run --release --example simulate -- --seed 4711
+//! cargo run --release --example simulate -- --seed 4711 --tell
+//! cargo run --release --example simulate -- --seeds 100000 --engines
 //! ```
 //!
 //! A world that breaks a promise is named with its seed, and the run ends with status 1. What is
@@ -52,6 +53,9 @@ struct Args {
     /// Steps in each world.
     #[arg(long, default_value_t = 400)]
     steps: usize,
+    /// The world in which the clients are the client engine.
+    #[arg(long)]
+    engines: bool,
     /// Go on after a world that breaks a promise.
     #[arg(long)]
     all: bool,
@@ -62,6 +66,10 @@ fn main() -> ExitCode {
     let (first, end) = match args.seed {
         Some(seed) => (seed, seed + 1),
         None => (args.from, args.from + args.seeds),
+    };
+    let run = |seed| match args.engines {
+        true => simulation::engines::run(seed, args.steps, args.tell),
+        false => simulation::run(seed, args.steps, args.tell),
     };
     let start = Instant::now();
     let next = AtomicU64::new(first);
@@ -76,8 +84,7 @@ fn main() -> ExitCode {
                     if seed >= end || given_up {
                         return;
                     }
-                    match std::panic::catch_unwind(|| simulation::run(seed, args.steps, args.tell))
-                    {
+                    match std::panic::catch_unwind(|| run(seed)) {
                         Ok(report) => {
                             worlds.fetch_add(1, Ordering::Relaxed);
                             delivered.fetch_add(report.delivered, Ordering::Relaxed);

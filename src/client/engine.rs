@@ -171,7 +171,7 @@ impl BrokerLimits {
 
 /// Why the engine wants the connection ended.
 #[derive(Debug)]
-pub(crate) enum Stop {
+pub enum Stop {
     Refused {
         reason: Reason,
         properties: PropertiesBuf,

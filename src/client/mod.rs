@@ -142,6 +142,11 @@
 //! their handler is; put thousands on a few current-thread runtimes with `tokio::spawn`. An idle
 //! connection has no buffers: they are lent by the thread while there is traffic.
 //!
+//! # Without a connection
+//!
+//! The engine does no I/O: `open` it, write what is `pending` and say how much you `wrote`, `handle`
+//! each packet that comes, and say when the connection is `closed`. The simulation of the tests does.
+//!
 //! # Ways to a broker
 //!
 //! `Options::dial` holds them all, and every user of this layer gets them at once: TCP with a local
@@ -169,7 +174,7 @@ mod session;
 
 pub use crate::client::backoff::Backoff;
 pub use crate::client::end::End;
-pub use crate::client::engine::{Engine, Message, Prepared, Refused};
+pub use crate::client::engine::{Engine, Message, Prepared, Refused, Stop};
 pub use crate::client::handler::{Acked, Event, Feed, Handler, Way};
 pub use crate::client::options::{Options, Retry, Secret, Will};
 pub use crate::client::session::Session;

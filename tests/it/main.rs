@@ -34,6 +34,7 @@ mod client_repairs_bytes;
 #[cfg(feature = "srv")]
 mod client_srv;
 mod client_transports;
+mod client_unsaid;
 mod codec_differential;
 mod codec_roundtrip;
 #[cfg(unix)]
@@ -83,15 +84,21 @@ mod compare_broker;
 mod compare_wire;
 mod conf_language;
 mod conf_malformed;
+#[cfg(target_os = "linux")]
+mod faults;
 mod fuzz_corpus;
 mod generated;
 #[cfg(target_os = "linux")]
 mod hostile;
 #[cfg(unix)]
 mod mutants;
+#[cfg(target_os = "linux")]
+mod packaging;
 mod packets;
 #[cfg(target_os = "linux")]
 mod peers;
+#[cfg(target_os = "linux")]
+mod secrets;
 mod simulation;
 mod simulation_runs;
 mod spec;

@@ -19,8 +19,8 @@ use crate::mqtt::unsubscribe::Unsuback;
 use crate::mqtt::{Packet, PacketId, PacketType, QoS, Reason, Violation, limits};
 
 impl Engine {
-    /// Takes one whole packet.
-    pub(crate) fn handle<H: Handler>(
+    /// Takes one whole packet. An error: the connection is to be ended.
+    pub fn handle<H: Handler>(
         &mut self,
         head: Head,
         frame: &[u8],

@@ -2,6 +2,7 @@
 //!
 //! - The broker kept the session: unanswered requests, then everything unacknowledged in its old
 //!   order, PUBLISH with DUP (§4.4), then what had not been written.
+//! - Version 3.1 does not say which: as if it was kept, and all subscriptions once more.
 //! - The broker lost it: all subscriptions, then everything unacknowledged as new messages.
 
 use crate::client::engine::message::Message;
@@ -12,14 +13,14 @@ use crate::mqtt::delivery::{AliasesIn, Pending};
 use crate::mqtt::frame::{Scan, scan};
 use crate::mqtt::property::{Properties, PropertiesBuf, PropertyId};
 use crate::mqtt::publish::Publish;
-use crate::mqtt::{PacketId, PacketType, Reason, limits};
+use crate::mqtt::{PacketId, PacketType, Reason, Version, limits};
 
 /// DUP in the first byte of a PUBLISH (§3.3.1.1).
 const DUP: u8 = 0b1000;
 
 impl Engine {
     /// A connection stands: CONNECT is the first thing to write.
-    pub(crate) fn open(&mut self, handler: &mut impl Handler) {
+    pub fn open(&mut self, handler: &mut impl Handler) {
         assert!(
             self.phase == Phase::Closed && self.out.is_empty(),
             "one connection at a time"
@@ -39,7 +40,7 @@ impl Engine {
     }
 
     /// The connection is gone. Messages of QoS 0 that were not written stay for the next one.
-    pub(crate) fn closed(&mut self) {
+    pub fn closed(&mut self) {
         let out = std::mem::take(&mut self.out);
         let mut end = 0;
         for frame in frames(&out) {
@@ -96,6 +97,12 @@ impl Engine {
 
     /// CONNACK came: takes up where the last connection ended.
     pub(super) fn resume<H: Handler>(&mut self, session_present: bool, handler: &mut H) {
+        // Version 3.1 has no word for it. Messages go on as if there were a Session, which does no
+        // harm where there is none; as new ones they would come twice.
+        let is_unsaid = self.options.version == Version::V31
+            && self.options.session_survives()
+            && self.connections > 1;
+        let session_present = session_present || is_unsaid;
         if !session_present {
             self.start_anew(handler);
         }
@@ -104,7 +111,7 @@ impl Engine {
             let is_open = request.packet_id.take().is_some();
             let is_subscribe = matches!(request.what, Requested::Subscribe(_));
             let again = if session_present {
-                is_open
+                is_open || (is_unsaid && is_subscribe)
             } else {
                 is_subscribe
             };
@@ -178,13 +185,13 @@ impl Engine {
 
     /// What is still to be written.
     #[inline]
-    pub(crate) fn pending(&self) -> &[u8] {
+    pub fn pending(&self) -> &[u8] {
         &self.out[self.written..]
     }
 
     /// `count` bytes of [`pending`](Self::pending) were written.
     #[inline]
-    pub(crate) fn wrote(&mut self, count: usize) {
+    pub fn wrote(&mut self, count: usize) {
         self.written += count;
         if self.written == self.out.len() {
             self.out.clear();
