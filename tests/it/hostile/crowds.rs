@@ -151,10 +151,13 @@ fn without_descriptors_the_broker_serves_those_it_has() {
     let crowd: Vec<RawClient> = (0..100)
         .map(|_| RawClient::open(broker.port, Version::V5))
         .collect();
+    let before = broker.cpu_ticks();
     for _ in 0..200 {
         first.ping();
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
+    let busy = broker.cpu_ticks() - before;
+    assert!(busy < 20, "{busy} ticks in 0.4 s: it spins");
     let lines = broker.log();
     let failures = lines
         .iter()

@@ -81,7 +81,7 @@ impl Wire {
 
 /// Publishes numbers, at QoS 1 the odd ones and at QoS 2 the even ones.
 #[derive(Default)]
-struct Publisher {
+pub(crate) struct Publisher {
     next: u16,
     /// What is not through, in its order; true: PUBREC came.
     pending: VecDeque<(u16, bool)>,
@@ -101,7 +101,7 @@ impl Publisher {
         )
     }
 
-    fn run(&mut self, port: u16, progress: &Sender<()>) -> Option<()> {
+    pub(crate) fn run(&mut self, port: u16, progress: &Sender<()>) -> Option<()> {
         let mut wire = Wire::connect(port, &Hello::new("publisher").kept())?;
         for (number, released) in &self.pending {
             match released {
@@ -141,7 +141,7 @@ impl Publisher {
 
 /// Takes what comes, as a client that keeps its Session in memory.
 #[derive(Default)]
-struct Subscriber {
+pub(crate) struct Subscriber {
     once: Vec<u16>,
     exactly: Vec<u16>,
     unreleased: BTreeSet<u16>,
@@ -152,8 +152,15 @@ impl Subscriber {
         Hello::new("subscriber").kept()
     }
 
+    /// Leaves a Session that waits for everything.
+    pub(crate) fn subscribe(port: u16) {
+        let mut wire = Wire::connect(port, &Self::hello()).unwrap();
+        wire.send(&subscribe(Version::V5, 1, "#", 2, &[])).unwrap();
+        assert_eq!(wire.next().unwrap()[0], 0x90);
+    }
+
     /// Until the broker is gone, or until `last` has come.
-    fn run(&mut self, port: u16, last: Option<(u16, u16)>) -> Option<()> {
+    pub(crate) fn run(&mut self, port: u16, last: Option<(u16, u16)>) -> Option<()> {
         let mut wire = Wire::connect(port, &Self::hello())?;
         loop {
             if let Some((once, exactly)) = last
@@ -192,7 +199,7 @@ impl Subscriber {
     }
 }
 
-fn start(folder: &std::path::Path, sync: &str, workers: usize) -> BrokerProcess {
+pub(crate) fn start(folder: &std::path::Path, sync: &str, workers: usize) -> BrokerProcess {
     let (folder, workers) = (folder.to_string_lossy().into_owned(), workers.to_string());
     BrokerProcess::start(&[
         "--persistence",
@@ -205,7 +212,7 @@ fn start(folder: &std::path::Path, sync: &str, workers: usize) -> BrokerProcess 
 }
 
 /// Waits for so many acknowledgements.
-fn wait(progress: &Receiver<()>, count: usize) {
+pub(crate) fn wait(progress: &Receiver<()>, count: usize) {
     for _ in 0..count {
         progress
             .recv_timeout(PATIENCE)
@@ -220,9 +227,7 @@ fn what_was_acknowledged_survives_kill_9() {
     let mut chance = Chance::new(kills as u64);
     let (mut publisher, mut subscriber) = (Publisher::default(), Subscriber::default());
     let broker = start(folder.path(), "always", 1);
-    let mut wire = Wire::connect(broker.port, &Subscriber::hello()).unwrap();
-    wire.send(&subscribe(Version::V5, 1, "#", 2, &[])).unwrap();
-    assert_eq!(wire.next().unwrap()[0], 0x90);
+    Subscriber::subscribe(broker.port);
     broker.kill();
     for round in 0..kills {
         let sync = ["always", "interval"][chance.below(2)];
@@ -239,9 +244,16 @@ fn what_was_acknowledged_survives_kill_9() {
         });
     }
     let broker = start(folder.path(), "interval", 1);
-    // What the publisher has not brought through is brought through now, and two more at the end.
+    let last = judge(publisher, subscriber, broker.port);
+    println!("{kills} kills, {last} messages, none lost");
+}
+
+/// Brings through what is pending, and holds what came against what was acknowledged; how many
+/// messages there were.
+pub(crate) fn judge(mut publisher: Publisher, mut subscriber: Subscriber, port: u16) -> u16 {
+    // What the publisher has not brought through is brought through now.
     let last = publisher.next;
-    finish(&mut publisher, broker.port);
+    finish(&mut publisher, port);
     let is = |kind: u16| {
         publisher
             .acknowledged
@@ -249,7 +261,7 @@ fn what_was_acknowledged_survives_kill_9() {
             .filter(move |number| *number % 2 == kind)
     };
     let ends = (*is(1).next_back().unwrap(), *is(0).next_back().unwrap());
-    subscriber.run(broker.port, Some(ends)).unwrap();
+    subscriber.run(port, Some(ends)).unwrap();
     let mut once = Vec::new();
     for number in &subscriber.once {
         if !once.contains(number) {
@@ -268,7 +280,7 @@ fn what_was_acknowledged_survives_kill_9() {
         is(0).eq(&subscriber.exactly),
         "every QoS 2 message came once, in order"
     );
-    println!("{kills} kills, {last} messages, none lost");
+    last
 }
 
 /// Sends what is pending again and waits until all of it is through.

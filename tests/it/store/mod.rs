@@ -2,7 +2,7 @@
 //! broker killed in the middle of its work.
 
 #[cfg(target_os = "linux")]
-mod crash;
+pub(crate) mod crash;
 mod faults;
 #[cfg(target_os = "linux")]
 mod full_disk;

@@ -124,6 +124,15 @@ impl BrokerProcess {
         number.expect("the broker lives").parse().unwrap()
     }
 
+    /// Processor time it has used, in hundredths of a second.
+    pub(crate) fn cpu_ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // Behind the name, which may hold anything: field 3 comes first.
+        let fields = stat.rsplit(')').next().unwrap().split_whitespace();
+        let spent = fields.skip(11).take(2);
+        spent.map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+    }
+
     /// Of the process.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
