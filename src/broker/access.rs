@@ -114,6 +114,8 @@ pub enum Asked {
         data: Box<[u8]>,
         /// The client is connected and authenticates anew (§4.12.1).
         again: bool,
+        /// The user name it has then.
+        user_name: Option<Box<str>>,
     },
 }
 

@@ -34,7 +34,7 @@ impl Broker {
     /// What must be known before this CONNECT can be accepted.
     pub(crate) fn question(&self, slot: u32, connect: &Connect<'_>) -> Option<Asked> {
         if let Some(method) = connect.properties.text(PropertyId::AuthenticationMethod) {
-            return Some(exchange(method, &connect.properties, false));
+            return Some(exchange(method, &connect.properties));
         }
         // Who proved to be somebody is not asked for a password too.
         let rules = &self.connections[slot as usize].listener.rules;
@@ -146,7 +146,7 @@ impl Broker {
                 let phase = std::mem::replace(&mut connection.phase, Phase::Waiting);
                 if let Phase::Answering(bytes) = phase {
                     let method = auth.properties.text(PropertyId::AuthenticationMethod);
-                    let asked = exchange(method.unwrap_or_default(), &auth.properties, false);
+                    let asked = exchange(method.unwrap_or_default(), &auth.properties);
                     self.ask(slot, asked, "", bytes);
                 }
                 return Step::Done;
@@ -197,7 +197,16 @@ impl Broker {
             return self.break_rule(slot, "AUTH out of its turn", now);
         }
         exchange.stage = Stage::Verdict;
-        let asked = self::exchange(&exchange.method, &auth.properties, true);
+        let mut asked = self::exchange(&exchange.method, &auth.properties);
+        if let Asked::Exchange {
+            again, user_name, ..
+        } = &mut asked
+        {
+            let session = self.connections[slot as usize].session();
+            let state = session.map(|session| &self.sessions[session as usize]);
+            *again = true;
+            *user_name = state.and_then(|state| state.user_name.as_deref().map(Into::into));
+        }
         let client_id = self.client_id(slot);
         self.put_question(slot, (*client_id).into(), asked);
         Step::Done
@@ -244,11 +253,12 @@ impl Broker {
     }
 }
 
-fn exchange(method: &str, properties: &Properties<'_>, again: bool) -> Asked {
+fn exchange(method: &str, properties: &Properties<'_>) -> Asked {
     let data = properties.binary(PropertyId::AuthenticationData);
     Asked::Exchange {
         method: method.into(),
         data: data.unwrap_or_default().into(),
-        again,
+        again: false,
+        user_name: None,
     }
 }

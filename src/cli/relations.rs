@@ -226,6 +226,16 @@ fn shared(connection: &Connection, tls: &Tls, will: &Will, version: Version) -> 
             "The password comes from one place: -P, --password-file, --password-env or --ask-password.",
         ));
     }
+    if connection.scram {
+        if connection.protocol_version.unwrap_or(version) != Version::V5 {
+            return Err(usage("--scram needs version 5 of the protocol.").hint("-V 5"));
+        }
+        let typed = passwords.into_iter().any(|is_given| is_given);
+        if connection.username.is_none() || !typed {
+            let told = "--scram needs a user name and a password to prove.";
+            return Err(usage(told).hint("-u NAME --ask-password"));
+        }
+    }
     let named = connection.id.is_some() && connection.id_prefix.is_none();
     let kept = connection.disable_clean_session;
     match connection.protocol_version.unwrap_or(version) {

@@ -21,6 +21,7 @@ mod encode;
 mod incoming;
 mod message;
 mod prepared;
+mod proof;
 mod requests;
 mod resume;
 
@@ -29,6 +30,7 @@ use std::sync::Arc;
 
 use crate::client::engine::encode::Encoder;
 use crate::client::engine::message::{check_message, publish_len};
+use crate::client::engine::proof::Proof;
 use crate::client::engine::requests::Request;
 use crate::client::handler::{Handler, Way};
 use crate::client::options::Options;
@@ -83,6 +85,8 @@ pub struct Engine {
     is_ping_open: bool,
     /// PINGREQs sent, over all connections.
     pings: u64,
+    /// How far the proof of the password is, with `Options::scram`.
+    proof: Option<Box<Proof>>,
     /// Packets sent and not yet told to the handler; used only while `Options::trace` is set.
     sent: Vec<Box<[u8]>>,
 }
@@ -216,6 +220,7 @@ impl Engine {
             client_id: None,
             is_ping_open: false,
             pings: 0,
+            proof: None,
             sent: Vec::new(),
             options,
         }

@@ -26,6 +26,9 @@ pub struct Options {
     pub keep_alive: u16,
     pub user_name: Option<String>,
     pub password: Option<Secret>,
+    /// Prove the password by SCRAM-SHA-256 instead of sending it, version 5; chance that nobody
+    /// else knows.
+    pub scram: Option<[u8; 32]>,
     pub will: Option<Will>,
     /// Of CONNECT, in this order: session expiry, receive maximum and the others live here only.
     pub properties: PropertiesBuf,
@@ -129,6 +132,7 @@ impl Options {
             keep_alive: 60,
             user_name: None,
             password: None,
+            scram: None,
             will: None,
             properties: PropertiesBuf::new(),
             inflight_max: 20,

@@ -52,6 +52,16 @@ pub(crate) fn options(asked: &Asked<'_>) -> Result<Options, Error> {
     options.keep_alive = connection.keepalive;
     options.user_name.clone_from(&connection.username);
     options.password = secret::password(connection)?;
+    if connection.scram {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|error| {
+            Error::new(
+                Kind::Failed,
+                format!("no random bytes for --scram: {error}"),
+            )
+        })?;
+        options.scram = Some(seed);
+    }
     options.inflight_max = u16::try_from(connection.max_inflight).unwrap_or(u16::MAX);
     options.will = will(asked)?;
     options.trace = connection.debug;

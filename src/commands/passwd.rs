@@ -17,7 +17,9 @@ use crate::cli::args::passwd::{Action, HashKind, LENGTH_MAX, Passwd, Refusal};
 use crate::commands::outcome::system_words;
 use crate::commands::passwd::file::{Entries, Place};
 use crate::commands::terminal;
-use crate::daemon::auth::hash::{HASH_LEN, Hash, ITERATIONS, Method, SHORT_SALT_LEN};
+use crate::daemon::auth::hash::{
+    HASH_LEN, Hash, ITERATIONS, Method, SCRAM_ITERATIONS, SHORT_SALT_LEN,
+};
 
 pub const ABOUT: &str = "Add, change and delete users in a password file";
 
@@ -198,6 +200,9 @@ fn hash(args: &Passwd, password: &[u8]) -> Result<Hash, Fault> {
     let method = match args.kind {
         HashKind::Argon2id => Method::ARGON2ID,
         HashKind::Sha512 => Method::Sha512,
+        HashKind::Scram => Method::Scram {
+            iterations: args.iterations.unwrap_or(SCRAM_ITERATIONS),
+        },
         HashKind::Pbkdf2 => Method::Pbkdf2 {
             iterations: args.iterations.unwrap_or(ITERATIONS),
         },

@@ -19,6 +19,7 @@ pub mod message;
 pub mod property;
 pub mod publish;
 pub mod reason;
+pub mod scram;
 pub mod subscribe;
 pub mod topic;
 pub mod unsubscribe;

@@ -23,6 +23,7 @@ mod broker_listeners_rules;
 mod broker_log;
 #[cfg(target_os = "linux")]
 mod broker_rights;
+mod broker_scram;
 mod broker_sys;
 mod client_cuts;
 mod client_layer;

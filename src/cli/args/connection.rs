@@ -85,6 +85,11 @@ pub struct Connection {
     #[arg(long)]
     pub ask_password: bool,
 
+    /// Prove the password by SCRAM-SHA-256 instead of sending it, and let the broker prove that it
+    /// knows it (version 5)
+    #[arg(long)]
+    pub scram: bool,
+
     /// Client Identifier [default: the broker chooses one]
     #[arg(short, long, value_name = "ID")]
     pub id: Option<String>,

@@ -14,11 +14,16 @@ pub const LENGTH_MAX: usize = 65_535;
 /// More rounds than this and a broker takes minutes for one login.
 pub const ITERATIONS_MAX: u32 = 10_000_000;
 
+/// Clients refuse fewer.
+const SCRAM_ROUNDS_MIN: u32 = 4_096;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HashKind {
     Argon2id,
     Pbkdf2,
     Sha512,
+    /// Ours alone.
+    Scram,
 }
 
 /// What is done to which file.
@@ -88,8 +93,18 @@ pub fn parse(manner: Manner, words: &[OsString]) -> Result<Passwd, Refusal> {
         }
     }
     let kind = flags.kind.unwrap_or(HashKind::Pbkdf2);
-    if manner == Manner::Mqttx && flags.iterations.is_some() && kind != HashKind::Pbkdf2 {
-        return Err(told("-I is for -H sha512-pbkdf2 only."));
+    let has_rounds = matches!(kind, HashKind::Pbkdf2 | HashKind::Scram);
+    if manner == Manner::Mqttx && flags.iterations.is_some() && !has_rounds {
+        return Err(told("-I is for -H sha512-pbkdf2 and scram-sha-256 only."));
+    }
+    if kind == HashKind::Scram
+        && flags
+            .iterations
+            .is_some_and(|count| count < SCRAM_ROUNDS_MIN)
+    {
+        return Err(told(format!(
+            "Number of iterations must be at least {SCRAM_ROUNDS_MIN} for scram-sha-256."
+        )));
     }
     let wanted = match (flags.update, flags.batch) {
         (true, _) => 1,
@@ -147,6 +162,9 @@ fn flags(manner: Manner, words: &[OsString]) -> Result<(Flags, &[OsString]), Ref
                     ))
                 })?;
                 match option {
+                    "-H" if is_ours && value == "scram-sha-256" => {
+                        flags.kind = Some(HashKind::Scram);
+                    }
                     "-H" => flags.kind = Some(kind(value)?),
                     _ => flags.iterations = Some(iterations(value)?),
                 }
@@ -267,14 +285,14 @@ pub fn tree(about: &'static str) -> clap::Command {
             clap::Arg::new("H")
                 .short('H')
                 .value_name("HASH")
-                .value_parser(["argon2id", "sha512-pbkdf2", "sha512"])
-                .help("How to hash [default: sha512-pbkdf2]"),
+                .value_parser(["argon2id", "sha512-pbkdf2", "sha512", "scram-sha-256"])
+                .help("How to hash; scram-sha-256 allows --scram [default: sha512-pbkdf2]"),
         )
         .arg(
             clap::Arg::new("I")
                 .short('I')
                 .value_name("ITERATIONS")
-                .help("Rounds of sha512-pbkdf2 [default: 1000]"),
+                .help("Rounds of sha512-pbkdf2 [default: 1000], of scram-sha-256 [15000]"),
         )
         .arg(flag(
             "c",

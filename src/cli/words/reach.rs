@@ -26,6 +26,7 @@ pub(crate) static ROWS: &[Row] = &[
     row("", "--save-profile", EVERY, Take::Judge(save_profile))
         .noun("name")
         .own(),
+    flag("", "--scram", EVERY).own(),
     flag("-S", "--srv", EVERY).own(),
     row("", "--no-local", S, Take::Means(judge::no_local)).own(),
     row("", "--protocol", EVERY, Take::Judge(judge::protocol))

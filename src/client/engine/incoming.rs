@@ -67,7 +67,10 @@ impl Engine {
                 self.handle_connack(Connack::decode(first, body, version)?, handler)?;
             }
             PacketType::Auth if version.is_v5() => {
-                handler.handle(Event::Auth(Auth::decode(first, body, version)?), self);
+                let auth = Auth::decode(first, body, version)?;
+                if !self.proves(&auth)? {
+                    handler.handle(Event::Auth(auth), self);
+                }
             }
             PacketType::Disconnect if version.is_v5() => {
                 let disconnect = Disconnect::decode(first, body, version)?;
@@ -101,6 +104,7 @@ impl Engine {
                 properties: properties.into(),
             });
         }
+        self.check_proof(properties)?;
         self.connections += 1;
         self.learn_limits(properties);
         self.phase = Phase::Up;

@@ -29,12 +29,14 @@ impl Engine {
         self.aliases_in = AliasesIn::new(0);
         self.is_ping_open = false;
         self.phase = Phase::Connecting;
+        let proving = self.proving();
         let client_id = self.client_id.as_deref().unwrap_or(&self.options.client_id);
         // A session that survives must not be wiped by coming back to it.
         let clean_start =
             self.options.clean_start && !(self.connections > 0 && self.options.session_survives());
+        let options = proving.as_ref().unwrap_or(&self.options);
         self.encoder
-            .connect(&self.options, client_id, clean_start, &mut self.out);
+            .connect(options, client_id, clean_start, &mut self.out);
         self.note_sent(0);
         self.tell_sent(handler);
     }

@@ -17,6 +17,7 @@ use crate::broker::Control;
 use crate::broker::access::{Access, Asked, Identity, Question, Revoked, Verdict, Whom};
 use crate::daemon::auth::bans::Bans;
 use crate::daemon::auth::dynsec::{self, Dynsec, Kick};
+use crate::daemon::auth::exchange::{Asking, Exchanges};
 use crate::daemon::auth::{Login, Realm};
 use crate::daemon::conf::Conf;
 use crate::daemon::log::Log;
@@ -26,6 +27,7 @@ use crate::mqtt::Reason;
 use crate::mqtt::message::Message;
 use crate::mqtt::property::Properties;
 use crate::mqtt::publish::Publish;
+use crate::mqtt::scram::METHOD;
 
 /// Answers that wait for their time; beyond it they are given at once.
 const DELAYED_MAX: usize = 16_384;
@@ -68,6 +70,15 @@ impl Realms {
     }
 }
 
+impl Realms {
+    /// The rules of a listener, by its realm.
+    fn of_number(&self, number: u16) -> &Realm {
+        let place = usize::from(number).checked_sub(1);
+        let own = place.and_then(|place| self.own.get(place));
+        own.unwrap_or(&self.whole)
+    }
+}
+
 pub(super) struct Guard {
     realms: Realms,
     dynsec: Option<Dynsec>,
@@ -75,6 +86,7 @@ pub(super) struct Guard {
     log: Log,
     pub(super) bans: Arc<Mutex<Bans>>,
     delayed: BTreeMap<(Instant, u64), (usize, ConnectionId, Verdict)>,
+    exchanges: Exchanges,
     serial: u64,
 }
 
@@ -103,6 +115,7 @@ impl Guard {
             log,
             bans,
             delayed: BTreeMap::new(),
+            exchanges: Exchanges::new()?,
             serial: 0,
         })
     }
@@ -165,7 +178,10 @@ impl Guard {
     }
 
     fn answer(&mut self, worker: usize, question: Question, address: Option<IpAddr>) {
-        let verdict = self.judge(&question);
+        let verdict = match &question.asked {
+            Asked::Password { .. } => self.judge(&question),
+            Asked::Exchange { .. } => self.exchange(worker, &question),
+        };
         let connection = question.connection;
         let failed = matches!(verdict, Verdict::Refuse { .. });
         let Some(address) = address else {
@@ -173,7 +189,10 @@ impl Guard {
         };
         let mut bans = self.bans.lock().unwrap_or_else(PoisonError::into_inner);
         if !failed {
-            bans.succeeded(address);
+            // A step on the way is no success yet.
+            if !matches!(verdict, Verdict::Continue(_)) {
+                bans.succeeded(address);
+            }
             drop(bans);
             return self.give(worker, connection, verdict);
         }
@@ -217,9 +236,7 @@ impl Guard {
             reason,
             server_reference: None,
         };
-        let place = usize::from(question.realm).checked_sub(1);
-        let realm = place.and_then(|place| self.realms.own.get(place));
-        let realm = realm.unwrap_or(&self.realms.whole);
+        let realm = self.realms.of_number(question.realm);
         match &question.asked {
             Asked::Password {
                 user_name,
@@ -246,6 +263,30 @@ impl Guard {
             }
             Asked::Exchange { .. } => refused(Reason::BAD_AUTHENTICATION_METHOD),
         }
+    }
+
+    /// A step of an Authentication Method.
+    fn exchange(&mut self, worker: usize, question: &Question) -> Verdict {
+        let Asked::Exchange {
+            method,
+            data,
+            again,
+            user_name,
+        } = &question.asked
+        else {
+            return self.judge(question);
+        };
+        let file = &self.realms.of_number(question.realm).passwords;
+        let Some(file) = file.as_ref().filter(|_| **method == *METHOD) else {
+            return self.judge(question);
+        };
+        let asking = Asking {
+            worker,
+            connection: question.connection,
+            data,
+            who: again.then_some(user_name.as_deref()),
+        };
+        self.exchanges.step(file, &asking)
     }
 
     /// Carries out commands, as many as are there, and puts what they changed in force once.

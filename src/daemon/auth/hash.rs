@@ -1,6 +1,6 @@
 //! One hash of a password, made, written and read as mosquitto does: `$7$iterations$salt$hash`
 //! (PBKDF2 with SHA-512), `$6$salt$hash` (SHA-512 of password and salt), both parts in base64, or
-//! `$argon2id$v=19$m=47104,t=1,p=1$salt$hash`.
+//! `$argon2id$v=19$m=47104,t=1,p=1$salt$hash`. Of our own is `$scram-sha-256$iterations$salt$keys`.
 //!
 //! Pure: salts come from the caller. Both sizes of salt in use, 12 bytes and 64, are read.
 
@@ -11,6 +11,8 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use sha2::Digest;
 use sha2::Sha512;
+
+use crate::mqtt::scram::{ITERATIONS_MIN, KEY_LEN, Keys};
 
 /// What mosquitto 2.1 makes, for salt and hash alike.
 pub const HASH_LEN: usize = 64;
@@ -23,6 +25,9 @@ pub const ITERATIONS: u32 = 1000;
 
 /// More would let one login keep the thread busy for minutes.
 pub const ITERATIONS_MAX: u32 = 10_000_000;
+
+/// The name of SCRAM's keys, in front of them.
+const SCRAM: &str = "scram-sha-256";
 
 /// Memory one login may take, in KiB; mosquitto asks for 46 MiB.
 const ARGON2_MEMORY_MAX: u32 = 256 * 1024;
@@ -46,7 +51,14 @@ pub enum Method {
         passes: u32,
         lanes: u32,
     },
+    /// The keys of SCRAM-SHA-256, which its Authentication Method needs.
+    Scram {
+        iterations: u32,
+    },
 }
+
+/// Rounds of SCRAM-SHA-256 where nothing else is asked for; the clients do them.
+pub const SCRAM_ITERATIONS: u32 = 15_000;
 
 impl Method {
     /// argon2id at mosquitto's cost.
@@ -77,6 +89,10 @@ impl Method {
                 Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
                     .hash_password_into(password, salt, out)
                     .ok()?;
+            }
+            Self::Scram { iterations } => {
+                let keys = Keys::of(password, salt, iterations);
+                out.copy_from_slice(&[keys.stored, keys.server].concat());
             }
         }
         Some(())
@@ -120,6 +136,14 @@ impl Hash {
                 let method = argon2_costs(costs).ok_or("costs of argon2id out of range")?;
                 (method, decode_bare(salt)?, decode_bare(hash)?)
             }
+            ["", SCRAM, iterations, salt, hash] => {
+                let iterations = iterations
+                    .parse()
+                    .ok()
+                    .filter(|count| (ITERATIONS_MIN..=ITERATIONS_MAX).contains(count))
+                    .ok_or("iterations out of range")?;
+                (Method::Scram { iterations }, decode(salt)?, decode(hash)?)
+            }
             _ => {
                 return Err(
                     "a hash of no known kind: mosquitto_passwd writes $7$, $6$ and $argon2id$",
@@ -128,7 +152,7 @@ impl Hash {
         };
         let lengths = match method {
             Method::Argon2id { .. } => ARGON2_HASH_MIN..=HASH_LEN,
-            Method::Sha512 | Method::Pbkdf2 { .. } => HASH_LEN..=HASH_LEN,
+            Method::Sha512 | Method::Pbkdf2 { .. } | Method::Scram { .. } => HASH_LEN..=HASH_LEN,
         };
         if !lengths.contains(&hash.len()) {
             return Err("a hash of the wrong length");
@@ -137,6 +161,20 @@ impl Hash {
             return Err("a salt too short for argon2id");
         }
         Ok(Self { method, salt, hash })
+    }
+
+    /// What SCRAM-SHA-256 asks for, where it was made for that.
+    pub fn scram(&self) -> Option<Keys> {
+        let Method::Scram { iterations } = self.method else {
+            return None;
+        };
+        let (stored, server) = self.hash.split_at_checked(KEY_LEN)?;
+        Some(Keys {
+            iterations,
+            salt: self.salt.clone(),
+            stored: stored.try_into().ok()?,
+            server: server.try_into().ok()?,
+        })
     }
 
     /// Whether this is the password.
@@ -161,6 +199,10 @@ impl fmt::Display for Hash {
             }
             Method::Pbkdf2 { iterations } => {
                 write!(f, "$7${iterations}$")?;
+                STANDARD
+            }
+            Method::Scram { iterations } => {
+                write!(f, "${SCRAM}${iterations}$")?;
                 STANDARD
             }
             Method::Argon2id {
@@ -219,7 +261,13 @@ mod tests {
             passes: 2,
             lanes: 1,
         };
-        for method in [Method::Sha512, Method::Pbkdf2 { iterations: 3 }, cheap] {
+        let scram = Method::Scram { iterations: 4_096 };
+        for method in [
+            Method::Sha512,
+            Method::Pbkdf2 { iterations: 3 },
+            cheap,
+            scram,
+        ] {
             let hash = Hash::new(method, &salt, b"pw").unwrap();
             let read = Hash::parse(&hash.to_string()).unwrap();
             assert_eq!(read, hash);

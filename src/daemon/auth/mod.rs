@@ -5,6 +5,7 @@
 pub mod acl_file;
 pub mod bans;
 pub mod dynsec;
+mod exchange;
 mod guard;
 pub mod hash;
 pub mod jwt;
@@ -33,6 +34,7 @@ use crate::daemon::conf::Conf;
 use crate::daemon::log::Log;
 use crate::daemon::workers::Workers;
 use crate::mqtt::Reason;
+use crate::mqtt::scram::METHOD;
 
 /// Questions and commands that wait for the thread; clients beyond it are told that the broker is
 /// busy.
@@ -70,6 +72,10 @@ impl Realm {
             anonymous: self.anonymous,
             passwords: self.passwords.is_some() || self.jwt.is_some() || dynsec.is_some(),
             client_id_prefixes: self.client_id_prefixes.clone(),
+            methods: match &self.passwords {
+                Some(file) if file.has_scram() => vec![METHOD.into()],
+                _ => Vec::new(),
+            },
             rules,
             ..Access::default()
         }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use crate::daemon::auth::hash::Hash;
+use crate::mqtt::scram::Keys;
 
 /// Users and what their passwords hash to.
 #[derive(Debug, Default)]
@@ -60,6 +61,16 @@ impl PasswordFile {
         let users = self.users.iter();
         let lost = users.filter(|(user, hash)| new.users.get(*user) != Some(*hash));
         lost.map(|(user, _)| user.clone()).collect()
+    }
+
+    /// What SCRAM-SHA-256 asks of a user; `None`: this one has no such keys.
+    pub fn scram(&self, user: &str) -> Option<Keys> {
+        self.users.get(user)?.scram()
+    }
+
+    /// Whether anybody has such keys.
+    pub fn has_scram(&self) -> bool {
+        self.users.values().any(|hash| hash.scram().is_some())
     }
 
     /// Whether this is the user's password. An unknown user takes as long as a known one.
