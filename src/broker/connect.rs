@@ -398,12 +398,12 @@ impl Broker {
         let alias_max = alias_max.min(own.unwrap_or(self.config.limits.topic_alias_out_max));
         connection.phase = Phase::Open(session);
         connection.is_bridge = connect.bridge;
-        connection.about = Some(Box::new(About {
+        connection.about = Some(About {
             user_name: connect.user_name.map(Into::into),
             clean_start: connect.clean_start,
             keep_alive,
-            since: now,
-        }));
+            since: ticks,
+        });
         // A verdict may have taken longer than the Keep Alive.
         connection.last_received = ticks;
         // One and a half times the Keep Alive, in tenths of a second [MQTT-3.1.2-22].
@@ -451,8 +451,10 @@ impl Broker {
         let state = &mut self.sessions[session as usize];
         state.version = connect.version;
         state.connection = Some(slot);
-        state.lost = None;
-        state.expires_at = None;
+        if let Some(absence) = &mut state.absence {
+            absence.lost = None;
+            absence.expires_at = None;
+        }
         state.expiry = expiry;
         state
             .sender

@@ -58,7 +58,7 @@ pub(crate) enum Phase {
     /// The place of the Session.
     Open(u32),
     /// Nothing more is read; what is written already still goes out.
-    Closing,
+    Closing(Cause),
 }
 
 pub(crate) struct Connection {
@@ -108,14 +108,13 @@ pub(crate) struct Connection {
     pub(crate) allowance: Option<Box<Allowance>>,
     /// Since when it is not read from, for the sake of a pressed subscriber.
     pub(crate) paused_since: Option<Instant>,
-    pub(crate) cause: Option<Cause>,
     pub(crate) traffic: Traffic,
     /// CONNECT said that the client is a bridge.
     pub(crate) is_bridge: bool,
     /// With `trace_packets`: what was written of a packet that is not whole yet.
-    pub(crate) traced: Vec<u8>,
+    pub(crate) traced: Box<[u8]>,
     /// What is told of it to those who ask; none before CONNECT was accepted.
-    pub(crate) about: Option<Box<About>>,
+    pub(crate) about: Option<About>,
 }
 
 /// What went through a connection.
@@ -139,7 +138,8 @@ pub(crate) struct About {
     pub(crate) clean_start: bool,
     /// In seconds, as in force.
     pub(crate) keep_alive: u16,
-    pub(crate) since: Instant,
+    /// Tenths of a second since the broker's start.
+    pub(crate) since: u32,
 }
 
 impl Connection {
@@ -184,10 +184,9 @@ impl Connection {
             permits: None,
             allowance: None,
             paused_since: None,
-            cause: None,
             traffic: Traffic::default(),
             is_bridge: false,
-            traced: Vec::new(),
+            traced: Box::default(),
             about: None,
         }
     }

@@ -46,7 +46,10 @@ impl Broker {
 
     /// Why a connection ends, once it does.
     pub fn cause(&self, id: ConnectionId) -> Option<Cause> {
-        self.connection(id)?.cause
+        match self.connection(id)?.phase {
+            Phase::Closing(cause) => Some(cause),
+            _ => None,
+        }
     }
 
     /// Says DISCONNECT 0x8B to every v5 client and ends every connection; no more are taken.
@@ -72,13 +75,16 @@ impl Broker {
                     let Some(state) = session.filter(|state| state.key == key) else {
                         continue;
                     };
-                    state.will_timed = None;
+                    state.absence().will_timed = None;
                     match state.will.as_ref().and_then(|will| will.due) {
                         Some(due) if due <= now => {
                             self.publish_will(key.slot, now);
                             self.note_session(key.slot);
                         }
-                        Some(due) => self.timers.wake_by(&mut state.will_timed, due, deadline),
+                        Some(due) => {
+                            let entry = &mut state.absence().will_timed;
+                            self.timers.wake_by(entry, due, deadline);
+                        }
                         None => {}
                     }
                 }
@@ -98,7 +104,7 @@ impl Broker {
         let mut next = u64::MAX;
         let mut silent = Vec::new();
         for (slot, connection) in &self.connections {
-            if connection.grace == 0 || matches!(connection.phase, Phase::Closing) {
+            if connection.grace == 0 || matches!(connection.phase, Phase::Closing(_)) {
                 continue;
             }
             // Who is not read from for the sake of others cannot be heard.
@@ -156,15 +162,14 @@ impl Broker {
     /// until [`closed`](Self::closed).
     pub(crate) fn end_connection(&mut self, slot: u32, cause: Cause, now: Instant) {
         let connection = &mut self.connections[slot as usize];
-        if matches!(connection.phase, Phase::Closing) {
+        if matches!(connection.phase, Phase::Closing(_)) {
             return;
         }
         let id = connection.id;
         self.unpress(slot);
         self.event(slot, What::Closed(cause));
         let connection = &mut self.connections[slot as usize];
-        let phase = std::mem::replace(&mut connection.phase, Phase::Closing);
-        connection.cause = Some(cause);
+        let phase = std::mem::replace(&mut connection.phase, Phase::Closing(cause));
         self.router.forget(slot);
         self.effects.closing.push(id);
         if let Phase::Open(session) = phase {
@@ -176,7 +181,6 @@ impl Broker {
         self.connected -= 1;
         let state = &mut self.sessions[session as usize];
         state.connection = None;
-        state.lost = Some(now);
         if cause == Cause::Disconnected(Reason::NORMAL_DISCONNECTION) {
             // [MQTT-3.14.4-3]
             state.will = None;
@@ -186,6 +190,7 @@ impl Broker {
             return;
         }
         let (key, expiry) = (state.key, state.expiry);
+        state.absence().lost = Some(now);
         if let Some(will) = &mut state.will {
             let due = now + Duration::from_secs(u64::from(will.delay));
             will.due = Some(due);
@@ -193,17 +198,18 @@ impl Broker {
                 0 => self.publish_will(session, now),
                 _ => {
                     let deadline = Deadline::Will(key);
-                    self.timers.wake_by(&mut state.will_timed, due, deadline);
+                    let entry = &mut state.absence().will_timed;
+                    self.timers.wake_by(entry, due, deadline);
                 }
             }
         }
         self.set_online(session, false);
         if expiry != NEVER {
             let at = now + Duration::from_secs(u64::from(expiry));
-            let state = &mut self.sessions[session as usize];
-            state.expires_at = Some(at);
+            let absence = self.sessions[session as usize].absence();
+            absence.expires_at = Some(at);
             let deadline = Deadline::Session(key);
-            self.timers.wake_by(&mut state.expiry_timed, at, deadline);
+            self.timers.wake_by(&mut absence.expiry_timed, at, deadline);
         }
         self.note_session(session);
     }
@@ -213,16 +219,18 @@ impl Broker {
         let Some(state) = session.filter(|state| state.key.serial == serial) else {
             return;
         };
-        state.expiry_timed = None;
-        match state.expires_at {
+        let key = state.key;
+        let absence = state.absence();
+        absence.expiry_timed = None;
+        match absence.expires_at {
             Some(at) if at <= now => {
                 self.stats.sessions_expired += 1;
                 self.note_expired(slot);
                 self.end_session(slot, now);
             }
             Some(at) => {
-                let deadline = Deadline::Session(state.key);
-                self.timers.wake_by(&mut state.expiry_timed, at, deadline);
+                let deadline = Deadline::Session(key);
+                self.timers.wake_by(&mut absence.expiry_timed, at, deadline);
             }
             None => {}
         }
@@ -239,8 +247,10 @@ impl Broker {
             self.shared.note_reader(state.key, None);
         }
         let (will, expiry) = (Deadline::Will(state.key), Deadline::Session(state.key));
-        self.timers.remove(state.will_timed, will);
-        self.timers.remove(state.expiry_timed, expiry);
+        if let Some(absence) = &state.absence {
+            self.timers.remove(absence.will_timed, will);
+            self.timers.remove(absence.expiry_timed, expiry);
+        }
         if !state.subscriptions.is_empty() || !state.shares.is_empty() {
             self.shared.change_subscriptions(|subscriptions| {
                 for &node in &state.subscriptions {

@@ -159,7 +159,7 @@ impl Broker {
         let Some(gate) = &mut connection.gate else {
             return;
         };
-        if matches!(connection.phase, Phase::Closing) {
+        if matches!(connection.phase, Phase::Closing(_)) {
             // Nothing follows a DISCONNECT.
             connection.gate = None;
             return;

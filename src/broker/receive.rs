@@ -234,7 +234,7 @@ impl Broker {
             Phase::Open(_) => connection.size_max,
             // Neither reads on before a verdict, so that nobody fills memory unasked.
             Phase::Asking(_) => return Err(Next::Wait),
-            Phase::Closing => return Err(Next::Stop),
+            Phase::Closing(_) => return Err(Next::Stop),
         };
         if connection.answered > limits.outbox_bytes_max {
             // Whoever asks without reading the answers fills the memory of others.
@@ -278,7 +278,7 @@ impl Broker {
                     next: Next::Wait,
                 };
             }
-            Phase::Closing => {
+            Phase::Closing(_) => {
                 return Receipt {
                     used: 0,
                     next: Next::Stop,

@@ -306,7 +306,7 @@ impl Broker {
             worker: state.key.worker,
             version: state.version,
             expiry: state.expiry,
-            lost: state.lost.map(|at| recorder.wall(at)),
+            lost: state.lost().map(|at| recorder.wall(at)),
             will,
         };
         recorder.push(Record::Session(Box::new(record)));

@@ -369,7 +369,7 @@ impl Broker {
             |seconds: u32| now + Duration::from_secs(u64::from(seconds)).saturating_sub(away);
         let state = &mut self.sessions[session as usize];
         state.expiry = record.expiry;
-        state.lost = now.checked_sub(away).or(Some(now));
+        state.absence().lost = now.checked_sub(away).or(Some(now));
         state.noted = true;
         let key = state.key;
         if let Some(will) = &record.will {
@@ -379,14 +379,15 @@ impl Broker {
                 delay: will.delay,
                 due: Some(due),
             }));
-            self.timers
-                .wake_by(&mut state.will_timed, due, Deadline::Will(key));
+            let entry = &mut state.absence().will_timed;
+            self.timers.wake_by(entry, due, Deadline::Will(key));
         }
         if record.expiry != NEVER {
             let at = after(record.expiry);
-            state.expires_at = Some(at);
+            let absence = state.absence();
+            absence.expires_at = Some(at);
             self.timers
-                .wake_by(&mut state.expiry_timed, at, Deadline::Session(key));
+                .wake_by(&mut absence.expiry_timed, at, Deadline::Session(key));
         }
     }
 

@@ -34,17 +34,12 @@ pub(crate) struct Session {
     pub(crate) connection: Option<u32>,
     /// Session Expiry Interval in seconds; zero ends it with the connection.
     pub(crate) expiry: u32,
-    /// When it lost its Network Connection.
-    pub(crate) lost: Option<Instant>,
     /// There is a record of it.
     pub(crate) noted: bool,
     /// The place of the last message that was recorded for it.
     pub(crate) order: u32,
-    /// Since the Network Connection was lost: the Session is over then.
-    pub(crate) expires_at: Option<Instant>,
-    /// Where entries for its expiry and its will lie in the timers.
-    pub(crate) expiry_timed: Option<Instant>,
-    pub(crate) will_timed: Option<Instant>,
+    /// None before it has lost a Network Connection.
+    pub(crate) absence: Option<Box<Absence>>,
     pub(crate) sender: Sender<Kept>,
     /// What is in flight and was not yet sent on this connection: the quota counts anew for each
     /// connection (§4.9), so a resumed Session may not send everything at once.
@@ -66,6 +61,19 @@ pub(crate) struct Session {
     pub(crate) shares: Vec<Share>,
     pub(crate) will: Option<Box<Will>>,
     pub(crate) replay: Option<Box<Replay>>,
+}
+
+/// The times of a Session whose Network Connection was lost.
+#[derive(Default)]
+pub(crate) struct Absence {
+    /// Since when it has none.
+    pub(crate) lost: Option<Instant>,
+    /// The Session is over then.
+    pub(crate) expires_at: Option<Instant>,
+    /// Where entries for its expiry and its will lie in the timers. They may stay there after the
+    /// client has come back.
+    pub(crate) expiry_timed: Option<Instant>,
+    pub(crate) will_timed: Option<Instant>,
 }
 
 /// Membership in a Shared Subscription.
@@ -152,12 +160,9 @@ impl Session {
             version,
             connection: None,
             expiry: 0,
-            lost: None,
             noted: false,
             order: 0,
-            expires_at: None,
-            expiry_timed: None,
-            will_timed: None,
+            absence: None,
             sender: Sender::new(1),
             again: VecDeque::new(),
             receiver: Receiver::default(),
@@ -196,6 +201,25 @@ impl Session {
         Arc::clone(self.source.get_or_insert_with(make))
     }
 
+    /// When it lost its Network Connection, while it has none.
+    pub(crate) fn lost(&self) -> Option<Instant> {
+        self.absence.as_ref()?.lost
+    }
+
+    /// When it is over, if no client comes for it.
+    pub(crate) fn expires_at(&self) -> Option<Instant> {
+        self.absence.as_ref()?.expires_at
+    }
+
+    pub(crate) fn absence(&mut self) -> &mut Absence {
+        self.absence.get_or_insert_default()
+    }
+
+    fn is_timed(&self) -> bool {
+        let timed = |at: &Absence| at.expiry_timed.is_some() || at.will_timed.is_some();
+        self.absence.as_deref().is_some_and(timed)
+    }
+
     /// Whether it may outlive its Network Connection, so that messages in flight must be kept.
     #[inline]
     pub(crate) fn persists(&self) -> bool {
@@ -229,8 +253,7 @@ impl Session {
             && self.waiting() == 0
             && self.again.is_empty()
             && self.replay.is_none()
-            && self.expiry_timed.is_none()
-            && self.will_timed.is_none()
+            && !self.is_timed()
     }
 
     /// The place of a message that is recorded now.

@@ -335,7 +335,9 @@ impl Broker {
                 .and_then(|slot| self.connected_row(slot, now)),
             version: state.version,
             session_expiry: (state.expiry != NEVER).then_some(state.expiry),
-            expires_in: state.expires_at.map(|at| at.saturating_duration_since(now)),
+            expires_in: state
+                .expires_at()
+                .map(|at| at.saturating_duration_since(now)),
             subscriptions: state.subscriptions.len() + state.shares.len(),
             queued: state.queue.len(),
             inflight: state.sender.inflight(),
@@ -352,13 +354,13 @@ impl Broker {
             clean_start,
             keep_alive,
             since,
-        } = connection.about.as_deref()?;
+        } = connection.about.as_ref()?;
         Some(ConnectedRow {
             id: connection.id,
             user_name: user_name.clone(),
             clean_start: *clean_start,
             keep_alive: *keep_alive,
-            age: now.saturating_duration_since(*since),
+            age: now.saturating_duration_since(self.at(u64::from(*since))),
             unsent_bytes: connection.outbox.len(),
             slow: connection.slow,
             traffic: connection.traffic,

@@ -38,7 +38,7 @@ impl Broker {
             return;
         };
         let version = connection.version;
-        let mut traced = std::mem::take(&mut connection.traced);
+        let mut traced = std::mem::take(&mut connection.traced).into_vec();
         let mut left = count;
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         let filled = connection.outbox.slices(&mut slices);
@@ -62,7 +62,7 @@ impl Broker {
             self.event(id.slot, what);
         }
         traced.drain(..at);
-        self.connections[id.slot as usize].traced = traced;
+        self.connections[id.slot as usize].traced = traced.into();
     }
 
     /// A Session is over whose client stayed away.

@@ -33,7 +33,7 @@ impl Worker {
         self.peer_ref(id).is_some_and(|peer| {
             peer.unfinished.is_empty()
                 && peer.large.is_none()
-                && peer.lingers.is_none()
+                && !peer.lingers
                 && !peer.waiting
                 && !peer.blocked
                 && !peer.ending

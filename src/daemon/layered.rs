@@ -225,7 +225,7 @@ impl Worker {
                 Err(_) => return self.close(id),
             }
         }
-        if peer.lingers.is_some() && layers.waiting() == 0 && !self.broker.has_output(id) {
+        if peer.lingers && layers.waiting() == 0 && !self.broker.has_output(id) {
             peer.socket.shut_down_writing();
         }
     }

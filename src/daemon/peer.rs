@@ -4,7 +4,6 @@ use std::io;
 use std::io::IoSlice;
 use std::io::Read;
 use std::io::Write;
-use std::time::Instant;
 
 use bytes::Bytes;
 use bytes::BytesMut;
@@ -43,15 +42,15 @@ pub(crate) struct Peer {
     /// Much came with the last read: the next one is into memory that can be written from.
     pub(crate) bulk: bool,
     /// The size of the last packet that did not come whole.
-    pub(crate) packet: usize,
+    pub(crate) packet: u32,
     /// The other side sends no more: read on until the end, whatever a read gives.
     pub(crate) ending: bool,
     /// In the worker's list of those to read from in the next turn.
     pub(crate) listed: bool,
     /// The system took less than was offered; an event tells when it takes more.
     pub(crate) blocked: bool,
-    /// Nothing is read any more; it is closed at this time at the latest.
-    pub(crate) lingers: Option<Instant>,
+    /// Nothing is read any more; the worker's list says when it is closed at the latest.
+    pub(crate) lingers: bool,
 }
 
 /// A connection by its name: not another one that has its place by now.
@@ -165,7 +164,7 @@ impl Peer {
             ending: false,
             listed: false,
             blocked: false,
-            lingers: None,
+            lingers: false,
         }
     }
 

@@ -22,7 +22,7 @@ impl Worker {
         let Some(peer) = peer::find(&mut self.peers, id) else {
             return;
         };
-        if peer.lingers.is_some() {
+        if peer.lingers {
             return self.discard(id);
         }
         if peer.waiting {
@@ -95,7 +95,7 @@ impl Worker {
         };
         let kept = peer.unfinished.len();
         // Packets of one size are read to the end of a packet, so that no part is left to copy.
-        let size = match peer.packet {
+        let size = match peer.packet as usize {
             size if (BULK_FROM / 16..=READ_SIZE).contains(&size) => READ_SIZE / size * size,
             _ => READ_SIZE,
         };
@@ -196,7 +196,7 @@ impl Worker {
         if let Next::Read(total) = receipt.next
             && total > 0
         {
-            peer.packet = total;
+            peer.packet = total as u32;
         }
         match receipt.next {
             Next::Read(total) if total >= LARGE_FROM && total > rest.len() => {

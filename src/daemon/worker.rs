@@ -69,7 +69,8 @@ pub(crate) struct Worker {
     pub(crate) peers: Vec<Option<Peer>>,
     /// Connections that may have more to read than was taken.
     pub(crate) ready: Vec<ConnectionId>,
-    pub(crate) lingering: Vec<ConnectionId>,
+    /// Each with the time at which it is closed at the latest.
+    pub(crate) lingering: Vec<(ConnectionId, Instant)>,
     pub(crate) buffer: Box<[u8]>,
     pub(crate) buffers: Buffers,
     pub(crate) scratch: Scratch,
@@ -188,7 +189,8 @@ impl Worker {
         let lingers = self
             .lingering
             .iter()
-            .filter_map(|&id| self.peer_ref(id)?.lingers)
+            .filter(|(id, _)| self.peer_ref(*id).is_some())
+            .map(|(_, at)| *at)
             .min();
         let next = [
             self.broker.next_deadline(),
@@ -312,7 +314,7 @@ impl Worker {
                     self.broker.wrote(id, taken, self.now);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => peer.blocked = true,
-                Err(_) if peer.lingers.is_some() => return self.close(id),
+                Err(_) if peer.lingers => return self.close(id),
                 Err(_) => {
                     // It closed without reading its answers. What it said before, DISCONNECT
                     // perhaps, is here and not read yet; what waits for it goes nowhere.
@@ -324,7 +326,7 @@ impl Worker {
         if peer.ending {
             return self.list(id, true);
         }
-        if peer.lingers.is_some() && !self.broker.has_output(id) {
+        if peer.lingers && !self.broker.has_output(id) {
             peer.socket.shut_down_writing();
         }
     }
@@ -350,7 +352,7 @@ impl Worker {
         if over {
             return self.close(id);
         }
-        peer.lingers = Some(self.now + LINGER);
+        peer.lingers = true;
         peer.unfinished = Vec::new();
         if let Some(large) = peer.large.take() {
             self.unfinished_bytes -= large.size().min(self.unfinished_bytes);
@@ -359,7 +361,7 @@ impl Worker {
         if !self.broker.has_output(id) && layered == 0 {
             peer.socket.shut_down_writing();
         }
-        self.lingering.push(id);
+        self.lingering.push((id, self.now + LINGER));
         self.discard(id);
     }
 
@@ -371,11 +373,8 @@ impl Worker {
         let over: Vec<ConnectionId> = self
             .lingering
             .iter()
-            .copied()
-            .filter(|&id| {
-                self.peer_ref(id)
-                    .is_none_or(|peer| peer.lingers.is_some_and(|at| at <= now))
-            })
+            .filter(|(id, at)| *at <= now || self.peer_ref(*id).is_none())
+            .map(|(id, _)| *id)
             .collect();
         if over.is_empty() {
             return;
@@ -385,7 +384,7 @@ impl Worker {
         }
         // One pass for all: a broker that stops has many.
         let mut lingering = std::mem::take(&mut self.lingering);
-        lingering.retain(|&id| self.peer_ref(id).is_some());
+        lingering.retain(|&(id, _)| self.peer_ref(id).is_some());
         self.lingering = lingering;
     }
 
