@@ -2,13 +2,15 @@
 //! bytes on their way. What is sent was encoded before; what arrives is counted by its bytes, because every message
 //! of a cell has the same size, and each read is checked at its first seam. Who may send when is `load.rs`.
 
-use std::io::{ErrorKind, IoSlice, Read, Write};
+use std::io::{IoSlice, Read, Write};
 use std::net::TcpStream as Blocking;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use mio::net::TcpStream;
 
+use crate::link;
+use crate::link::{Dialled, Link, Transport};
 use crate::process::Broker;
 use crate::relay;
 use crate::wire;
@@ -18,13 +20,6 @@ use crate::wire::{Shape, Version};
 pub(crate) const READ_MAX: usize = 256 * 1024;
 /// Slices of one vectored write: the block is written again and again from the same cached bytes.
 const SLICES_MAX: usize = 32;
-
-pub(crate) struct Link {
-    pub(crate) stream: TcpStream,
-    pub(crate) writable: bool,
-    /// Set while the link stands in the loop's list of sockets to read.
-    pub(crate) queued: bool,
-}
 
 pub(crate) struct Publisher {
     pub(crate) link: Link,
@@ -74,6 +69,8 @@ pub(crate) struct Cell {
 #[derive(Clone)]
 struct Frame {
     size: usize,
+    /// With what a publisher's transport puts around it.
+    sent_size: usize,
     id_at: usize,
     qos: u8,
     head: Vec<u8>,
@@ -97,15 +94,8 @@ impl Cell {
         let mut subscribers = Vec::new();
         for (at, filters) in plan.filters.iter().enumerate() {
             let name = format!("rig-s-{number}-{at}");
-            let stream = open(
-                broker,
-                plan.shape.version,
-                &name,
-                number,
-                Some(&frame),
-                true,
-            )?;
-            subscribers.push(ready(subscribe(stream, broker, plan.shape, filters)?)?);
+            let stream = open(broker, plan.shape, &name, number, &frame, true)?;
+            subscribers.push(subscribe(stream, broker, plan.shape, filters)?.into_link()?);
         }
         Self::join(broker, number, plan, subscribers)
     }
@@ -115,22 +105,15 @@ impl Cell {
         broker: &Broker,
         number: usize,
         plan: &Plan,
-        subscribers: Vec<TcpStream>,
+        subscribers: Vec<Link>,
     ) -> Result<Self> {
         let frame = Frame::of(plan);
         let mut publishers = Vec::new();
         for (at, topics) in plan.topics.iter().enumerate() {
             let name = format!("rig-p-{number}-{at}");
-            let stream = open(
-                broker,
-                plan.shape.version,
-                &name,
-                number,
-                Some(&frame),
-                false,
-            )?;
-            let block = block(plan.shape, topics, frame.size)?;
-            publishers.push(Publisher::new(ready(stream)?, block));
+            let stream = open(broker, plan.shape, &name, number, &frame, false)?;
+            let block = block(plan.shape, topics, frame.sent_size)?;
+            publishers.push(Publisher::new(stream.into_link()?, block));
         }
         let subscribers = subscribers.into_iter().map(Subscriber::new).collect();
         let fan = plan.fan;
@@ -148,6 +131,7 @@ impl Cell {
 
     /// One subscriber to whom `count` messages are owed from before.
     pub(crate) fn awaiting(plan: &Plan, stream: TcpStream, count: u64) -> Self {
+        let stream = Link::plain(stream);
         Self {
             publishers: Vec::new(),
             subscribers: vec![Subscriber::new(stream)],
@@ -226,45 +210,10 @@ impl Cell {
     }
 }
 
-impl Link {
-    const fn new(stream: TcpStream) -> Self {
-        Self {
-            stream,
-            writable: true,
-            queued: false,
-        }
-    }
-
-    /// `None` when the socket is empty.
-    fn read(&mut self, buffer: &mut [u8]) -> Result<Option<usize>> {
-        match self.stream.read(buffer) {
-            Ok(0) => bail!("the broker closed a connection"),
-            Ok(size) => Ok(Some(size)),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(error).context("read"),
-        }
-    }
-
-    fn write(&mut self, out: &mut Vec<u8>, written: &mut usize) -> Result<()> {
-        while self.writable && *written < out.len() {
-            match self.stream.write(&out[*written..]) {
-                Ok(size) => *written += size,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable = false,
-                Err(error) => return Err(error).context("write"),
-            }
-        }
-        if *written == out.len() {
-            out.clear();
-            *written = 0;
-        }
-        Ok(())
-    }
-}
-
 impl Publisher {
-    const fn new(stream: TcpStream, block: Vec<u8>) -> Self {
+    const fn new(link: Link, block: Vec<u8>) -> Self {
         Self {
-            link: Link::new(stream),
+            link,
             block,
             cursor: 0,
             due: 0,
@@ -279,7 +228,7 @@ impl Publisher {
     fn add(&mut self, count: u64, frame: &Frame) {
         self.sent += count;
         if frame.qos == 0 {
-            self.due += count as usize * frame.size;
+            self.due += count as usize * frame.sent_size;
             return;
         }
         for _ in 0..count {
@@ -290,8 +239,8 @@ impl Publisher {
     }
 
     pub(crate) fn flush(&mut self) -> Result<()> {
-        self.link.write(&mut self.out, &mut self.written)?;
-        while self.link.writable && self.due > 0 {
+        drain(&mut self.link, &mut self.out, &mut self.written)?;
+        while self.link.writable && (self.due > 0 || self.link.holds_back()) {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
             let (mut from, mut left, mut used) = (self.cursor, self.due, 0);
             while left > 0 && used < SLICES_MAX {
@@ -299,14 +248,9 @@ impl Publisher {
                 slices[used] = IoSlice::new(&self.block[from..from + size]);
                 (from, left, used) = (0, left - size, used + 1);
             }
-            match self.link.stream.write_vectored(&slices[..used]) {
-                Ok(size) => {
-                    self.due -= size;
-                    self.cursor = (self.cursor + size) % self.block.len();
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.link.writable = false,
-                Err(error) => return Err(error).context("write"),
-            }
+            let size = self.link.write(&slices[..used])?;
+            self.due -= size;
+            self.cursor = (self.cursor + size) % self.block.len();
         }
         Ok(())
     }
@@ -314,10 +258,7 @@ impl Publisher {
     fn read(&mut self, qos: u8, buffer: &mut [u8]) -> Result<bool> {
         let kept = self.carry.len();
         buffer[..kept].copy_from_slice(&self.carry);
-        let Some(size) = self.link.read(&mut buffer[kept..])? else {
-            return Ok(true);
-        };
-        let empty = kept + size < buffer.len();
+        let (size, empty) = self.link.read(&mut buffer[kept..])?;
         let (acks, rest) = buffer[..kept + size].as_chunks::<4>();
         for ack in acks {
             match ack {
@@ -334,10 +275,10 @@ impl Publisher {
 }
 
 impl Subscriber {
-    fn new(stream: TcpStream) -> Self {
+    fn new(link: Link) -> Self {
         let (out, carry) = (Vec::new(), Vec::new());
         Self {
-            link: Link::new(stream),
+            link,
             bytes: 0,
             messages: 0,
             out,
@@ -349,9 +290,7 @@ impl Subscriber {
     fn read(&mut self, frame: &Frame, buffer: &mut [u8]) -> Result<bool> {
         let kept = self.carry.len();
         buffer[..kept].copy_from_slice(&self.carry);
-        let Some(size) = self.link.read(&mut buffer[kept..])? else {
-            return Ok(true);
-        };
+        let (size, empty) = self.link.read(&mut buffer[kept..])?;
         let end = kept + size;
         if frame.qos == 0 {
             let seam = (frame.size - (self.bytes % frame.size as u64) as usize) % frame.size;
@@ -360,13 +299,13 @@ impl Subscriber {
             }
             self.bytes += size as u64;
             self.messages = self.bytes / frame.size as u64;
-            return Ok(end < buffer.len());
+            return Ok(empty);
         }
         let used = self.acknowledge(frame, &buffer[..end])?;
         self.carry.clear();
         self.carry.extend_from_slice(&buffer[used..end]);
         self.flush()?;
-        Ok(end < buffer.len())
+        Ok(empty)
     }
 
     /// Answers every whole packet as a real subscriber would; gives how many bytes they took.
@@ -402,8 +341,20 @@ impl Subscriber {
     }
 
     pub(crate) fn flush(&mut self) -> Result<()> {
-        self.link.write(&mut self.out, &mut self.written)
+        drain(&mut self.link, &mut self.out, &mut self.written)
     }
+}
+
+/// Writes what the socket takes of `out`.
+fn drain(link: &mut Link, out: &mut Vec<u8>, written: &mut usize) -> Result<()> {
+    while link.writable && *written < out.len() {
+        *written += link.write(&[IoSlice::new(&out[*written..])])?;
+    }
+    if *written == out.len() {
+        out.clear();
+        *written = 0;
+    }
+    Ok(())
 }
 
 impl Frame {
@@ -423,8 +374,11 @@ impl Frame {
                 .take_while(|&&byte| byte & 0x80 != 0)
                 .count()
             + 1;
+        let mut sent = Vec::new();
+        around(plan.shape.transport, &sample, 0, &mut sent);
         Self {
             size: sample.len(),
+            sent_size: sent.len(),
             id_at,
             qos: plan.shape.qos,
             head: sample[..head].to_vec(),
@@ -454,14 +408,12 @@ fn block(shape: Shape, topics: &[String], size: usize) -> Result<Vec<u8>> {
         BLOCK.div_ceil(size)
     };
     let count = topics.len() * least.div_ceil(topics.len());
-    let mut block = Vec::with_capacity(count * size);
+    let (mut block, mut packet) = (Vec::with_capacity(count * size), Vec::new());
     for at in 0..count {
-        wire::publish(
-            shape,
-            &topics[at % topics.len()],
-            (at % 65_535) as u16 + 1,
-            &mut block,
-        );
+        let (topic, id) = (&topics[at % topics.len()], (at % 65_535) as u16 + 1);
+        packet.clear();
+        wire::publish(shape, topic, id, &mut packet);
+        around(shape.transport, &packet, at as u32, &mut block);
     }
     if block.len() != count * size {
         bail!("topics of one cell differ in length");
@@ -469,22 +421,30 @@ fn block(shape: Shape, topics: &[String], size: usize) -> Result<Vec<u8>> {
     Ok(block)
 }
 
+/// One packet as a publisher sends it.
+fn around(transport: Transport, packet: &[u8], number: u32, out: &mut Vec<u8>) {
+    match transport {
+        Transport::WebSocket => link::put_frame(packet, number, out),
+        Transport::Tcp | Transport::Tls => out.extend_from_slice(packet),
+    }
+}
+
 fn open(
     broker: &Broker,
-    version: Version,
+    shape: Shape,
     name: &str,
     group: usize,
-    frame: Option<&Frame>,
+    frame: &Frame,
     subscribes: bool,
-) -> Result<Blocking> {
+) -> Result<Dialled> {
+    let mut stream = Dialled::dial(broker, shape.transport)?;
     if broker.is_relay {
-        let message = frame.map_or(1, |frame| frame.size as u32);
-        let mut stream = Blocking::connect(broker.address)?;
-        stream.write_all(&relay::hello(subscribes, group as u32, message))?;
+        stream.write_all(&relay::hello(subscribes, group as u32, frame.size as u32))?;
         stream.read_exact(&mut [0])?;
-        return Ok(stream);
+    } else {
+        greet(&mut stream, shape.version, name, true)?;
     }
-    connect(broker, version, name, true)
+    Ok(stream)
 }
 
 /// A socket for the loop.
@@ -501,22 +461,32 @@ pub(crate) fn connect(
     name: &str,
     clean: bool,
 ) -> Result<Blocking> {
-    let mut stream = Blocking::connect(broker.address)?;
+    let mut stream = Blocking::connect(broker.address(Transport::Tcp)?)?;
     stream.set_nodelay(true)?;
-    stream.write_all(&wire::connect(version, name, clean))?;
-    let answer = packet(&mut stream)?;
-    if answer[0] != 0x20 || answer.get(3) != Some(&0) {
-        bail!("refused: {answer:02x?}");
-    }
+    greet(&mut stream, version, name, clean)?;
     Ok(stream)
 }
 
-pub(crate) fn subscribe(
-    mut stream: Blocking,
+fn greet(
+    stream: &mut (impl Read + Write),
+    version: Version,
+    name: &str,
+    clean: bool,
+) -> Result<()> {
+    stream.write_all(&wire::connect(version, name, clean))?;
+    let answer = packet(stream)?;
+    if answer[0] != 0x20 || answer.get(3) != Some(&0) {
+        bail!("refused: {answer:02x?}");
+    }
+    Ok(())
+}
+
+pub(crate) fn subscribe<S: Read + Write>(
+    mut stream: S,
     broker: &Broker,
     shape: Shape,
     filters: &[String],
-) -> Result<Blocking> {
+) -> Result<S> {
     if broker.is_relay || filters.is_empty() {
         return Ok(stream);
     }
@@ -528,8 +498,8 @@ pub(crate) fn subscribe(
     Ok(stream)
 }
 
-/// One packet from a blocking socket, a byte at a time: nothing behind it may be lost.
-pub(crate) fn packet(stream: &mut Blocking) -> Result<Vec<u8>> {
+/// One packet from a blocking connection, a byte at a time: nothing behind it may be lost.
+pub(crate) fn packet(stream: &mut impl Read) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     loop {
         let mut one = [0];

@@ -11,6 +11,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::link::Transport;
 use crate::process::{Broker, Meter, Used};
 use crate::wire;
 use crate::wire::Version;
@@ -153,7 +154,9 @@ fn greet(broker: &Broker, number: usize, poll: &Poll) -> Result<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
     let source = Ipv4Addr::new(127, 0, 1, 1 + (number / DIALLING_MAX % SOURCES) as u8);
     socket.bind(&SocketAddr::from((source, 0)).into())?;
-    socket.connect(&broker.address.into()).context("connect")?;
+    socket
+        .connect(&broker.address(Transport::Tcp)?.into())
+        .context("connect")?;
     socket.set_tcp_nodelay(true)?;
     socket.set_nonblocking(true)?;
     let mut stream = TcpStream::from_std(socket.into());

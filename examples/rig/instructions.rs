@@ -59,7 +59,7 @@ fn run(contender: &Contender, pairs: usize, qos: u8, pace: Pace) -> Result<f64> 
         "valgrind --quiet --tool=callgrind --callgrind-out-file='{}'",
         book.display()
     ));
-    let broker = broker.start()?;
+    let broker = broker.start(false)?;
     let plan = scenario::pairs(Shape::plain(qos));
     let mut cells = (0..pairs)
         .map(|at| Cell::open(&broker, at, &plan(at)))

@@ -10,6 +10,10 @@ mod crowd;
 #[cfg(target_os = "linux")]
 mod instructions;
 #[cfg(target_os = "linux")]
+mod layered;
+#[cfg(target_os = "linux")]
+mod link;
+#[cfg(target_os = "linux")]
 mod load;
 #[cfg(target_os = "linux")]
 mod plots;

@@ -141,7 +141,7 @@ pub(crate) fn measure(
                     .filter(|one| sweep.relays || !one.is_relay())
                 {
                     let outcome = one
-                        .start()
+                        .start(false)
                         .and_then(|broker| (sweep.run)(&broker, size, effort));
                     let measures = match outcome {
                         Ok(measures) => measures,

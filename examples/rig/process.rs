@@ -9,6 +9,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustls::pki_types::CertificateDer;
+
+use crate::link::Transport;
 
 const READY_MAX: Duration = Duration::from_secs(10);
 
@@ -16,14 +19,18 @@ const READY_MAX: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub(crate) struct Contender {
     pub(crate) name: String,
-    /// Run by the shell; `{ready}`, `{port}`, `{conf}` and `{dir}` are filled in.
+    /// Run by the shell; `{ready}`, `{port}`, `{listen}`, `{conf}` and `{dir}` are filled in.
     command: String,
 }
 
 /// A running broker; killed when dropped.
 pub(crate) struct Broker {
     child: Child,
-    pub(crate) address: SocketAddr,
+    address: SocketAddr,
+    /// Where it listens for WebSocket and TLS, where it was asked to.
+    websocket: Option<SocketAddr>,
+    tls: Option<SocketAddr>,
+    certificate: Option<CertificateDer<'static>>,
     pub(crate) is_relay: bool,
     /// Holds the ready file and the configuration until the process is gone.
     _folder: tempfile::TempDir,
@@ -49,7 +56,7 @@ impl Contender {
     pub(crate) fn mqttx(name: &str, options: &str) -> Result<Self> {
         let path = beside()?;
         let command = format!(
-            "'{}' broker --quiet --port 0 --ready-file {{ready}} {options}",
+            "'{}' broker --quiet {{listen}} --ready-file {{ready}} {options}",
             path.display()
         );
         Ok(Self::new(name, &command))
@@ -69,12 +76,15 @@ impl Contender {
         ))
     }
 
-    pub(crate) fn relay() -> Result<Self> {
+    pub(crate) fn relay(threads: u32) -> Result<Self> {
         let path = std::env::current_exe()?;
-        Ok(Self::new(
-            "relay",
-            &format!("'{}' relay --ready-file {{ready}}", path.display()),
-        ))
+        let name = match threads {
+            1 => "relay".to_owned(),
+            _ => format!("relay-w{threads}"),
+        };
+        let path = path.display();
+        let command = format!("'{path}' relay --ready-file {{ready}} --threads {threads}");
+        Ok(Self::new(&name, &command))
     }
 
     /// The same under another program.
@@ -94,22 +104,42 @@ impl Contender {
         self.under(&format!("taskset -c 1-{last}"))
     }
 
-    pub(crate) fn start(&self) -> Result<Broker> {
+    /// `layered`: it listens for WebSocket and TLS, too.
+    pub(crate) fn start(&self, layered: bool) -> Result<Broker> {
         let folder = tempfile::tempdir()?;
         let ready = folder.path().join("ready.json");
         let conf = folder.path().join("broker.conf");
         let listener_conf = folder.path().join("listener.conf");
-        // Bound and let go: the kernel does not hand the port out again at once.
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = free_port()?;
+        let (mut websocket, mut tls, mut certificate) = (None, None, None);
+        let (mut listen, mut listeners) = ("--port 0".to_owned(), String::new());
+        if layered {
+            certificate = Some(certify(folder.path())?);
+            let dir = folder.path().display();
+            let (ws_port, tls_port) = (free_port()?, free_port()?);
+            listen = format!(
+                "--listen mqtt://127.0.0.1:0 --listen ws://127.0.0.1:0 \
+                 --listen mqtts://127.0.0.1:0 --cert '{dir}/cert.pem' --key '{dir}/key.pem'"
+            );
+            listeners = format!(
+                "listener {ws_port} 127.0.0.1\nprotocol websockets\nlistener {tls_port} 127.0.0.1\n\
+                 certfile {dir}/cert.pem\nkeyfile {dir}/key.pem\n"
+            );
+            if self.command.contains("{listener-conf}") {
+                websocket = Some(here(ws_port));
+                tls = Some(here(tls_port));
+            }
+        }
         fs::write(&conf, CONF)?;
         // mosquitto gives up root for a user who could not read the folder.
         fs::write(
             &listener_conf,
-            format!("listener {port} 127.0.0.1\nuser root\n{CONF}"),
+            format!("listener {port} 127.0.0.1\nuser root\n{CONF}{listeners}"),
         )?;
         let filled = self
             .command
             .replace("{ready}", &ready.display().to_string())
+            .replace("{listen}", &listen)
             .replace("{conf}", &conf.display().to_string())
             .replace("{listener-conf}", &listener_conf.display().to_string())
             .replace("{dir}", &folder.path().display().to_string())
@@ -126,7 +156,10 @@ impl Contender {
         let by_file = self.command.contains("{ready}");
         let mut broker = Broker {
             child,
-            address: SocketAddr::from(([127, 0, 0, 1], port)),
+            address: here(port),
+            websocket,
+            tls,
+            certificate,
             is_relay: self.is_relay(),
             _folder: folder,
         };
@@ -153,11 +186,31 @@ impl Broker {
         let Ok(json) = serde_json::from_str::<serde_json::Value>(&text) else {
             return Ok(false);
         };
-        let address = json["listeners"][0]["address"]
-            .as_str()
-            .context("no address in the ready file")?;
-        self.address = address.parse()?;
+        for listener in json["listeners"].as_array().into_iter().flatten() {
+            let address = listener["address"].as_str();
+            let address: SocketAddr = address.context("no address in the ready file")?.parse()?;
+            match listener["protocol"].as_str() {
+                Some("ws") => self.websocket = Some(address),
+                Some("mqtts") => self.tls = Some(address),
+                _ => self.address = address,
+            }
+        }
         Ok(true)
+    }
+
+    /// Where it listens for this.
+    pub(crate) fn address(&self, transport: Transport) -> Result<SocketAddr> {
+        let place = match transport {
+            Transport::Tcp => Some(self.address),
+            Transport::WebSocket => self.websocket,
+            Transport::Tls => self.tls,
+        };
+        place.context("it does not listen for that")
+    }
+
+    /// What it proves itself with.
+    pub(crate) fn certificate(&self) -> Result<&CertificateDer<'static>> {
+        self.certificate.as_ref().context("it has no certificate")
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -195,6 +248,23 @@ impl Broker {
             .unwrap_or(0)
             * 1024
     }
+}
+
+fn here(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+/// Bound and let go: the kernel does not hand the port out again at once.
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind(here(0))?.local_addr()?.port())
+}
+
+/// Puts a certificate and its key into a folder.
+fn certify(folder: &Path) -> Result<CertificateDer<'static>> {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])?;
+    fs::write(folder.join("cert.pem"), made.cert.pem())?;
+    fs::write(folder.join("key.pem"), made.signing_key.serialize_pem())?;
+    Ok(made.cert.der().clone())
 }
 
 impl Drop for Broker {

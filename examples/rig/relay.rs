@@ -15,13 +15,15 @@ use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::mpsc;
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use anyhow::Result;
-use mio::net::{TcpListener, TcpStream};
-use mio::{Events, Interest, Poll, Token};
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token, Waker};
 
-const LISTENER: Token = Token(usize::MAX);
+const DOOR: Token = Token(usize::MAX);
 const READ_MAX: usize = 256 * 1024;
 /// A group stops reading while one of its receivers has this much waiting.
 const WAITING_MAX: usize = 512 * 1024;
@@ -68,67 +70,88 @@ struct Relay {
     held: bool,
 }
 
-/// Runs until killed; writes its address to `ready` in the form of `mqttx broker --ready-file`.
-pub(crate) fn run(ready: &Path) -> Result<()> {
-    let mut listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-    let mut relay = Relay {
-        poll: Poll::new()?,
-        peers: Vec::new(),
-        groups: HashMap::new(),
-        touched: Vec::new(),
-        buffer: vec![0; READ_MAX],
-        held: false,
-    };
-    relay
-        .poll
-        .registry()
-        .register(&mut listener, LISTENER, Interest::READABLE)?;
+/// Runs until killed; writes its address to `ready` in the form of `mqttx broker --ready-file`. All of a group is
+/// on one thread, so that none has to wake another.
+pub(crate) fn run(ready: &Path, threads: u32) -> Result<()> {
+    let listener = std::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
     let address = listener.local_addr()?;
     let text = format!("{{\"listeners\":[{{\"protocol\":\"mqtt\",\"address\":\"{address}\"}}]}}");
     let draft = ready.with_extension("draft");
     std::fs::write(&draft, text)?;
     std::fs::rename(&draft, ready)?;
-    let mut events = Events::with_capacity(1024);
-    let mut open: Vec<usize> = Vec::new();
+    let mut doors = Vec::new();
+    for _ in 0..threads {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), DOOR)?;
+        let (door, newcomers) = mpsc::channel();
+        std::thread::spawn(move || Relay::new(poll).serve(&newcomers));
+        doors.push((door, waker));
+    }
     loop {
-        let wait = if open.is_empty() {
-            None
-        } else {
-            Some(Duration::ZERO)
-        };
-        relay.poll.poll(&mut events, wait)?;
-        for event in &events {
-            if event.token() == LISTENER {
-                while let Ok((stream, _)) = listener.accept() {
-                    relay.welcome(stream)?;
-                }
-                continue;
-            }
-            let at = event.token().0;
-            if event.is_readable() {
-                open.push(at);
-            }
-            if event.is_writable() {
-                relay.flush(at);
-                open.extend(relay.freed(at));
-            }
-        }
-        for at in std::mem::take(&mut open) {
-            relay.read(at);
-        }
-        while let Some(at) = relay.touched.pop() {
-            if let Some(Some(peer)) = relay.peers.get_mut(at) {
-                peer.touched = false;
-            }
-            relay.flush(at);
-            if relay.held {
-                open.extend(relay.freed(at));
-            }
-        }
+        let (stream, _) = listener.accept()?;
+        let mut hello = [0; HELLO];
+        while stream.peek(&mut hello)? < HELLO {}
+        let group = u32::from_le_bytes([hello[4], hello[5], hello[6], hello[7]]);
+        stream.set_nonblocking(true)?;
+        let (door, waker) = &doors[(group % threads) as usize];
+        door.send(TcpStream::from_std(stream))?;
+        waker.wake()?;
     }
 }
 
 impl Relay {
+    fn new(poll: Poll) -> Self {
+        Self {
+            poll,
+            peers: Vec::new(),
+            groups: HashMap::new(),
+            touched: Vec::new(),
+            buffer: vec![0; READ_MAX],
+            held: false,
+        }
+    }
+
+    fn serve(mut self, newcomers: &Receiver<TcpStream>) -> Result<()> {
+        let mut events = Events::with_capacity(1024);
+        let mut open: Vec<usize> = Vec::new();
+        loop {
+            let wait = if open.is_empty() {
+                None
+            } else {
+                Some(Duration::ZERO)
+            };
+            self.poll.poll(&mut events, wait)?;
+            for event in &events {
+                if event.token() == DOOR {
+                    while let Ok(stream) = newcomers.try_recv() {
+                        self.welcome(stream)?;
+                    }
+                    continue;
+                }
+                let at = event.token().0;
+                if event.is_readable() {
+                    open.push(at);
+                }
+                if event.is_writable() {
+                    self.flush(at);
+                    open.extend(self.freed(at));
+                }
+            }
+            for at in std::mem::take(&mut open) {
+                self.read(at);
+            }
+            while let Some(at) = self.touched.pop() {
+                if let Some(Some(peer)) = self.peers.get_mut(at) {
+                    peer.touched = false;
+                }
+                self.flush(at);
+                if self.held {
+                    open.extend(self.freed(at));
+                }
+            }
+        }
+    }
+
     fn welcome(&mut self, mut stream: TcpStream) -> Result<()> {
         stream.set_nodelay(true)?;
         let interest = Interest::READABLE | Interest::WRITABLE;

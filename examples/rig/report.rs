@@ -27,6 +27,8 @@ pub(crate) struct Measure {
     /// The rate was given, not reached: latency tells which run was better.
     pub(crate) paced: bool,
     pub(crate) lost: i64,
+    /// What it comes to beside what it is held against.
+    pub(crate) note: String,
     pub(crate) failed: Option<String>,
 }
 
@@ -98,7 +100,7 @@ impl Measure {
         json!({
             "rate": self.rate, "cpu_us": self.cpu_us, "p50_us": self.p50_us, "p99_us": self.p99_us,
             "rss_mb": self.rss_mb, "bytes_each": self.bytes_each, "own_us": self.own_us,
-            "foreign": self.foreign, "lost": self.lost, "failed": self.failed,
+            "foreign": self.foreign, "lost": self.lost, "failed": self.failed, "note": self.note,
         })
     }
 
@@ -117,6 +119,7 @@ impl Measure {
             paced: false,
             lost: value["lost"].as_i64().unwrap_or(0),
             failed: value["failed"].as_str().map(str::to_owned),
+            note: value["note"].as_str().unwrap_or_default().to_owned(),
         }
     }
 }
@@ -190,6 +193,9 @@ impl Report {
                 figure(over(one.cpu_us, cpu("mosquitto"))),
                 figure(over(one.cpu_us, cpu("relay"))),
             );
+            if !one.note.is_empty() {
+                let _ = write!(out, "  {}", one.note);
+            }
             if one.lost != 0 {
                 let _ = write!(out, "  LOST {}", one.lost);
             }
@@ -233,6 +239,9 @@ impl Report {
         }
         if one.p99_us.is_some() {
             parts.push(format!("p99 {}", figure(one.p99_us)));
+        }
+        if !one.note.is_empty() {
+            parts.push(one.note.clone());
         }
         if one.bytes_each.is_some() {
             parts.push(format!("{} B", figure(one.bytes_each)));

@@ -11,6 +11,7 @@ use crate::cell;
 use crate::cell::{Cell, Fan, Plan};
 use crate::crowd;
 use crate::crowd::Script;
+use crate::link::Link;
 use crate::load;
 use crate::load::{Pace, Until};
 use crate::process::{Broker, Meter};
@@ -104,7 +105,7 @@ pub(crate) fn filters(
         filters: Vec::new(),
         fan: Fan::Sum(MATCHES as u64),
     };
-    let mut cells = [Cell::join(broker, 0, &plan, streams)?];
+    let mut cells = [Cell::join(broker, 0, &plan, links(streams))?];
     let pace = Pace {
         ahead: ON_THE_WAY / 10,
         window: None,
@@ -271,6 +272,10 @@ pub(crate) fn offline(name: &str, count: usize, broker: &Broker) -> Result<Vec<M
             ..drained
         },
     ])
+}
+
+fn links(streams: Vec<TcpStream>) -> Vec<Link> {
+    streams.into_iter().map(Link::plain).collect()
 }
 
 fn settled(broker: &Broker) -> u64 {

@@ -36,7 +36,7 @@ struct Args {
     /// One more broker: NAME=COMMAND with {port}, or {ready} for a ready file, and {conf}, {dir}.
     #[arg(global = true, long, value_name = "NAME=COMMAND")]
     broker: Vec<String>,
-    /// Columns for mqttx with so many workers each.
+    /// Columns for mqttx with so many workers each, and for the relay with as many threads.
     #[arg(global = true, long, value_delimiter = ',')]
     workers: Vec<u32>,
     /// Under a minute: short runs, small sizes.
@@ -71,6 +71,8 @@ enum Mode {
     Relay {
         #[arg(long)]
         ready_file: PathBuf,
+        #[arg(long, default_value_t = 1)]
+        threads: u32,
     },
     /// Draw how cost grows with size, as SVG in a folder.
     Plots {
@@ -89,7 +91,10 @@ pub(crate) fn main() -> Result<()> {
     let args = Args::parse();
     raise_descriptors();
     match &args.mode {
-        Some(Mode::Relay { ready_file }) => relay::run(ready_file),
+        Some(Mode::Relay {
+            ready_file,
+            threads,
+        }) => relay::run(ready_file, *threads),
         Some(Mode::List) => {
             for row in SCENARIOS {
                 println!("{:<16}{}", row.name, row.about);
@@ -176,7 +181,7 @@ fn effort(args: &Args) -> Effort {
 /// A fresh broker a run: no scenario inherits another's memory.
 fn run_once(row: &Scenario, contender: &Contender, effort: Effort, report: &mut Report) {
     let outcome = contender
-        .start()
+        .start(row.layered)
         .and_then(|broker| (row.run)(&broker, effort));
     match outcome {
         Ok(measures) => {
@@ -197,12 +202,15 @@ fn contenders(args: &Args) -> Result<Vec<Contender>> {
                 all.push(Contender::mqttx("mqttx", "")?);
             }
             "mosquitto" => all.extend(Contender::mosquitto()),
-            "relay" => all.push(Contender::relay()?),
+            "relay" => all.push(Contender::relay(1)?),
             "none" => {}
             other => bail!("unknown broker {other}: give its command with --broker"),
         }
     }
-    for count in &args.workers {
+    for &count in &args.workers {
+        if count > 1 && args.brokers.iter().any(|name| name == "relay") {
+            all.push(Contender::relay(count)?);
+        }
         all.push(Contender::mqttx(
             &format!("mqttx-w{count}"),
             &format!("--workers {count}"),

@@ -2,6 +2,8 @@
 //! `mqttx::mqtt` on purpose: the rig must not share a mistake with the broker it measures.
 //! MQTT 3.1.1 and 5.0 section 3; nothing here decodes, that is done where the bytes arrive.
 
+use crate::link::Transport;
+
 /// The two versions the scenarios speak.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {
@@ -17,6 +19,7 @@ pub(crate) struct Shape {
     pub(crate) retain: bool,
     pub(crate) payload: usize,
     pub(crate) user_properties: bool,
+    pub(crate) transport: Transport,
 }
 
 impl Shape {
@@ -27,6 +30,7 @@ impl Shape {
             retain: false,
             payload: 64,
             user_properties: false,
+            transport: Transport::Tcp,
         }
     }
 }
