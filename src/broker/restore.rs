@@ -35,8 +35,8 @@ pub struct Restore {
     sessions: BTreeMap<u64, Image>,
     bodies: HashMap<u64, Message>,
     crossed: BTreeMap<u64, Crossed>,
-    /// Who waits for which body, once all is taken.
-    waiters: Option<HashMap<u64, Waiters>>,
+    /// Who waits for which body, once all is taken; by the numbers of the bodies.
+    waiters: Option<Vec<Waiters>>,
     highest: u64,
 }
 
@@ -56,6 +56,7 @@ type Bodies = HashMap<u64, (Message, bool)>;
 
 /// Who waits for a body. It is the first worker's.
 struct Waiters {
+    body: u64,
     owner: u16,
     count: u32,
     others: bool,
@@ -213,31 +214,40 @@ impl Restore {
         let waiters = self.waiters.insert(waiters);
         let wanted = waiters
             .iter()
-            .filter(|(_, waiters)| waiters.wanted || waiters.others);
-        wanted.map(|(body, _)| *body).collect()
+            .filter(|waiters| waiters.wanted || waiters.others);
+        wanted.map(|waiters| waiters.body).collect()
     }
 
     fn worker_of(&self, image: &Image) -> u16 {
         image.record.as_ref().map_or(0, |record| record.worker) % self.workers
     }
 
-    fn waiters(&self) -> HashMap<u64, Waiters> {
-        let mut bodies: HashMap<u64, Waiters> = HashMap::new();
+    /// A list and not a table: numbers mostly come in their order, and a million of them are sorted
+    /// in less time than it takes to look a few up.
+    fn waiters(&self) -> Vec<Waiters> {
+        let mut bodies = Vec::new();
         let known = |image: &&Image| image.record.is_some();
         for image in self.sessions.values().filter(known) {
-            let worker = self.worker_of(image);
-            for waiting in image.waiting.values() {
-                let waiters = bodies.entry(waiting.body).or_insert(Waiters {
-                    owner: worker,
-                    count: 0,
-                    others: false,
-                    wanted: false,
-                });
-                waiters.count += u32::from(waiters.owner == worker);
-                waiters.others |= waiters.owner != worker;
-                waiters.wanted |= waiting.packet_id.is_some() || waiting.share.is_some();
-            }
+            let owner = self.worker_of(image);
+            bodies.extend(image.waiting.values().map(|waiting| Waiters {
+                body: waiting.body,
+                owner,
+                count: 1,
+                others: false,
+                wanted: waiting.packet_id.is_some() || waiting.share.is_some(),
+            }));
         }
+        // Those of one body stay in their order.
+        bodies.sort_by_key(|waiters| waiters.body);
+        bodies.dedup_by(|next, first| {
+            if next.body != first.body {
+                return false;
+            }
+            first.count += u32::from(next.owner == first.owner);
+            first.others |= next.owner != first.owner;
+            first.wanted |= next.wanted;
+            true
+        });
         bodies
     }
 
@@ -258,12 +268,18 @@ impl Restore {
             parts[0].cleared.push(Record::Arrived(number));
         }
         let waiters = self.waiters.take().unwrap_or_else(|| self.waiters());
-        let orphans = stored.iter().filter(|body| !waiters.contains_key(body));
-        let orphans = orphans.map(|body| Record::BodyGone(*body));
-        parts[0].cleared.extend(orphans);
-        for (body, waiters) in waiters.iter().filter(|(_, waiters)| waiters.count > 1) {
+        let (mut stored, mut rest) = (stored.to_vec(), &waiters[..]);
+        stored.sort_unstable();
+        for body in stored {
+            let before = rest.iter().take_while(|waiters| waiters.body < body);
+            rest = &rest[before.count()..];
+            if rest.first().is_none_or(|waiters| waiters.body != body) {
+                parts[0].cleared.push(Record::BodyGone(body));
+            }
+        }
+        for waiters in waiters.iter().filter(|waiters| waiters.count > 1) {
             let part = &mut parts[usize::from(waiters.owner)];
-            part.refs.insert(*body, waiters.count);
+            part.refs.insert(waiters.body, waiters.count);
         }
         for (number, image) in std::mem::take(&mut self.sessions) {
             let worker = self.worker_of(&image);
@@ -274,7 +290,8 @@ impl Restore {
             }
             for waiting in image.waiting.values() {
                 if let Some(message) = self.bodies.get(&waiting.body) {
-                    let owned = waiters[&waiting.body].owner == worker;
+                    let place = waiters.binary_search_by_key(&waiting.body, |one| one.body);
+                    let owned = place.is_ok_and(|place| waiters[place].owner == worker);
                     let own = || (message.with_mark(0), owned);
                     part.bodies.entry(waiting.body).or_insert_with(own);
                 }
