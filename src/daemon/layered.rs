@@ -8,15 +8,12 @@ use std::sync::Arc;
 use crate::broker::ALIVE_WHILE_DUE;
 use crate::broker::ConnectionId;
 use crate::broker::SLICES_MAX;
-use crate::daemon::layers::{Fault, HELD_MAX};
+use crate::daemon::layers::Fault;
 use crate::daemon::peer::{self, LARGE_FROM};
 use crate::daemon::reading::BULK_FROM;
 use crate::daemon::socket::From;
 use crate::daemon::worker::{FLUSH_FROM, READ_SIZE, Worker};
 use crate::mqtt::Reason;
-
-/// Bytes read from the socket at a time: with what TLS held back they fit into a buffer.
-const SIZE: usize = READ_SIZE - HELD_MAX;
 
 impl Worker {
     /// Reads once.
@@ -41,15 +38,15 @@ impl Worker {
             false => &mut *self.buffer,
         };
         let room = &mut buffer[kept..];
-        let result = layers.read(&mut peer.socket, room, SIZE, &mut self.scratch);
+        let result = layers.read(&mut peer.socket, room);
         match result {
-            Ok((0, _)) => self.end_layered(id),
-            Ok((count, unwrapped)) => {
+            Ok((0, ..)) => self.end_layered(id),
+            Ok((count, more, unwrapped)) => {
                 self.taken += count;
                 peer.bulk = count >= BULK_FROM;
-                peer.readable = count == SIZE;
+                peer.readable = more;
                 let fault = self.take_layered(id, bulk, unwrapped);
-                self.follow_up(id, fault, count == SIZE);
+                self.follow_up(id, fault, more);
                 if self.taken >= FLUSH_FROM {
                     self.flush();
                 }

@@ -14,11 +14,13 @@ use std::io::Read as _;
 use std::io::Write as _;
 use std::net::IpAddr;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::broker::SLICES_MAX;
 use crate::daemon::conf::endpoint::{Endpoint, ProxyRules};
 use crate::daemon::socket::Socket;
+use crate::daemon::worker::READ_SIZE;
 use crate::net::frames::{self, Control, Frames, HEAD_MAX};
 use crate::net::proxy_header::{self, Client, HEADER_SIZE_MAX, Header};
 use crate::net::tls::session::{Established, RECORD_MAX, Server, Session, sealed_max};
@@ -27,11 +29,19 @@ use crate::net::upgrade::{self, Granted, Upgrade, WebSocketRules};
 /// Bytes that wait in here at most before no more are taken from the broker.
 const OUT_MAX: usize = 262_144;
 
-/// Bytes of MQTT that are sealed at a time.
-const PORTION: usize = 262_144;
+/// Bytes of MQTT that are sealed at a time. What they come from, what they become, and what the
+/// system copies of it have room together in a core's cache.
+const PORTION: usize = 131_072;
 
-/// What a record that was not whole and those behind it may add to what was read.
-pub(crate) const HELD_MAX: usize = 2 * RECORD_MAX;
+/// Bytes read from the socket of a TLS connection at a time, for the same reason.
+const SEALED_MAX: usize = 131_072;
+
+/// Bytes that may wait for the rest of a record, or of a message of many records while hands are
+/// shaken: a chain of certificates, and what its records add.
+const HELD_MAX: usize = 4 * RECORD_MAX;
+
+/// Nothing is written over before it is read, and there always is room to read into.
+const _: () = assert!(RECORD_MAX + HELD_MAX + SEALED_MAX <= READ_SIZE);
 
 pub(crate) struct Layers {
     proxy: Option<Box<Awaited>>,
@@ -104,8 +114,6 @@ impl From<&str> for Fault {
 /// Memory for what goes through TLS, one for all connections of a worker.
 #[derive(Default)]
 pub(crate) struct Scratch {
-    /// As it came from the socket.
-    pub(crate) sealed: Vec<u8>,
     gather: Vec<u8>,
     out: Vec<u8>,
 }
@@ -135,62 +143,41 @@ impl Layers {
         })))
     }
 
-    /// Reads once from the socket and unwraps what came. `buffer` is longer than `size`, which is
-    /// the most that is read, by [`HELD_MAX`]. Gives the bytes read and how many of `buffer` are
-    /// MQTT. A fault ends the connection, once what waits is written.
+    /// Reads once from the socket and unwraps what came, [`READ_SIZE`] at most. Gives how many bytes
+    /// that were, whether there may be more, and how many of `buffer` are MQTT. A fault ends the
+    /// connection, once what waits is written.
     pub(crate) fn read(
         &mut self,
         socket: &mut Socket,
         buffer: &mut [u8],
-        size: usize,
-        scratch: &mut Scratch,
-    ) -> io::Result<(usize, Result<usize, Fault>)> {
-        if self.tls.is_none() {
-            let count = read_once(socket, &mut buffer[..size])?;
-            return Ok((count, self.unwrap(buffer, count, None)));
-        }
-        let mut sealed = std::mem::take(&mut scratch.sealed);
-        sealed.resize(size + HELD_MAX, 0);
-        let held = self.tls.as_ref().map_or(0, |tls| tls.put_held(&mut sealed));
-        let result = read_once(socket, &mut sealed[held..held + size]);
-        let result = match result {
-            Ok(count) => Ok((count, self.unwrap(buffer, count, Some((&mut sealed, held))))),
-            Err(error) => Err(error),
+    ) -> io::Result<(usize, bool, Result<usize, Fault>)> {
+        let (from, room) = match &self.tls {
+            None => (0, READ_SIZE),
+            Some(tls) => {
+                let held = tls.held();
+                if held.len() > HELD_MAX {
+                    self.over = true;
+                    return Ok((1, false, Err("a TLS message that is too long".into())));
+                }
+                let from = RECORD_MAX + held.len();
+                buffer[RECORD_MAX..from].copy_from_slice(held);
+                (from, SEALED_MAX)
+            }
         };
-        scratch.sealed = sealed;
-        result
-    }
-
-    /// Takes `count` bytes of the socket: in front of `buffer`, or behind what TLS had held.
-    fn unwrap(
-        &mut self,
-        buffer: &mut [u8],
-        count: usize,
-        sealed: Option<(&mut [u8], usize)>,
-    ) -> Result<usize, Fault> {
-        let result = self.unwrap_all(buffer, count, sealed);
+        let count = read_once(socket, &mut buffer[from..from + room])?;
+        let result = self.unwrap(buffer, from, count);
         self.over |= result.is_err();
-        result
+        Ok((count, count == room, result))
     }
 
-    fn unwrap_all(
-        &mut self,
-        buffer: &mut [u8],
-        mut count: usize,
-        sealed: Option<(&mut [u8], usize)>,
-    ) -> Result<usize, Fault> {
-        match sealed {
-            None => {
-                if self.proxy.is_some() {
-                    count = self.read_proxy(&mut buffer[..count])?;
-                }
-            }
-            Some((sealed, held)) => {
-                if self.proxy.is_some() {
-                    count = self.read_proxy(&mut sealed[held..held + count])?;
-                }
-                count = self.read_tls(&mut sealed[..held + count], buffer)?;
-            }
+    /// Takes the `count` bytes of the socket that lie at `from`: at the front of `buffer`, or behind
+    /// what TLS had held.
+    fn unwrap(&mut self, buffer: &mut [u8], from: usize, mut count: usize) -> Result<usize, Fault> {
+        if self.proxy.is_some() {
+            count = self.read_proxy(&mut buffer[from..from + count])?;
+        }
+        if self.tls.is_some() {
+            count = self.read_tls(buffer, RECORD_MAX..from + count)?;
         }
         match self.websocket {
             Some(_) => self.read_websocket(&mut buffer[..count]),
@@ -244,11 +231,11 @@ impl Layers {
         Ok(())
     }
 
-    fn read_tls(&mut self, sealed: &mut [u8], plain: &mut [u8]) -> Result<usize, Fault> {
+    fn read_tls(&mut self, room: &mut [u8], sealed: Range<usize>) -> Result<usize, Fault> {
         let Some(tls) = &mut self.tls else {
             return Ok(0);
         };
-        let count = tls.read(sealed, plain, &mut self.out)?;
+        let count = tls.read(room, sealed, &mut self.out)?;
         if let Some(established) = tls.established() {
             let Established {
                 version,

@@ -335,3 +335,22 @@ fn a_client_of_a_websocket_may_say_goodbye_behind_its_disconnect() {
     }
     assert_eq!(stream.read(&mut [0]).unwrap(), 0);
 }
+
+#[test]
+fn a_tls_handshake_in_crumbs_costs_its_own_connection() {
+    let certificates = Certificates::new();
+    let mut broker = certificates.broker(&["--workers", "1"]);
+    // A ClientHello of 60,000 bytes that is never whole, one byte a record: each byte takes six.
+    let mut hello = vec![1, 0, 0xea, 0x60, 3, 3];
+    hello.resize(50_000, 0);
+    let crumbs: Vec<u8> = hello
+        .iter()
+        .flat_map(|byte| [22, 3, 1, 0, 1, *byte])
+        .collect();
+    let mut stream = TcpStream::connect(("127.0.0.1", broker.ports[1])).unwrap();
+    // It may be closed before all is written.
+    let _ = stream.write_all(&crumbs);
+    broker.wait_log("a TLS message that is too long");
+    assert!(broker.is_running());
+    tls_client(&certificates, broker.ports[1]);
+}

@@ -2,6 +2,7 @@
 //! where they were read and sealed where they are written from: nothing is kept between two turns
 //! but a record that is not whole.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use rustls::ProtocolVersion;
@@ -38,29 +39,30 @@ impl Certified {
         })
     }
 
-    pub(super) fn put_held(&self, room: &mut [u8]) -> usize {
-        room[..self.held.len()].copy_from_slice(&self.held);
-        self.held.len()
+    pub(super) fn held(&self) -> &[u8] {
+        &self.held
     }
 
     pub(super) fn read(
         &mut self,
-        sealed: &mut [u8],
-        plain: &mut [u8],
+        room: &mut [u8],
+        sealed: Range<usize>,
         out: &mut Vec<u8>,
     ) -> Result<usize, String> {
-        let (mut at, mut filled) = (0, 0);
+        let (mut at, end, mut filled) = (sealed.start, sealed.end, 0);
         loop {
-            let status = self.tls.process_tls_records(&mut sealed[at..]);
+            let (front, rest) = room[..end].split_at_mut(at);
+            let status = self.tls.process_tls_records(rest);
             let mut used = status.discard;
             match status.state {
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
                     while let Some(record) = traffic.next_record() {
                         let record = record.map_err(|error| error.to_string())?;
                         used += record.discard;
-                        let end = filled + record.payload.len();
-                        plain[filled..end].copy_from_slice(record.payload);
-                        filled = end;
+                        let place = filled..filled + record.payload.len();
+                        filled = place.end;
+                        let place = front.get_mut(place).ok_or("a record that is too long")?;
+                        place.copy_from_slice(record.payload);
                     }
                 }
                 Ok(ConnectionState::EncodeTlsData(mut data)) => put(&mut data, out),
@@ -68,18 +70,18 @@ impl Certified {
                 Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => {
                     // Behind its goodbye nothing is read any more.
                     self.closed = true;
-                    self.held = sealed[at + used..].to_vec();
+                    self.held = room[at + used..end].to_vec();
                     return Ok(filled);
                 }
                 Ok(_) => {
-                    self.held = sealed[at + used..].to_vec();
+                    self.held = room[at + used..end].to_vec();
                     return Ok(filled);
                 }
                 Err(error) => {
                     let why = error.to_string();
                     self.failed = true;
                     // The alert that tells the client of it.
-                    let status = self.tls.process_tls_records(&mut sealed[at + used..]);
+                    let status = self.tls.process_tls_records(&mut room[at + used..end]);
                     if let Ok(ConnectionState::EncodeTlsData(mut data)) = status.state {
                         put(&mut data, out);
                     }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -149,24 +150,24 @@ impl Keyed {
     }
 
     /// OpenSSL keeps what is not whole itself.
-    pub(super) fn put_held(&self, _: &mut [u8]) -> usize {
-        0
+    pub(super) fn held(&self) -> &[u8] {
+        &[]
     }
 
     pub(super) fn read(
         &mut self,
-        sealed: &mut [u8],
-        plain: &mut [u8],
+        room: &mut [u8],
+        sealed: Range<usize>,
         out: &mut Vec<u8>,
     ) -> Result<usize, String> {
-        let result = self.read_all(sealed, plain);
+        let result = self.read_all(room, sealed);
         out.append(self.tls.output());
         result.map_err(|error| error.to_string())
     }
 
-    fn read_all(&mut self, sealed: &[u8], plain: &mut [u8]) -> io::Result<usize> {
+    fn read_all(&mut self, plain: &mut [u8], sealed: Range<usize>) -> io::Result<usize> {
         if !sealed.is_empty() {
-            self.tls.take(sealed);
+            self.tls.take(&plain[sealed]);
         }
         if !self.open && !self.tls.handshake()? {
             return Ok(0);

@@ -1,6 +1,7 @@
 //! A connection of a TLS listener without I/O: bytes of the socket in, bytes for the socket out. With
 //! a certificate it is rustls that speaks, with keys (feature `psk`) OpenSSL.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::net::tls::TlsFault;
@@ -88,22 +89,23 @@ impl Session {
         }
     }
 
-    /// Puts in front of what is to be read what was not whole before; returns how much that is,
-    /// less than [`RECORD_MAX`] and what a record adds.
-    pub(crate) fn put_held(&self, room: &mut [u8]) -> usize {
-        each!(self, inner => inner.put_held(room))
+    /// What was not whole before, to be put in front of what is read next: less than a record, or,
+    /// while hands are shaken, than a message of many records.
+    pub(crate) fn held(&self) -> &[u8] {
+        each!(self, inner => inner.held())
     }
 
-    /// Takes bytes of the socket, [`put_held`](Self::put_held)'s in front; answers are appended to
-    /// `out`. Returns how many bytes of `plain`, which is longer than `sealed` by a record, were
-    /// filled.
+    /// Takes the bytes of the socket that lie at `sealed` in `room`, [`held`](Self::held)'s in
+    /// front; answers are appended to `out`. Returns how many bytes at the front of `room` are plain
+    /// text now: `sealed` begins [`RECORD_MAX`] behind it, so that none is overwritten before it is
+    /// opened, and no second buffer pushes this one out of the processor's cache.
     pub(crate) fn read(
         &mut self,
-        sealed: &mut [u8],
-        plain: &mut [u8],
+        room: &mut [u8],
+        sealed: Range<usize>,
         out: &mut Vec<u8>,
     ) -> Result<usize, String> {
-        each!(self, inner => inner.read(sealed, plain, out))
+        each!(self, inner => inner.read(room, sealed, out))
     }
 
     /// What the handshake led to, once, when it is over.
