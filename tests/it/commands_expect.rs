@@ -193,10 +193,7 @@ fn a_refused_subscription_is_not_ready() {
         .args([&ready])
         .run();
     assert_eq!(left.status, 128, "{left:?}");
-    assert_eq!(
-        left.err(),
-        "mqttx sub: the subscription to u was refused: unspecified error (128)\n"
-    );
+    assert_eq!(left.err(), "mqttx sub: the subscription to u was refused\n");
     assert!(!ready.exists());
     script.join();
 }

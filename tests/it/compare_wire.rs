@@ -90,7 +90,7 @@ enum Rule {
     GoodbyeWithProperties,
     /// 2.0 sends a topic alias that the broker has not offered.
     AliasNotOffered,
-    /// mosquitto_rr closes while its DISCONNECT is on the way, which arrives at times.
+    /// mosquitto closes with something unread while its DISCONNECT is on the way, which arrives at times.
     GoodbyeAtTimes,
     /// A QoS 2 message is printed when it came, not when its handshake ended.
     PrintedEarly,

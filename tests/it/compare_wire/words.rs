@@ -1,6 +1,8 @@
 //! Runs with each option in both its forms, options files, inputs of every shape.
 
-use crate::compare_wire::Rule::{Goodbye, HandshakeFirst, Null, RequestOptions, WholeLines};
+use crate::compare_wire::Rule::{
+    Goodbye, GoodbyeAtTimes, HandshakeFirst, Null, RequestOptions, WholeLines,
+};
 use crate::compare_wire::properties::ALIASES;
 use crate::compare_wire::{Broker, P, R, Row, S, V5, V31, V311, fed, row};
 
@@ -157,7 +159,7 @@ pub(super) const ROWS: &[Row] = &[
     row(S, "-t a/b -i s -C 1 -F @c|@x|@X|@r|@n|@t|@s|@@", ONE),
     row(S, "-t a/b -i s -C 1 -N -F %p", ONE),
     row(S, "-t a/b -i s -C 1 --pretty -v", ONE),
-    row(S, "-t a/b -i s -C 1 -d -T c -U d", ONE),
+    row(S, "-t a/b -i s -C 1 -d -T c -U d", ONE).rules(&[GoodbyeAtTimes]),
     row(
         S,
         "-t # -i s -C 3 -v",
