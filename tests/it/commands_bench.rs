@@ -235,6 +235,15 @@ fn nonsense_is_refused_before_any_load() {
         ("--find-max nonsense", "is wanted"),
         ("-s 4 --rate 5", "16 bytes"),
         ("--topics 99", "99"),
+        ("pub --threshold lost=0", "nobody would know"),
+        ("--max --no-verify --threshold dup=0", "nobody would know"),
+        ("conn --threshold corrupt=0", "nobody would know"),
+        ("churn --threshold refused=0", "publishes nothing"),
+        ("-q 0 --threshold refused=0", "acknowledgements"),
+        ("conn --retain", "--retain: this kind"),
+        ("--max --arrival poisson", "--rate"),
+        ("--json /nonexistent/run.json", "cannot write"),
+        ("--hdr /nonexistent/run", "cannot write"),
     ] {
         let output = bench(1, words);
         let stderr = String::from_utf8_lossy(&output.stderr);

@@ -27,7 +27,7 @@ use std::process::ExitCode;
 use clap::{Args as _, FromArgMatches as _};
 use serde_json::Value;
 
-use crate::cli::args::bench::{Bench, Compare, EXAMPLES, Kind, Redraw};
+use crate::cli::args::bench::{Bench, Compare, EXAMPLES, Kind, Redraw, Report as Asked};
 use crate::commands::bench::agents::Lead;
 use crate::commands::bench::bencher::Bencher;
 use crate::commands::bench::health::Machine;
@@ -203,6 +203,7 @@ fn bench(args: &Bench, words: &[OsString]) -> Result<(Report, Option<Value>), Tr
     for threshold in thresholds.iter().chain(&wanted) {
         threshold.check(&plan, baseline.is_some()).map_err(plain)?;
     }
+    try_files(&args.report)?;
     setup::descriptors(plan.shape.pubs + plan.shape.subs)?;
     let (setting, target) = setup::setting(args, &plan, payload, Stop::on_signals())?;
     let exporter = args.report.prometheus.as_deref();
@@ -298,40 +299,49 @@ fn conditions<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Vec<Threshold>
         .collect()
 }
 
-/// Files first, then the table, then what went wrong.
+/// Every file that will be written can be: better known before a long load than after it.
+fn try_files(asked: &Asked) -> Result<(), Trouble> {
+    let json = asked.json.clone().filter(|path| path != Path::new("-"));
+    let hdr = asked
+        .hdr
+        .as_ref()
+        .map(|prefix| PathBuf::from(format!("{prefix}-0-q0.hgrm")));
+    let named = [
+        &asked.csv,
+        &asked.markdown,
+        &asked.junit,
+        &asked.html,
+        &asked.svg,
+    ];
+    let all = named.into_iter().chain([&json, &hdr]).flatten();
+    for path in all {
+        let is_there = path.exists();
+        if is_there && !path.is_file() {
+            // A pipe: whoever reads it would take this for the end.
+            continue;
+        }
+        std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .map_err(|error| unwritable(path, &error))?;
+        if !is_there {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+    Ok(())
+}
+
+/// Files first, then the table, then what went wrong. A file that cannot be written keeps nothing
+/// else from being shown.
 fn show(args: &Bench, report: &Report, baseline: Option<&Value>) -> Result<(), Trouble> {
     let asked = &args.report;
     let to_stdout = asked.json.as_deref() == Some(Path::new("-"));
     let whole = json::render(report);
     if to_stdout {
         terminal::print_out(&format!("{whole}\n"));
-    } else if let Some(path) = &asked.json {
-        write(path, &format!("{whole}\n"))?;
     }
-    type Render = fn(&Report) -> String;
-    let formats: [(&Option<PathBuf>, Render); 3] = [
-        (&asked.csv, formats::csv),
-        (&asked.markdown, formats::markdown),
-        (&asked.junit, formats::junit),
-    ];
-    for (path, render) in formats {
-        if let Some(path) = path {
-            write(path, &render(report))?;
-        }
-    }
-    let drawn = draw(&whole, asked.html.as_deref(), asked.svg.as_deref());
-    if report.trouble.is_none() {
-        // Where nothing could be measured, that is what is told.
-        drawn?;
-    }
-    if let Some(prefix) = &asked.hdr {
-        for (number, row) in report.rows.iter().enumerate() {
-            if row.all.e2e.len() > 0 {
-                let name = format!("{prefix}-{number}-q{}.hgrm", row.stage.qos.bits());
-                write(Path::new(&name), &formats::hgrm(&row.all.e2e))?;
-            }
-        }
-    }
+    let written = write_all(asked, report, &whole);
     let has_something = report.rows.iter().any(|row| row.all.connects > 0);
     if !asked.quiet && !to_stdout && has_something {
         terminal::print_out(&text::render(report));
@@ -346,12 +356,46 @@ fn show(args: &Bench, report: &Report, baseline: Option<&Value>) -> Result<(), T
     if let Some(trouble) = &report.trouble {
         tell(trouble);
     }
+    written
+}
+
+fn write_all(asked: &Asked, report: &Report, whole: &Value) -> Result<(), Trouble> {
+    if let Some(path) = asked.json.as_deref().filter(|path| *path != Path::new("-")) {
+        write(path, &format!("{whole}\n"))?;
+    }
+    type Render = fn(&Report) -> String;
+    let formats: [(&Option<PathBuf>, Render); 3] = [
+        (&asked.csv, formats::csv),
+        (&asked.markdown, formats::markdown),
+        (&asked.junit, formats::junit),
+    ];
+    for (path, render) in formats {
+        if let Some(path) = path {
+            write(path, &render(report))?;
+        }
+    }
+    let drawn = draw(whole, asked.html.as_deref(), asked.svg.as_deref());
+    if report.trouble.is_none() {
+        // Where nothing could be measured, that is what is told.
+        drawn?;
+    }
+    if let Some(prefix) = &asked.hdr {
+        for (number, row) in report.rows.iter().enumerate() {
+            if row.all.e2e.len() > 0 {
+                let name = format!("{prefix}-{number}-q{}.hgrm", row.stage.qos.bits());
+                write(Path::new(&name), &formats::hgrm(&row.all.e2e))?;
+            }
+        }
+    }
     Ok(())
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Trouble> {
-    std::fs::write(path, text)
-        .map_err(|error| plain(format!("cannot write {}: {error}", path.display())))
+    std::fs::write(path, text).map_err(|error| unwritable(path, &error))
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Trouble {
+    plain(format!("cannot write {}: {error}", path.display()))
 }
 
 /// Passwords and keys do not belong into a report.

@@ -176,6 +176,7 @@ impl Plan {
         if has_rate && matches!(args.load.kind, Kind::Sub | Kind::Conn | Kind::Churn) {
             return Err("a rate is for kinds that publish".to_owned());
         }
+        unused(args, mode)?;
         let is_verified = is_verified(args, payload, mode)?;
         let mut qos: Vec<QoS> = Vec::new();
         // Idle connections and those that come and go have no QoS to speak of.
@@ -280,6 +281,27 @@ fn mode(args: &Bench) -> Mode {
     } else {
         Mode::Both
     }
+}
+
+/// Options that would change nothing are a misunderstanding.
+fn unused(args: &Bench, mode: Mode) -> Result<(), String> {
+    let load = &args.load;
+    let kind = load.kind;
+    let is_silent = matches!(kind, Kind::Sub | Kind::Conn | Kind::Churn);
+    for (is_asked, option) in [
+        (load.retain, "--retain"),
+        (load.file.is_some(), "--file"),
+        (load.template.is_some(), "--template"),
+        (load.no_verify, "--no-verify"),
+    ] {
+        if is_asked && is_silent {
+            return Err(format!("{option}: this kind publishes nothing"));
+        }
+    }
+    if load.arrival == ArrivalWord::Poisson && matches!(mode, Mode::MaxOnly) {
+        return Err("--arrival: only messages of a rate arrive by it; say --rate".to_owned());
+    }
+    Ok(())
 }
 
 /// Whether payloads carry a head; without one nothing can be timed.

@@ -27,15 +27,18 @@ pub(in crate::commands::bench) enum Phase {
     Load,
     /// Nothing new is due; what is owed is sent, what is on the way is awaited.
     Drain,
+    /// Patience with what is owed is over: nothing is sent any more, what is on the way is awaited.
+    Settle,
     /// Acknowledge, disconnect.
     Leave,
 }
 
-pub(in crate::commands::bench) const PHASES: [Phase; 5] = [
+pub(in crate::commands::bench) const PHASES: [Phase; 6] = [
     Phase::Connect,
     Phase::Sentinel,
     Phase::Load,
     Phase::Drain,
+    Phase::Settle,
     Phase::Leave,
 ];
 

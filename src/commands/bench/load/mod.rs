@@ -285,7 +285,7 @@ impl Conductor<'_> {
                 let done = board.clock.now().saturating_sub(times.start) as f64;
                 (done / (times.to - times.start) as f64).min(1.0)
             }
-            Phase::Drain | Phase::Leave => 1.0,
+            Phase::Drain | Phase::Settle | Phase::Leave => 1.0,
         };
         (self.progress)(&Tick { board, share });
     }
@@ -367,6 +367,15 @@ impl Conductor<'_> {
     /// Until everything that was sent is acknowledged and delivered, or nothing moves any more.
     fn drain(&mut self) {
         self.enter(Phase::Drain);
+        if !self.settled() {
+            // What is on the way when patience ends is late, not lost.
+            self.enter(Phase::Settle);
+            self.settled();
+        }
+    }
+
+    /// False when patience or a signal ended the wait.
+    fn settled(&mut self) -> bool {
         let shape = &self.board.stage.shape;
         let pubs = match shape.kind {
             Kind::Churn => 0,
@@ -393,7 +402,7 @@ impl Conductor<'_> {
                 is_done && moved.0.elapsed() >= QUIET
             },
             || stop.is_urgent(),
-        );
+        )
     }
 }
 

@@ -385,7 +385,7 @@ impl Handler for Publisher {
             return Feed::Idle;
         }
         match self.desk.board.phase() {
-            Phase::Connect | Phase::Leave => Feed::Idle,
+            Phase::Connect | Phase::Settle | Phase::Leave => Feed::Idle,
             Phase::Sentinel => self.feed_sentinel(client),
             Phase::Load | Phase::Drain => {
                 if !self.has_begun {
@@ -408,6 +408,7 @@ impl Handler for Publisher {
         match self.desk.board.phase() {
             // In a closed loop nothing is owed.
             Phase::Drain => self.settle(self.schedule.is_none()),
+            Phase::Settle => self.settle(true),
             Phase::Leave => {
                 if self.desk.retains && self.sequence > 0 && !self.has_cleared {
                     // Retained messages of a bench are nobody's: an empty one takes them away.

@@ -87,7 +87,7 @@ impl Glance {
             Some(Phase::Connect) => "connecting",
             Some(Phase::Sentinel) => "waiting for every route",
             Some(Phase::Load) => "measuring",
-            Some(Phase::Drain) => "draining",
+            Some(Phase::Drain | Phase::Settle) => "draining",
             Some(Phase::Leave) => "leaving",
         }
     }

@@ -228,6 +228,9 @@ impl Report {
     fn is_limited(&self) -> bool {
         self.rows.iter().any(|row| {
             let mut doubts = Vec::new();
+            if row.all.unsent > 0 {
+                return true;
+            }
             if row.stage.is_open() {
                 self.doubt_lag(row, "", &mut doubts);
             } else {
@@ -283,9 +286,11 @@ impl Report {
     fn doubt_latency(&self, row: &Row, name: &str, doubts: &mut Vec<String>) {
         self.doubt_lag(row, name, doubts);
         if row.all.unsent > 0 {
+            let rates = row.rates();
             doubts.push(format!(
-                "{name}: {} messages that were due were never sent: this rate is not sustained, \
-                 and the latencies are lower bounds.",
+                "{name} is beyond reach: {}/s were sent, {} messages that were due were never sent; \
+                 latencies are lower bounds.",
+                text::rate(rates.sent),
                 text::count(row.all.unsent)
             ));
         }

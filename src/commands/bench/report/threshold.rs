@@ -6,6 +6,7 @@
 
 use serde_json::Value;
 
+use crate::cli::args::bench::Kind;
 use crate::commands::bench::plan::{Mode, Plan, Stage};
 use crate::commands::bench::report::json::PERCENTILES;
 use crate::commands::bench::report::{Row, row_name};
@@ -109,7 +110,7 @@ impl Threshold {
         })?;
         let value = metric
             .value(right, is_relative)
-            .ok_or_else(|| format!("'{text}': '{right}' is no value of {name}"))?;
+            .ok_or_else(|| format!("'{text}': '{right}' is no value of {name}{}", metric.hint()))?;
         Ok(Self {
             text: text.to_owned(),
             metric,
@@ -142,8 +143,27 @@ impl Threshold {
                 self.text
             ));
         }
+        let kind = plan.shape.kind;
+        let is_published = !matches!(kind, Kind::Sub | Kind::Conn | Kind::Churn);
+        let is_checked = is_published && kind != Kind::Pub && plan.is_verified;
+        let is_about_delivery = matches!(
+            self.metric,
+            Metric::Lost | Metric::Duplicates | Metric::Reordered | Metric::Corrupt
+        );
+        if is_about_delivery && !is_checked {
+            let text = &self.text;
+            return Err(format!(
+                "'{text}': nobody would know; this load has no subscribers that check messages"
+            ));
+        }
         let most = plan.qos.iter().max().copied().unwrap_or(QoS::AtMostOnce);
-        let needs_acks = matches!(self.metric, Metric::Latency(Which::Ack, _));
+        let needs_acks = matches!(
+            self.metric,
+            Metric::Refused | Metric::Latency(Which::Ack, _)
+        );
+        if needs_acks && !is_published {
+            return Err(format!("'{}': this kind publishes nothing", self.text));
+        }
         if needs_acks && self.qos.unwrap_or(most) == QoS::AtMostOnce {
             return Err(format!("'{}': QoS 0 has no acknowledgements", self.text));
         }
@@ -271,6 +291,15 @@ impl Metric {
                 Self::Latency(which, point)
             }
         })
+    }
+
+    /// What a value of this looks like, where that is not plain.
+    fn hint(self) -> &'static str {
+        match self {
+            Self::Latency(..) => "; a time is, such as 5ms or 200us",
+            Self::Rate => "; such are 500, 20k and 1.5M",
+            _ => "",
+        }
     }
 
     /// Latencies in nanoseconds, rates a second, the rest as counted, ratios as shares.
