@@ -106,3 +106,5 @@ mod spec;
 mod store;
 mod support;
 mod tidy;
+#[cfg(target_os = "linux")]
+mod web_pages;
