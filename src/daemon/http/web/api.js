@@ -25,6 +25,19 @@ function remembered() {
 
 let authorization = remembered();
 
+/** Tells whoever asks from now on that there is no login; the next answer asks for one where it is wanted. */
+export function logout() {
+  authorization = null;
+  try {
+    sessionStorage.removeItem(KEY);
+  } catch {
+    // Then it was not kept either.
+  }
+  location.reload();
+}
+
+export const loggedIn = () => authorization !== null;
+
 /** Where the login is being asked for, everybody else waits for the same answer. */
 let asking = null;
 

@@ -1,6 +1,7 @@
 // The dashboard's frame: which view the address names, the state of the connection, the look of the
 // navigation. A view is {title, element, enter(rest), leave()}; it is loaded when it is first asked for.
 
+import { loggedIn, logout } from './api.js';
 import { byId, el, setText, toast } from './dom.js';
 import { fillIcons } from './icons.js';
 import { samples } from './samples.js';
@@ -66,11 +67,13 @@ function showReached() {
   byId('link-dot').className = `dot ${reached ? 'good' : reached === false ? 'bad' : ''}`;
   setText(byId('link'), reached ? 'Connected' : 'No answer');
   byId('link').title = reached ? '' : problem ?? '';
+  byId('logout').hidden = !loggedIn();
   document.body.classList.toggle('away', reached === false);
 }
 
 fillIcons();
 samples.addEventListener('reached', showReached);
+byId('logout').addEventListener('click', logout);
 addEventListener('hashchange', route);
 addEventListener('unhandledrejection', (event) => {
   if (event.reason?.name !== 'AbortError') toast(event.reason?.message ?? String(event.reason), 'bad');

@@ -34,9 +34,9 @@ function card(bridge) {
 
 const poll = new Poll(2000, async (signal) => {
   const { bridges } = await get('/bridges', {}, signal);
-  const text = JSON.stringify(bridges);
-  // How long they are up is told in minutes soon enough.
-  if (text === seen && Math.random() < 0.9) return;
+  // Drawn anew when something has changed, or when the time they are up is told differently.
+  const text = `${JSON.stringify(bridges)} ${Math.floor(Date.now() / 30000)}`;
+  if (text === seen) return;
   seen = text;
   cards.replaceChildren(...(bridges.length ? bridges.map(card) : [none]));
 });

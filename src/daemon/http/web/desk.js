@@ -176,10 +176,10 @@ export class Desk {
     this.words.addEventListener('input', afterPause(() => this.#look({ words: this.words.value }), 120));
     this.kinds = el('select.input.fit', { 'aria-label': 'Which messages', onchange: () => this.#look({ kind: this.kinds.value }) },
       KINDS.map(([value, label]) => el('option', { value }, label)));
-    this.pauseButton = el('button.button', { type: 'button', 'aria-pressed': 'false', onclick: () => this.#pause() }, icon('pause'), el('span', {}, 'Pause'));
+    this.pauseButton = el('button.button', { type: 'button', 'aria-pressed': 'false', 'aria-label': 'Pause', onclick: () => this.#pause() }, icon('pause'), el('span.wide', {}, 'Pause'));
     this.tally = el('span.small.soft', { role: 'status' });
     this.newest = el('button.button.newest', { type: 'button', hidden: true, onclick: () => this.#follow() }, 'Newest');
-    const clear = el('button.button.plain', { type: 'button', onclick: () => this.#clear() }, icon('trash'), 'Clear');
+    const clear = el('button.button.plain', { type: 'button', 'aria-label': 'Clear', onclick: () => this.#clear() }, icon('trash'), el('span.wide', {}, 'Clear'));
     const box = el('div.messages');
     this.rowHeight = 54;
     this.list = new VirtualList(box, {
@@ -210,7 +210,7 @@ export class Desk {
     this.#paused = !this.#paused;
     this.#missed = 0;
     this.pauseButton.setAttribute('aria-pressed', this.#paused);
-    this.pauseButton.replaceChildren(icon(this.#paused ? 'play' : 'pause'), el('span', {}, this.#paused ? 'Go on' : 'Pause'));
+    this.pauseButton.replaceChildren(icon(this.#paused ? 'play' : 'pause'), el('span.wide', {}, this.#paused ? 'Go on' : 'Pause'));
     this.#draw();
   }
 
@@ -234,10 +234,13 @@ export class Desk {
       this.publishBox.fill({ topic, text: text ?? toBase64(payload), format: text === undefined ? 'base64' : 'text', qos, retain });
     };
     this.detail.replaceChildren(messageView(this.#chosen, [
-      el('button.button.plain', { type: 'button', onclick: again }, icon('send'), 'Publish like this'),
+      el('button.button.plain', { type: 'button', onclick: again, 'aria-label': 'Publish like this', title: 'Publish like this' }, icon('send'), el('span.wide', {}, 'Publish like this')),
       el('button.button.plain.square', { type: 'button', 'aria-label': 'Close', onclick: () => this.#close() }, icon('close')),
     ]));
     this.detail.hidden = false;
+    // It takes room from the list: what was chosen shall stay in sight.
+    this.#following = false;
+    requestAnimationFrame(() => this.list.reveal(index));
   }
 
   #close() {
