@@ -240,6 +240,11 @@ impl Engine {
         self.sender.inflight() + self.waiting.len()
     }
 
+    /// Messages that were taken and are not waited for any more.
+    pub(crate) fn settled(&self) -> u64 {
+        self.next_ticket - self.unacknowledged() as u64
+    }
+
     /// Messages of QoS 0 that were taken and never left this machine, known once a connection
     /// is lost.
     pub fn unwritten(&self) -> usize {

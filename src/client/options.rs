@@ -93,6 +93,9 @@ pub struct Retry {
     pub again: bool,
     /// Attempts in a row; none: no end.
     pub attempts_max: Option<u32>,
+    /// Connections in a row that stood and were lost again before one of the messages that wait was
+    /// acknowledged: some brokers refuse a message in no other way. None: no end.
+    pub fruitless_max: Option<u32>,
     pub backoff: Backoff,
 }
 
@@ -104,6 +107,7 @@ impl Retry {
             wait: None,
             again: false,
             attempts_max: None,
+            fruitless_max: None,
             backoff: Backoff::doubling(),
         }
     }
@@ -116,6 +120,7 @@ impl Retry {
             wait: None,
             again: true,
             attempts_max: None,
+            fruitless_max: None,
             backoff: Backoff::doubling(),
         }
     }

@@ -34,15 +34,20 @@ impl Session {
     pub async fn run<H: Handler>(&mut self, handler: &mut H) -> End {
         let retry = self.engine.options().retry.clone();
         let mut backoff = retry.backoff;
-        let mut attempts = 0;
+        let (mut attempts, mut fruitless) = (0, 0);
         let begun = Instant::now();
         let mut eager = Backoff::new(EAGER_FIRST, EAGER_MOST);
         loop {
-            let before = self.engine.connections();
+            let before = (self.engine.connections(), self.engine.settled());
             let end = self.connect_once(handler).await;
-            if self.engine.connections() > before {
-                backoff.succeeded();
+            if self.engine.connections() > before.0 {
                 attempts = 0;
+                if self.engine.settled() > before.1 || self.engine.unacknowledged() == 0 {
+                    fruitless = 0;
+                    backoff.succeeded();
+                } else {
+                    fruitless += 1;
+                }
             }
             if self.engine.is_done() && self.engine.unwritten() == 0 && end.is_passing() {
                 return if self.engine.unacknowledged() == 0 {
@@ -67,7 +72,8 @@ impl Session {
                 retry.first
             };
             attempts += 1;
-            let is_last = retry.attempts_max.is_some_and(|most| attempts >= most);
+            let is_last = retry.attempts_max.is_some_and(|most| attempts >= most)
+                || retry.fruitless_max.is_some_and(|most| fruitless >= most);
             if self.engine.is_done() || !may_retry || is_last || !end.is_passing() {
                 return end;
             }

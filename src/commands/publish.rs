@@ -17,9 +17,7 @@ use crate::cli::property::Target;
 use crate::cli::relations;
 use crate::cli::usage;
 use crate::cli::{Caller, Manner};
-use crate::client::{
-    Acked, Backoff, End, Engine, Event, Feed, Handler, Message, Refused, Retry, Session, Way,
-};
+use crate::client::{Acked, End, Engine, Event, Feed, Handler, Message, Refused, Session, Way};
 use crate::commands::connect;
 use crate::commands::connect::Asked;
 use crate::commands::drive::{Sources, Wishes, drive};
@@ -34,10 +32,6 @@ use crate::commands::terminal;
 use crate::commands::trace::Tracer;
 use crate::mqtt::property::{PropertiesBuf, PropertyId};
 use crate::mqtt::{Packet, QoS, Reason, Version};
-
-/// How often a broker that went away in the middle is tried again before what is left counts as
-/// lost: with pauses of 1, 2, 4 … 30 seconds about four minutes.
-const ATTEMPTS_MAX: u32 = 12;
 
 /// Refused messages told one by one; of more than that there is a count at the end.
 const REFUSALS_TOLD: u64 = 5;
@@ -60,12 +54,7 @@ pub(crate) fn run(caller: Caller, args: &Publish) -> Result<ExitCode, Error> {
         receive_max: (caller.manner == Manner::Mosquitto).then_some(20),
     })?;
     if matches!(feeding, Feeding::Lines { .. }) || caller.manner == Manner::Mqttx {
-        let backoff = Backoff::doubling();
-        options.retry = Retry {
-            backoff,
-            attempts_max: Some(ATTEMPTS_MAX),
-            ..Retry::once_connected()
-        };
+        options.retry = reach::publishing();
     }
     connect::period(&args.connection, &mut options.retry);
     reach::apply(&args.beyond.reach, &mut options);

@@ -2,13 +2,31 @@
 //! does without them.
 
 use crate::cli::args::reach::{First, Reach};
-use crate::client::Options;
+use crate::client::{Backoff, Options, Retry};
+
+/// How often a broker that went away in the middle is tried again before what is left counts as
+/// lost: with pauses of 1, 2, 4 … 30 seconds about four minutes.
+const ATTEMPTS_MAX: u32 = 12;
+
+/// How often a broker may hang up on what it is sent before that counts as a refusal.
+const FRUITLESS_MAX: u32 = 5;
+
+/// The habit of who publishes.
+pub(crate) fn publishing() -> Retry {
+    Retry {
+        backoff: Backoff::doubling(),
+        attempts_max: Some(ATTEMPTS_MAX),
+        fruitless_max: Some(FRUITLESS_MAX),
+        ..Retry::once_connected()
+    }
+}
 
 pub(crate) fn apply(reach: &Reach, options: &mut Options) {
     apply_first(&reach.first, options);
     if let Some(most) = reach.max_reconnects {
         // The connection that was lost counts as the first attempt.
         options.retry.attempts_max = Some(most.saturating_add(1));
+        options.retry.fruitless_max = None;
         options.retry.again = true;
     }
     if reach.no_reconnect {

@@ -12,7 +12,7 @@ use crate::cli::Caller;
 use crate::cli::args::record::Replay;
 use crate::cli::error::{Error, Kind};
 use crate::cli::jsonl::Line;
-use crate::client::{Backoff, End, Engine, Event, Feed, Handler, Message, Retry, Session};
+use crate::client::{End, Engine, Event, Feed, Handler, Message, Session};
 use crate::commands::connect;
 use crate::commands::connect::Asked;
 use crate::commands::drive::{Sources, Wishes, drive};
@@ -22,9 +22,6 @@ use crate::commands::reach;
 use crate::commands::terminal;
 use crate::mqtt::property::Properties;
 use crate::mqtt::{QoS, Reason, Version};
-
-/// Attempts to come back, with pauses of 1 to 30 seconds, before what is left counts as lost.
-const ATTEMPTS_MAX: u32 = 12;
 
 pub(crate) fn run(caller: Caller, args: &Replay) -> Result<ExitCode, Error> {
     let quiet = args.connection.quiet;
@@ -37,11 +34,7 @@ pub(crate) fn run(caller: Caller, args: &Replay) -> Result<ExitCode, Error> {
         version: Version::V5,
         receive_max: None,
     })?;
-    options.retry = Retry {
-        backoff: Backoff::doubling(),
-        attempts_max: Some(ATTEMPTS_MAX),
-        ..Retry::once_connected()
-    };
+    options.retry = reach::publishing();
     reach::apply_first(&args.reach, &mut options);
     let place = options.dial.address.to_string();
     let wishes = Wishes::default();

@@ -84,6 +84,7 @@ fn persistent(port: u16, version: Version, client_id: &str) -> Options {
         first: true,
         again: true,
         attempts_max: Some(1_000),
+        fruitless_max: None,
         backoff: Backoff::every(Duration::from_millis(2)),
     };
     options

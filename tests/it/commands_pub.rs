@@ -119,6 +119,29 @@ fn a_connection_lost_between_two_lines_is_taken_up_again() {
     script.join();
 }
 
+/// Some brokers refuse a message by hanging up, and would each time.
+#[test]
+fn a_message_the_broker_hangs_up_on_is_given_up() {
+    let script = ScriptedBroker::start(Version::V311, |broker| {
+        for number in 0..9 {
+            let mut peer = broker.accept();
+            let (_, payload, id) = publish(&mut peer, Version::V311);
+            if payload == b"one" && number == 3 {
+                ack(&mut peer, id);
+                assert_eq!(publish(&mut peer, Version::V311).1, b"two");
+            }
+        }
+    });
+    let left = ours(&script, "-t t -l -q 1 -M 1 --reconnect-period 1")
+        .input("one\ntwo")
+        .run();
+    let told = "mqttx pub: connection lost: the broker closed the connection; \
+                1 message was not delivered\n";
+    assert_eq!(left.status, 7, "{left:?}");
+    assert!(left.err().ends_with(told), "{left:?}");
+    script.join();
+}
+
 #[test]
 fn what_was_not_delivered_is_counted() {
     let script = ScriptedBroker::start(Version::V311, |broker| {
