@@ -275,3 +275,64 @@ fn twenty_thousand_lines_arrive_once_at_qos_2() {
         assert_eq!(messages(&left.out()).join("\n") + "\n", lines);
     }
 }
+
+/// Another broker altogether: it knows version 3.1.1 at QoS 0 and 1.
+#[test]
+fn by_way_of_nats_server() {
+    let Some(program) = peers::installed("nats-server") else {
+        return skipped(4, "nats-server is not installed");
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let conf = folder.path().join("nats.conf");
+    let (_nats, [_, port]) = peers::start(|[own, port]: [u16; 2]| {
+        let lines = format!(
+            "server_name: here\nlisten: 127.0.0.1:{own}\njetstream {{ store_dir: {:?} }}\n\
+             mqtt {{ host: 127.0.0.1, port: {port} }}\n",
+            folder.path().join("store")
+        );
+        fs::write(&conf, lines).unwrap();
+        let mut command = std::process::Command::new(&program);
+        command.arg("-c").arg(&conf);
+        command
+    });
+    let way = format!("-V 311 -h 127.0.0.1 -p {port}");
+    let run = |words: &str| {
+        let left = Program::mqttx().words(words).words(&way).run();
+        assert_eq!((left.status, left.err().as_str()), (0, ""), "{words}");
+        left.out()
+    };
+    let subscriber = |words: &str| {
+        let mut running = Program::mqttx()
+            .words("sub -d -W 20")
+            .words(words)
+            .words(&way)
+            .start();
+        running.wait_for_out("Subscribed ");
+        running
+    };
+    let heard = subscriber("-t by/+ -q 1 -C 3 -F %t|%p|%q");
+    for qos in 0..2 {
+        run(&format!("pub -t by/it -m m{qos} -q {qos}"));
+    }
+    let input = "m0\nm1\nm2\n".repeat(100);
+    let lines = subscriber("-t line -q 1 -C 300 -c -i keeper");
+    let left = Program::mqttx()
+        .words(&format!("pub -t line -l -q 1 {way}"))
+        .input(input.clone())
+        .run();
+    assert_eq!((left.status, left.err().as_str()), (0, ""));
+    assert_eq!(messages(&lines.end().out()).join("\n") + "\n", input);
+    run("pub -t by/end -n -q 1");
+    let expected = ["by/it|m0|0", "by/it|m1|1", "by/end||1"];
+    assert_eq!(messages(&heard.end().out()), expected);
+    run("pub -t kept -m old -r -q 1");
+    let kept = subscriber("-t kept -C 1 -F %p|%r");
+    assert_eq!(messages(&kept.end().out()), ["old|1"]);
+    let mut asked = subscriber("-t ask -C 1");
+    let asking = Program::mqttx()
+        .words(&format!("rr -t ask -e answer -m ping -W 20 {way}"))
+        .start();
+    asked.wait_for_out("\nping\n");
+    run("pub -t answer -m pong -q 1");
+    assert_eq!(asking.end().out(), "pong\n");
+}
