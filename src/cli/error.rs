@@ -230,11 +230,12 @@ impl Error {
         let mut letters = sentence.chars();
         let mut told = String::with_capacity(sentence.len());
         if let Some(first) = letters.next() {
-            // "QoS" and "TLS" keep their capitals, "Invalid" does not.
-            let second = letters.clone().next();
-            match second {
-                Some(second) if second.is_lowercase() => told.extend(first.to_lowercase()),
-                _ => told.push(first),
+            // "QoS", "TLS" and "OpenSSL" keep their capitals, "Invalid" does not.
+            let mut rest = letters.clone().take_while(|c| c.is_alphabetic()).peekable();
+            let is_word = rest.peek().is_some() && rest.all(char::is_lowercase);
+            match is_word {
+                true => told.extend(first.to_lowercase()),
+                false => told.push(first),
             }
         }
         told.push_str(letters.as_str());

@@ -13,9 +13,7 @@ use crate::cli::error::EXIT_STATUSES;
 use crate::cli::lexer::takes;
 use crate::cli::operator;
 use crate::cli::words::{Row, rows};
-
-/// The release of mosquitto whose clients the links stand in for.
-pub const MOSQUITTO_RELEASE: &str = "2.1.2";
+use crate::mqtt::MOSQUITTO_RELEASE;
 
 /// What `mqttx --version` says: EMQX ships another program of the same name.
 pub fn own_version() -> String {

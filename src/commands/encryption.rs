@@ -8,7 +8,7 @@ use crate::cli::args::tls::Tls as Args;
 use crate::cli::error::{Error, Kind};
 use crate::cli::{Caller, Manner};
 use crate::commands::{outcome, secret};
-use crate::net::tls::{PskKey, Tls, TlsFault, TlsOptions, TlsVersion};
+use crate::net::tls::{PskKey, Tls, TlsFault, TlsOptions, TlsVersion, every_suite};
 
 /// What OpenSSL's users may ask for and rustls has no counterpart to.
 const NO_ENGINES: &str = "OpenSSL engines (--tls-engine, --keyform engine) are not built into mqttx: \
@@ -64,7 +64,10 @@ pub(crate) fn tls(caller: Caller, args: &Args, port: u16) -> Result<Option<Tls>,
         }
         made => made,
     };
-    made.map(Some).map_err(|fault| explain(&fault))
+    made.map(Some).map_err(|fault| match fault {
+        TlsFault::Cipher(_) if args.psk.is_none() => explain(&fault).hint(suites()),
+        _ => explain(&fault),
+    })
 }
 
 /// A key with a password, and nobody to ask for it.
@@ -134,6 +137,12 @@ fn version(text: &str) -> Result<TlsVersion, Error> {
                 .hint("--tls-version tlsv1.2 or tlsv1.3"),
         ),
     }
+}
+
+/// OpenSSL's cipher strings name families that rustls has none of.
+fn suites() -> String {
+    let names = every_suite();
+    format!("--ciphers with some of these, which are all that rustls has: {names}")
 }
 
 fn explain(fault: &TlsFault) -> Error {

@@ -4,9 +4,7 @@ use std::net::SocketAddr;
 
 use crate::daemon::conf::{Conf, Endpoint, Place};
 use crate::daemon::log::Log;
-
-/// The release of mosquitto whose ways these are.
-pub const MOSQUITTO_RELEASE: &str = "2.1.2";
+use crate::mqtt::MOSQUITTO_RELEASE;
 
 /// What each start tells, for scripts that look.
 const ABILITIES: [&str; 4] = ["Bridge", "Persistence", "TLS", "Websockets"];

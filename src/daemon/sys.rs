@@ -9,13 +9,10 @@ use std::time::Instant;
 use crate::broker::Snapshot;
 use crate::broker::Stats;
 use crate::broker::profile::Profile;
-use crate::mqtt::QoS;
 use crate::mqtt::message::Message;
 use crate::mqtt::property::Properties;
 use crate::mqtt::publish::Publish;
-
-/// The version whose topics these are, for programs that look.
-const MOSQUITTO_VERSION: &str = "mosquitto version 2.1.2";
+use crate::mqtt::{MOSQUITTO_RELEASE, QoS};
 
 type Counter = fn(&Stats) -> u64;
 
@@ -107,14 +104,14 @@ impl Tree {
 
     fn rows(&self, snapshot: &Snapshot, loads: &Loads, now: Instant) -> Vec<(String, String)> {
         let own = self.profile != Profile::MOSQUITTO;
-        let version = if own {
-            concat!("mqttx version ", env!("CARGO_PKG_VERSION"))
-        } else {
-            MOSQUITTO_VERSION
+        // For programs that look.
+        let version = match own {
+            true => format!("mqttx version {}", env!("CARGO_PKG_VERSION")),
+            false => format!("mosquitto version {MOSQUITTO_RELEASE}"),
         };
         let uptime = now.saturating_duration_since(self.started).as_secs();
         let mut rows = vec![
-            ("$SYS/broker/version".to_owned(), version.to_owned()),
+            ("$SYS/broker/version".to_owned(), version),
             ("$SYS/broker/uptime".to_owned(), format!("{uptime} seconds")),
         ];
         for (topic, number) in figures(snapshot) {
@@ -251,7 +248,8 @@ mod tests {
         let (mut snapshot, loads) = (Snapshot::default(), Loads::default());
         let first = tree.changed(&snapshot, &loads, now);
         assert!(first.len() > 50);
-        assert_eq!(first[0].payload(), MOSQUITTO_VERSION.as_bytes());
+        let version = format!("mosquitto version {MOSQUITTO_RELEASE}");
+        assert_eq!(first[0].payload(), version.as_bytes());
         snapshot.stats.publish_received = 7;
         let second = tree.changed(&snapshot, &loads, now);
         let changed = |message: &&Message| !message.topic().contains("/heap/");

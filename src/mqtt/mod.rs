@@ -124,6 +124,10 @@ impl fmt::Display for PacketId {
     }
 }
 
+/// The release of mosquitto whose ways clients and broker take where they go by its names: no fact of
+/// the standard, but this is the one room that all others see.
+pub const MOSQUITTO_RELEASE: &str = "2.1.2";
+
 /// The kinds of MQTT Control Packet (section 2.1.2).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 #[repr(u8)]

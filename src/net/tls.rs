@@ -18,6 +18,8 @@ pub mod server;
 pub mod session;
 mod trust;
 
+pub(crate) use ciphers::every_name as every_suite;
+
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write};

@@ -286,7 +286,7 @@ fn what_tls_cannot_use_is_named() {
             options.key = path(key);
         })
     };
-    assert!(matches!(cert("locked.key"), TlsFault::EncryptedKey(_)));
+    assert!(matches!(cert("locked.key"), TlsFault::Content(..)));
     assert!(matches!(cert("client.pem"), TlsFault::Content(..)));
     assert!(matches!(cert("localhost.key"), TlsFault::Config(_)));
     let alone = fault(&|options| options.cert = path("client.pem"));

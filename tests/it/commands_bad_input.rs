@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStringExt;
 
+use crate::support::certificates::Certificates;
 use crate::support::programs::{Left, Program};
 
 const PROGRAMS: [(&str, &str); 3] = [
@@ -261,6 +262,74 @@ fn what_is_missing_altogether() {
         broker.check(&left, told, &line);
     }
 }
+
+/// What OpenSSL's users may ask for, and our TLS has not: one sentence each, with the reason.
+#[test]
+fn what_openssl_has_and_we_have_not() {
+    let broker = Untouched::new();
+    let folder = tempfile::tempdir().unwrap();
+    let made = Certificates::new();
+    let key = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    key(
+        "old",
+        "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,86\n",
+    );
+    key("des3", DES3);
+    let (cafile, cert) = (made.path("ca.pem"), made.path("client.pem"));
+    let (cafile, cert) = (cafile.display(), cert.display());
+    let engines = "OpenSSL engines (--tls-engine, --keyform engine) are not built into mqttx: \
+                   its TLS is rustls";
+    for (words, told) in [
+        ("--tls-engine e", engines),
+        ("--cert {cert} --key k --keyform engine", engines),
+        (
+            "--cert {cert} --key k --keyform engine --tls-engine e --tls-engine-kpass-sha1 a",
+            engines,
+        ),
+        (
+            "--cert {cert} --key k --keyform der",
+            "must be one of 'pem' or 'engine'",
+        ),
+        ("--ciphers RC4-SHA", "no cipher suite of that name: RC4-SHA"),
+        (
+            "--ciphers ECDHE+AES:!RC4",
+            "no cipher suite of that name: ECDHE+AES",
+        ),
+        (
+            "--ciphers HIGH:@SECLEVEL=0",
+            "no cipher suite of that name: @SECLEVEL=0",
+        ),
+        ("--tls-version tlsv1", "no TLS version 'tlsv1'"),
+        (
+            "--cert {cert} --key {dir}/old",
+            "a key locked in OpenSSL's old way; change it: openssl pkcs8",
+        ),
+        (
+            "--cert {cert} --key {dir}/des3",
+            "a key locked in a way mqttx has not (it has AES with PBKDF2",
+        ),
+    ] {
+        let words = words.replace("{cert}", &cert.to_string());
+        let words = words.replace("{dir}", folder.path().to_str().unwrap());
+        for (program, usual) in PROGRAMS {
+            let line = format!(
+                "{program} {usual} {} --cafile {cafile} {words}",
+                broker.reach()
+            );
+            broker.check(&Program::mqttx().words(&line).run(), told, &line);
+        }
+    }
+}
+
+/// openssl pkcs8 -topk8 -v2 des3
+const DES3: &str = "\
+-----BEGIN ENCRYPTED PRIVATE KEY-----\n\
+MIHjME4GCSqGSIb3DQEFDTBBMCkGCSqGSIb3DQEFDDAcBAgClHskk8qanQICCAAw\n\
+DAYIKoZIhvcNAgkFADAUBggqhkiG9w0DBwQI6CtmO0DN8GUEgZBRXOyXMX165gLq\n\
+MQUrCqW0Tv0InuANb+JgV9zFXunb0TGgp0Dsh8CzB124TVPNooeDB/RhQNKoMeBO\n\
+JSCkwc/NzKBlmhnmIBimpCSKBPYQkSddyrxNFIVat4gcMdfb+pgpO5sy7GjML3EA\n\
+wI9L1jcBqcT1qDikZCDpibTwb6ytbop4phz8naZ5uHvd8tLO5bU=\n\
+-----END ENCRYPTED PRIVATE KEY-----\n";
 
 #[test]
 fn a_topic_that_is_no_utf_8() {

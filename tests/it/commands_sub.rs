@@ -408,7 +408,7 @@ fn what_cannot_be_is_refused() {
             "--psk ab --psk-identity me",
             "TLS-PSK (--psk) is not built into this mqttx",
         ),
-        ("--cafile x --tls-engine e", "openSSL engines"),
+        ("--cafile x --tls-engine e", "OpenSSL engines"),
         ("--insecure", "--insecure says nothing without TLS"),
         (
             "--cafile /nonexistent/ca",

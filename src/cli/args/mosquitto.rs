@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::cli::usage::MOSQUITTO_RELEASE;
+use crate::mqtt::MOSQUITTO_RELEASE;
 
 /// Ports on one command line.
 const PORTS_MAX: usize = 10;

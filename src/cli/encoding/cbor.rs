@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Number, Value};
 
+use crate::cli::encoding::input::Input;
 use crate::cli::encoding::{DEPTH_MAX, to_base64};
 
 pub fn encode(value: &Value) -> Vec<u8> {
@@ -79,49 +80,31 @@ fn head(major: u8, argument: u64, out: &mut Vec<u8>) {
 
 /// Exactly one item, nothing behind it.
 pub fn decode(bytes: &[u8]) -> Result<Value, String> {
-    let mut reader = Reader { bytes };
+    let mut reader = Reader {
+        input: Input::new(bytes, "CBOR item"),
+    };
     let value = reader.item(0)?.ok_or("a break without its beginning")?;
-    match reader.bytes {
-        [] => Ok(value),
-        rest => Err(format!("{} bytes behind the CBOR item", rest.len())),
-    }
+    reader.input.end().map(|()| value)
 }
 
 struct Reader<'a> {
-    bytes: &'a [u8],
+    input: Input<'a>,
 }
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, count: u64) -> Result<&'a [u8], String> {
-        let count = usize::try_from(count).unwrap_or(usize::MAX);
-        if count > self.bytes.len() {
-            return Err("the CBOR item ends too early".to_owned());
-        }
-        let (taken, rest) = self.bytes.split_at(count);
-        self.bytes = rest;
-        Ok(taken)
-    }
-
-    fn unsigned(&mut self, bytes: u64) -> Result<u64, String> {
-        let taken = self.take(bytes)?;
-        Ok(taken
-            .iter()
-            .fold(0, |sum, &byte| sum << 8 | u64::from(byte)))
-    }
-
     /// None is the break that ends an item of unknown length.
     fn item(&mut self, depth: usize) -> Result<Option<Value>, String> {
         if depth > DEPTH_MAX {
             return Err("CBOR nested too deep".to_owned());
         }
-        let first = self.unsigned(1)? as u8;
+        let first = self.input.unsigned(1)? as u8;
         let (major, short) = (first >> 5, first & 31);
         if major == 7 {
             return self.simple(short);
         }
         let argument = match short {
             0..=23 => Some(u64::from(short)),
-            24..=27 => Some(self.unsigned(1 << (short - 24))?),
+            24..=27 => Some(self.input.unsigned(1 << (short - 24))?),
             31 if (2..=5).contains(&major) => None,
             _ => return Err(format!("no CBOR: 0x{first:02x}")),
         };
@@ -141,10 +124,10 @@ impl<'a> Reader<'a> {
             20 => Value::Bool(false),
             21 => Value::Bool(true),
             22 | 23 => Value::Null,
-            24 => self.unsigned(1)?.into(),
-            25 => half(self.unsigned(2)? as u16).into(),
-            26 => f64::from(f32::from_bits(self.unsigned(4)? as u32)).into(),
-            27 => f64::from_bits(self.unsigned(8)?).into(),
+            24 => self.input.unsigned(1)?.into(),
+            25 => half(self.input.unsigned(2)? as u16).into(),
+            26 => f64::from(f32::from_bits(self.input.unsigned(4)? as u32)).into(),
+            27 => f64::from_bits(self.input.unsigned(8)?).into(),
             31 => return Ok(None),
             0..=19 => short.into(),
             _ => return Err(format!("no CBOR: 0x{:02x}", 0xe0 | short)),
@@ -154,20 +137,20 @@ impl<'a> Reader<'a> {
     /// Of a known length, or pieces of known lengths up to a break.
     fn string(&mut self, major: u8, length: Option<u64>) -> Result<Vec<u8>, String> {
         if let Some(length) = length {
-            return Ok(self.take(length)?.to_vec());
+            return Ok(self.input.take(length)?.to_vec());
         }
         let mut whole = Vec::new();
         loop {
-            let first = self.unsigned(1)? as u8;
+            let first = self.input.unsigned(1)? as u8;
             let short = first & 31;
             let length = match short {
                 _ if first == 0xff => return Ok(whole),
                 _ if first >> 5 != major => return Err("a string of unlike pieces".to_owned()),
                 0..=23 => u64::from(short),
-                24..=27 => self.unsigned(1 << (short - 24))?,
+                24..=27 => self.input.unsigned(1 << (short - 24))?,
                 _ => return Err("a string within a string".to_owned()),
             };
-            whole.extend_from_slice(self.take(length)?);
+            whole.extend_from_slice(self.input.take(length)?);
         }
     }
 

@@ -5,6 +5,7 @@
 //! in the file of each format.
 
 pub mod cbor;
+mod input;
 pub mod msgpack;
 pub mod protobuf;
 

@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Number, Value, json};
 
+use crate::cli::encoding::input::Input;
 use crate::cli::encoding::{DEPTH_MAX, to_base64};
 
 pub fn encode(value: &Value) -> Vec<u8> {
@@ -94,41 +95,23 @@ fn tagged(head: u8, bytes: &[u8], out: &mut Vec<u8>) {
 
 /// Exactly one value, nothing behind it.
 pub fn decode(bytes: &[u8]) -> Result<Value, String> {
-    let mut reader = Reader { bytes };
+    let mut reader = Reader {
+        input: Input::new(bytes, "MessagePack value"),
+    };
     let value = reader.value(0)?;
-    match reader.bytes {
-        [] => Ok(value),
-        rest => Err(format!("{} bytes behind the MessagePack value", rest.len())),
-    }
+    reader.input.end().map(|()| value)
 }
 
 struct Reader<'a> {
-    bytes: &'a [u8],
+    input: Input<'a>,
 }
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, count: u64) -> Result<&'a [u8], String> {
-        let count = usize::try_from(count).unwrap_or(usize::MAX);
-        if count > self.bytes.len() {
-            return Err("the MessagePack value ends too early".to_owned());
-        }
-        let (taken, rest) = self.bytes.split_at(count);
-        self.bytes = rest;
-        Ok(taken)
-    }
-
-    fn unsigned(&mut self, bytes: u64) -> Result<u64, String> {
-        let taken = self.take(bytes)?;
-        Ok(taken
-            .iter()
-            .fold(0, |sum, &byte| sum << 8 | u64::from(byte)))
-    }
-
     fn value(&mut self, depth: usize) -> Result<Value, String> {
         if depth > DEPTH_MAX {
             return Err("MessagePack nested too deep".to_owned());
         }
-        let first = self.unsigned(1)? as u8;
+        let first = self.input.unsigned(1)? as u8;
         Ok(match first {
             0x00..=0x7f => first.into(),
             0x80..=0x8f => self.map(u64::from(first & 15), depth)?,
@@ -139,31 +122,31 @@ impl<'a> Reader<'a> {
             0xc2 => Value::Bool(false),
             0xc3 => Value::Bool(true),
             0xc4..=0xc6 => {
-                let len = self.unsigned(1 << (first - 0xc4))?;
-                Value::String(to_base64(self.take(len)?))
+                let len = self.input.unsigned(1 << (first - 0xc4))?;
+                Value::String(to_base64(self.input.take(len)?))
             }
             0xc7..=0xc9 => {
-                let len = self.unsigned(1 << (first - 0xc7))?;
+                let len = self.input.unsigned(1 << (first - 0xc7))?;
                 self.extension(len)?
             }
-            0xca => f64::from(f32::from_bits(self.unsigned(4)? as u32)).into(),
-            0xcb => f64::from_bits(self.unsigned(8)?).into(),
-            0xcc..=0xcf => self.unsigned(1 << (first - 0xcc))?.into(),
-            0xd0 => (self.unsigned(1)? as i8).into(),
-            0xd1 => (self.unsigned(2)? as i16).into(),
-            0xd2 => (self.unsigned(4)? as i32).into(),
-            0xd3 => self.unsigned(8)?.cast_signed().into(),
+            0xca => f64::from(f32::from_bits(self.input.unsigned(4)? as u32)).into(),
+            0xcb => f64::from_bits(self.input.unsigned(8)?).into(),
+            0xcc..=0xcf => self.input.unsigned(1 << (first - 0xcc))?.into(),
+            0xd0 => (self.input.unsigned(1)? as i8).into(),
+            0xd1 => (self.input.unsigned(2)? as i16).into(),
+            0xd2 => (self.input.unsigned(4)? as i32).into(),
+            0xd3 => self.input.unsigned(8)?.cast_signed().into(),
             0xd4..=0xd8 => self.extension(1 << (first - 0xd4))?,
             0xd9..=0xdb => {
-                let len = self.unsigned(1 << (first - 0xd9))?;
+                let len = self.input.unsigned(1 << (first - 0xd9))?;
                 self.text(len)?
             }
             0xdc | 0xdd => {
-                let len = self.unsigned(2 << (first - 0xdc))?;
+                let len = self.input.unsigned(2 << (first - 0xdc))?;
                 self.array(len, depth)?
             }
             0xde | 0xdf => {
-                let len = self.unsigned(2 << (first - 0xde))?;
+                let len = self.input.unsigned(2 << (first - 0xde))?;
                 self.map(len, depth)?
             }
             0xe0..=0xff => first.cast_signed().into(),
@@ -171,15 +154,15 @@ impl<'a> Reader<'a> {
     }
 
     fn text(&mut self, len: u64) -> Result<Value, String> {
-        match std::str::from_utf8(self.take(len)?) {
+        match std::str::from_utf8(self.input.take(len)?) {
             Ok(text) => Ok(Value::String(text.to_owned())),
             Err(_) => Err("a MessagePack text that is not UTF-8".to_owned()),
         }
     }
 
     fn extension(&mut self, len: u64) -> Result<Value, String> {
-        let kind = self.unsigned(1)? as i8;
-        Ok(json!({ "type": kind, "data": to_base64(self.take(len)?) }))
+        let kind = self.input.unsigned(1)? as i8;
+        Ok(json!({ "type": kind, "data": to_base64(self.input.take(len)?) }))
     }
 
     fn array(&mut self, len: u64, depth: usize) -> Result<Value, String> {

@@ -48,6 +48,12 @@ pub(super) fn name(suite: rustls::CipherSuite) -> &'static str {
     row.map_or("unknown", |(name, _)| name)
 }
 
+/// All names there are, with colons between them.
+pub(crate) fn every_name() -> String {
+    let names: Vec<&str> = OPENSSL_NAMES.iter().map(|(name, _)| *name).collect();
+    names.join(":")
+}
+
 /// Names that stand for all we have; rustls has no suite that they would leave out.
 const EVERYTHING: &[&str] = &["DEFAULT", "ALL", "HIGH", "SECURE"];
 

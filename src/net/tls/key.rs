@@ -45,25 +45,22 @@ pub(super) fn private_key(
         return Err(TlsFault::Content(path.to_owned(), what));
     }
     if let Some((_, after)) = text.split_once(LOCKED_BEGIN) {
-        let Some(password) = password else {
-            return Err(TlsFault::EncryptedKey(path.to_owned()));
-        };
         let inside = after
             .split_once(LOCKED_END)
             .map_or("", |(inside, _)| inside);
         let inside: String = inside.split_whitespace().collect();
-        return match STANDARD
-            .decode(inside)
-            .ok()
-            .as_deref()
-            .map(|der| unlock(der, password))
-        {
-            Some(Ok(key)) => Ok(PrivatePkcs8KeyDer::from(key).into()),
-            Some(Err(Locked::Password)) => Err(TlsFault::KeyPassword(path.to_owned())),
-            Some(Err(Locked::Unknown)) | None => {
-                let what = "a key locked in a way we do not know; openssl pkey can unlock it";
-                Err(TlsFault::Content(path.to_owned(), what))
-            }
+        let der = STANDARD.decode(inside).unwrap_or_default();
+        let lock = Lock::read(&der).map_err(|_| {
+            let what = "a key locked in a way mqttx has not (it has AES with PBKDF2 and SHA-2); \
+                        change it: openssl pkcs8 -topk8 -in OLD -out NEW";
+            TlsFault::Content(path.to_owned(), what)
+        })?;
+        let Some(password) = password else {
+            return Err(TlsFault::EncryptedKey(path.to_owned()));
+        };
+        return match lock.open(password) {
+            Ok(key) => Ok(PrivatePkcs8KeyDer::from(key).into()),
+            Err(_) => Err(TlsFault::KeyPassword(path.to_owned())),
         };
     }
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| {
@@ -93,56 +90,71 @@ const HMAC_WITH: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x02];
 /// Before the number of the key's length and mode.
 const AES: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x01];
 
-fn unlock(der: &[u8], password: &[u8]) -> Result<Vec<u8>, Locked> {
-    let mut outer = Der(element(&mut Der(der), SEQUENCE)?);
-    let mut scheme = Der(element(&mut outer, SEQUENCE)?);
-    let locked = element(&mut outer, OCTETS)?;
-    expect(&mut scheme, PBES2)?;
-    let mut parts = Der(element(&mut scheme, SEQUENCE)?);
-    let mut derivation = Der(element(&mut parts, SEQUENCE)?);
-    let mut cipher = Der(element(&mut parts, SEQUENCE)?);
-    expect(&mut derivation, PBKDF2)?;
-    let mut derivation = Der(element(&mut derivation, SEQUENCE)?);
-    let salt = element(&mut derivation, OCTETS)?;
-    let rounds = number(element(&mut derivation, INTEGER)?)?;
-    if derivation.0.first() == Some(&INTEGER) {
-        element(&mut derivation, INTEGER)?;
+/// PBES2 (RFC 8018) with PBKDF2 and AES in CBC mode, which is what OpenSSL writes by itself.
+struct Lock<'a> {
+    salt: &'a [u8],
+    rounds: u32,
+    hash: Derive,
+    key_len: usize,
+    iv: &'a [u8],
+    locked: &'a [u8],
+}
+
+type Derive = fn(&[u8], &[u8], u32, &mut [u8]);
+
+impl<'a> Lock<'a> {
+    fn read(der: &'a [u8]) -> Result<Self, Locked> {
+        let mut outer = Der(element(&mut Der(der), SEQUENCE)?);
+        let mut scheme = Der(element(&mut outer, SEQUENCE)?);
+        let locked = element(&mut outer, OCTETS)?;
+        expect(&mut scheme, PBES2)?;
+        let mut parts = Der(element(&mut scheme, SEQUENCE)?);
+        let mut derivation = Der(element(&mut parts, SEQUENCE)?);
+        let mut cipher = Der(element(&mut parts, SEQUENCE)?);
+        expect(&mut derivation, PBKDF2)?;
+        let mut derivation = Der(element(&mut derivation, SEQUENCE)?);
+        let salt = element(&mut derivation, OCTETS)?;
+        let rounds = number(element(&mut derivation, INTEGER)?)?;
+        if derivation.0.first() == Some(&INTEGER) {
+            element(&mut derivation, INTEGER)?;
+        }
+        let mut hash = Der(element(&mut derivation, SEQUENCE)?);
+        let hash: Derive = match element(&mut hash, OBJECT)?.strip_prefix(HMAC_WITH) {
+            Some([9]) => pbkdf2::pbkdf2_hmac::<Sha256>,
+            Some([10]) => pbkdf2::pbkdf2_hmac::<Sha384>,
+            Some([11]) => pbkdf2::pbkdf2_hmac::<Sha512>,
+            _ => return Err(Locked::Unknown),
+        };
+        let key_len = match element(&mut cipher, OBJECT)?.strip_prefix(AES) {
+            Some([2]) => 16,
+            Some([22]) => 24,
+            Some([42]) => 32,
+            _ => return Err(Locked::Unknown),
+        };
+        Ok(Self {
+            salt,
+            rounds,
+            hash,
+            key_len,
+            iv: element(&mut cipher, OCTETS)?,
+            locked,
+        })
     }
-    let mut hash = Der(element(&mut derivation, SEQUENCE)?);
-    let hash = hash
-        .take(OBJECT)
-        .ok_or(Locked::Unknown)?
-        .strip_prefix(HMAC_WITH)
-        .ok_or(Locked::Unknown)?;
-    let kind = cipher
-        .take(OBJECT)
-        .ok_or(Locked::Unknown)?
-        .strip_prefix(AES)
-        .ok_or(Locked::Unknown)?;
-    let iv = element(&mut cipher, OCTETS)?;
-    let key_len = match kind {
-        [2] => 16,
-        [22] => 24,
-        [42] => 32,
-        _ => return Err(Locked::Unknown),
-    };
-    let mut key = [0; 32];
-    let key = &mut key[..key_len];
-    match hash {
-        [9] => pbkdf2::pbkdf2_hmac::<Sha256>(password, salt, rounds, key),
-        [10] => pbkdf2::pbkdf2_hmac::<Sha384>(password, salt, rounds, key),
-        [11] => pbkdf2::pbkdf2_hmac::<Sha512>(password, salt, rounds, key),
-        _ => return Err(Locked::Unknown),
-    }
-    let opened = match key_len {
-        16 => decrypt::<cbc::Decryptor<Aes128>>(key, iv, locked)?,
-        24 => decrypt::<cbc::Decryptor<Aes192>>(key, iv, locked)?,
-        _ => decrypt::<cbc::Decryptor<Aes256>>(key, iv, locked)?,
-    };
-    // A wrong password gives a right padding once in 256 times, but hardly a key.
-    match opened.first() {
-        Some(&SEQUENCE) => Ok(opened),
-        _ => Err(Locked::Password),
+
+    fn open(&self, password: &[u8]) -> Result<Vec<u8>, Locked> {
+        let mut key = [0; 32];
+        let key = &mut key[..self.key_len];
+        (self.hash)(password, self.salt, self.rounds, key);
+        let opened = match self.key_len {
+            16 => decrypt::<cbc::Decryptor<Aes128>>(key, self.iv, self.locked)?,
+            24 => decrypt::<cbc::Decryptor<Aes192>>(key, self.iv, self.locked)?,
+            _ => decrypt::<cbc::Decryptor<Aes256>>(key, self.iv, self.locked)?,
+        };
+        // A wrong password gives a right padding once in 256 times, but hardly a key.
+        match opened.first() {
+            Some(&SEQUENCE) => Ok(opened),
+            _ => Err(Locked::Password),
+        }
     }
 }
 
@@ -210,6 +222,10 @@ mod tests {
         "wAHtl3REy/lUbxd6zmo2ePZ/",
     );
 
+    fn unlock(der: &[u8], password: &[u8]) -> Result<Vec<u8>, Locked> {
+        Lock::read(der)?.open(password)
+    }
+
     fn der(text: &str) -> Vec<u8> {
         STANDARD.decode(text).unwrap()
     }
@@ -255,7 +271,7 @@ mod tests {
         assert_eq!(key.secret_der(), der(OPEN));
         fs::write(&path, format!("{LOCKED_BEGIN}\nAAAA\n{LOCKED_END}\n")).unwrap();
         assert!(matches!(
-            private_key(&path, Some(b"x")),
+            private_key(&path, None),
             Err(TlsFault::Content(..))
         ));
     }
