@@ -154,6 +154,7 @@ fn conf(args: &BrokerArgs) -> anyhow::Result<Conf> {
         profile: Profile::STANDARD,
         persistence: args.persistence.as_ref().map(|folder| Persistence {
             folder: folder.clone(),
+            sqlite: None,
             import: Some(folder.join("mosquitto.db")),
             sync: match args.sync {
                 SyncWhen::Always => Durability::Always,

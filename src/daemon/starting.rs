@@ -15,7 +15,7 @@ use crate::daemon;
 use crate::daemon::Error;
 use crate::daemon::auth::Authenticator;
 use crate::daemon::bridge::Bridges;
-use crate::daemon::conf::{Conf, Durability};
+use crate::daemon::conf::{Conf, Durability, Persistence};
 use crate::daemon::http::{Bound, Core, Http};
 use crate::daemon::log::Log;
 use crate::daemon::mail::Mailbox;
@@ -24,6 +24,8 @@ use crate::daemon::store::Store;
 use crate::daemon::store::disk::Folder;
 use crate::daemon::store::import;
 use crate::daemon::store::log::Log as LogStore;
+#[cfg(feature = "sqlite")]
+use crate::daemon::store::sqlite::Sqlite;
 use crate::daemon::worker::{Seat, Worker};
 use crate::daemon::workers::Workers;
 
@@ -41,13 +43,9 @@ pub(crate) fn storage(
     };
     let fault = |error| Error::Store(persistence.folder.clone(), error);
     let begun = Instant::now();
-    let mut store = LogStore::new(Folder::open(&persistence.folder).map_err(fault)?);
-    if let Some(file) = &persistence.import {
-        store = take_over(store, file, log).map_err(fault)?;
-    }
-    store.unsafe_is_fine = persistence.sync == Durability::Off;
-    let parts = storage::restore(&mut store, mailboxes.len(), shared, begun).map_err(fault)?;
-    for line in std::mem::take(&mut store.news) {
+    let mut store = open(persistence, log).map_err(fault)?;
+    let parts = storage::restore(&mut *store, mailboxes.len(), shared, begun).map_err(fault)?;
+    for line in store.news() {
         log.line(&line);
     }
     log.line(&format!(
@@ -59,7 +57,7 @@ pub(crate) fn storage(
         begun.elapsed().as_secs_f64()
     ));
     let (storage, thread) = Storage::start(
-        Box::new(store),
+        store,
         persistence.sync,
         Arc::clone(shared),
         mailboxes.to_vec(),
@@ -67,6 +65,20 @@ pub(crate) fn storage(
     )
     .map_err(|error| Error::System("starting the thread of the store", error))?;
     Ok((Some((storage, thread)), parts))
+}
+
+/// The store of either kind.
+fn open(persistence: &Persistence, log: &Log) -> io::Result<Box<dyn Store>> {
+    #[cfg(feature = "sqlite")]
+    if let Some(page_size) = persistence.sqlite {
+        return Ok(Box::new(Sqlite::open(&persistence.folder, page_size)?));
+    }
+    let mut store = LogStore::new(Folder::open(&persistence.folder)?);
+    if let Some(file) = &persistence.import {
+        store = take_over(store, file, log)?;
+    }
+    store.unsafe_is_fine = persistence.sync == Durability::Off;
+    Ok(Box::new(store))
 }
 
 /// A store that was never used begins with what mosquitto has kept, if it has.

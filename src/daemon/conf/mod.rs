@@ -96,8 +96,10 @@ pub struct Conf {
 /// See [`Conf::persistence`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Persistence {
-    /// The folder of the store.
+    /// The folder of the store, or the file of its database.
     pub folder: PathBuf,
+    /// The database is one of SQLite, and gets pages of this size.
+    pub sqlite: Option<u32>,
     /// A mosquitto.db that is taken over once, when the store is empty.
     pub import: Option<PathBuf>,
     /// What an acknowledgement promises.

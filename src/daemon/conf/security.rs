@@ -123,9 +123,9 @@ const PASSWORD_FILE: &str = "mosquitto_password_file";
 const DYNSEC: &str = "mosquitto_dynamic_security";
 const SPARKPLUG: &str = "mosquitto_sparkplug_aware";
 /// Persistence, which is read in `persistence.rs`.
-const SQLITE: &str = "mosquitto_persist_sqlite";
+pub(crate) const SQLITE: &str = "mosquitto_persist_sqlite";
 
-fn stem(plugin: &Plugin) -> Option<String> {
+pub(crate) fn stem(plugin: &Plugin) -> Option<String> {
     let stem = plugin.path.file_stem()?.to_str()?;
     Some(stem.replace('-', "_"))
 }
@@ -157,13 +157,7 @@ fn sources<'a>(
                     password_init: option(plugin, "password_init_file"),
                 });
             }
-            Some(SPARKPLUG) => {}
-            Some(SQLITE) => {
-                return Err(fault(
-                    plugin,
-                    "this store is not supported yet, persistence true is",
-                ));
-            }
+            Some(SPARKPLUG | SQLITE) => {}
             _ => {
                 return Err(fault(
                     plugin,
@@ -177,13 +171,13 @@ fn sources<'a>(
     Ok(sources)
 }
 
-fn option(plugin: &Plugin, name: &str) -> Option<PathBuf> {
+pub(crate) fn option(plugin: &Plugin, name: &str) -> Option<PathBuf> {
     let mut options = plugin.options.iter();
     let found = options.find(|(held, _)| held.eq_ignore_ascii_case(name));
     found.map(|(_, value)| value.into())
 }
 
-fn fault(plugin: &Plugin, what: &str) -> Fault {
+pub(crate) fn fault(plugin: &Plugin, what: &str) -> Fault {
     let path = plugin.path.display();
     Fault {
         sentence: format!("Error: Unable to load plugin \"{path}\": {what}."),

@@ -37,23 +37,17 @@ pub struct Folder {
     path: PathBuf,
     /// Open files, and whether their names are on the disk.
     files: HashMap<String, (File, bool)>,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Folder {
     /// Makes the folder if it is not there, and locks it. `WouldBlock`: another process has it.
     pub fn open(path: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(path)?;
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path.join("lock"))?;
-        lock_file(&lock)?;
         Ok(Self {
             path: path.to_owned(),
             files: HashMap::new(),
-            _lock: lock,
+            _lock: lock(&path.join("lock"))?,
         })
     }
 
@@ -74,11 +68,43 @@ impl Folder {
     }
 }
 
+/// Locks a file that is there for nothing else, as long as what is returned lives. `WouldBlock`:
+/// another process has it.
+pub(crate) fn lock(path: &Path) -> io::Result<Lock> {
+    let lock = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)?;
+    lock_file(&lock)?;
+    Ok(Lock(lock))
+}
+
+/// See [`lock`].
+pub(crate) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A process that is being started at this moment has a copy of the descriptor: closing
+        // ours would not do.
+        unlock_file(&self.0);
+    }
+}
+
 #[cfg(unix)]
 fn lock_file(file: &File) -> io::Result<()> {
     use rustix::fs::{FlockOperation, flock};
     flock(file, FlockOperation::NonBlockingLockExclusive).map_err(io::Error::from)
 }
+
+#[cfg(unix)]
+fn unlock_file(file: &File) {
+    // Whoever cannot unlock has no lock.
+    let _ = rustix::fs::flock(file, rustix::fs::FlockOperation::Unlock);
+}
+
+#[cfg(not(unix))]
+fn unlock_file(_: &File) {}
 
 #[cfg(not(unix))]
 fn lock_file(_: &File) -> io::Result<()> {

@@ -10,6 +10,8 @@ pub mod log;
 pub mod memory;
 pub mod mosquitto_db;
 pub mod rows;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 pub(crate) mod values;
 
 use std::io;

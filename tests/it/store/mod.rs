@@ -8,4 +8,6 @@ mod faults;
 mod full_disk;
 #[cfg(target_os = "linux")]
 mod mosquitto;
+#[cfg(all(feature = "sqlite", target_os = "linux"))]
+mod sqlite;
 mod suite;
