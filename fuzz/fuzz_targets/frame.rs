@@ -1,4 +1,4 @@
-//! Fuzzes the fixed header; what must hold is in `src/lib.rs`.
+//! Fuzzes the fixed header; what must hold is in `src/targets`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::frame(data));

@@ -1,4 +1,4 @@
-//! Fuzzes every packet in every version; what must hold is in `src/lib.rs`.
+//! Fuzzes every packet in every version; what must hold is in `src/targets`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::packet(data));

@@ -1,4 +1,4 @@
-//! Fuzzes a run of properties in any place; what must hold is in `src/lib.rs`.
+//! Fuzzes a run of properties in any place; what must hold is in `src/targets`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::properties(data));

@@ -1,4 +1,4 @@
-//! Fuzzes topics, filters and their matching; what must hold is in `src/lib.rs`.
+//! Fuzzes topics, filters and their matching; what must hold is in `src/targets`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::topic(data));

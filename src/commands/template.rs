@@ -176,7 +176,9 @@ fn add_functions(environment: &mut Environment<'static>, chance: &Arc<Mutex<Chan
                 .and_then(|seq| u64::try_from(seq).ok())
                 .unwrap_or(1);
             let mut tables = tables.lock().expect("nobody panics inside");
-            let row = tables.row(Path::new(&path), seq - 1).map_err(wrong)?;
+            let row = tables
+                .row(Path::new(&path), seq.saturating_sub(1))
+                .map_err(wrong)?;
             Ok(Value::from_pairs(row))
         },
     );
@@ -282,6 +284,15 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_seq_of_its_own_is_no_row_before_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let table = folder.path().join("table");
+        std::fs::write(&table, "a\n7\n").unwrap();
+        let source = format!("{{% set seq = 0 %}}{{{{ csv('{}').a }}}}", table.display());
+        assert_eq!(made(&source, 1, 1), ["7"]);
     }
 
     #[test]

@@ -18,11 +18,11 @@ const FIN: u8 = 0x80;
 const MASKED: u8 = 0x80;
 
 /// The longest head of a frame that a server writes.
-pub(crate) const HEAD_MAX: usize = 10;
+pub const HEAD_MAX: usize = 10;
 
 /// Where the reader is in the stream of frames.
 #[derive(Debug, Default)]
-pub(crate) struct Frames {
+pub struct Frames {
     /// Bytes of a head, or of a control frame, that is not whole yet.
     pending: Vec<u8>,
     /// Bytes of the data frame that are still to come, and their mask.
@@ -35,7 +35,7 @@ pub(crate) struct Frames {
 
 /// What came besides data.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Control {
+pub enum Control {
     /// Answer with a pong of this body.
     Ping(Vec<u8>),
     /// The other side closes.
@@ -45,7 +45,7 @@ pub(crate) enum Control {
 impl Frames {
     /// Takes `bytes` and leaves the data in them in front, without its frames: so many bytes.
     /// Appends to `controls` what else came.
-    pub(crate) fn read(
+    pub fn read(
         &mut self,
         bytes: &mut [u8],
         controls: &mut Vec<Control>,
@@ -224,7 +224,7 @@ fn take_off_short(bytes: &mut [u8], mut from: usize, mut to: usize) -> (usize, u
 }
 
 /// The head of a binary frame with `len` bytes behind it, and how long it is.
-pub(crate) fn binary_head(len: usize) -> ([u8; HEAD_MAX], usize) {
+pub fn binary_head(len: usize) -> ([u8; HEAD_MAX], usize) {
     let mut head = [0; HEAD_MAX];
     head[0] = FIN | BINARY;
     let size = match len {
@@ -247,7 +247,7 @@ pub(crate) fn binary_head(len: usize) -> ([u8; HEAD_MAX], usize) {
 }
 
 /// A pong, or the answer to a close.
-pub(crate) fn put_control(control: &Control, out: &mut Vec<u8>) {
+pub fn put_control(control: &Control, out: &mut Vec<u8>) {
     match control {
         Control::Ping(body) => {
             put_head(PONG, body.len(), out);
@@ -258,7 +258,7 @@ pub(crate) fn put_control(control: &Control, out: &mut Vec<u8>) {
 }
 
 /// A close frame with status 1000.
-pub(crate) fn put_close(out: &mut Vec<u8>) {
+pub fn put_close(out: &mut Vec<u8>) {
     put_head(CLOSE, 2, out);
     out.extend_from_slice(&1_000_u16.to_be_bytes());
 }

@@ -10,7 +10,7 @@
 //!                                                    (if wished)
 //! ```
 pub mod address;
-pub(crate) mod frames;
+pub mod frames;
 pub mod proxy;
 pub mod proxy_header;
 #[cfg(feature = "srv")]

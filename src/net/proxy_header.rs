@@ -7,7 +7,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Bytes of a header, addresses and all else included; the longest that make sense are shorter.
-pub(crate) const HEADER_SIZE_MAX: usize = 500;
+pub const HEADER_SIZE_MAX: usize = 500;
 
 /// A line of version 1 is no longer, its end included.
 const LINE_MAX: usize = 107;
@@ -16,7 +16,7 @@ const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 
 /// What a header came to.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Header {
+pub enum Header {
     /// Not all of it is here.
     More,
     /// The proxy looks whether we are there; nobody is behind it.
@@ -27,21 +27,21 @@ pub(crate) enum Header {
 
 /// Who is behind a proxy.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Client {
+pub struct Client {
     /// Its address; none for a Unix socket.
-    pub(crate) address: Option<SocketAddr>,
+    pub address: Option<SocketAddr>,
     /// How it came to the proxy, where that was by TLS.
-    pub(crate) tls: Option<ClientTls>,
+    pub tls: Option<ClientTls>,
 }
 
 /// What a proxy knows of the TLS of its client.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct ClientTls {
-    pub(crate) version: Option<String>,
-    pub(crate) cipher: Option<String>,
+pub struct ClientTls {
+    pub version: Option<String>,
+    pub cipher: Option<String>,
     /// It showed a certificate, which the proxy found good.
-    pub(crate) verified: bool,
-    pub(crate) common_name: Option<String>,
+    pub verified: bool,
+    pub common_name: Option<String>,
 }
 
 /// Which of the two is spoken; a header of the other one is corrupt.
@@ -54,7 +54,7 @@ pub enum HeaderVersion {
 }
 
 /// Reads the header at the front of `bytes`.
-pub(crate) fn read(version: HeaderVersion, bytes: &[u8]) -> Result<Header, &'static str> {
+pub fn read(version: HeaderVersion, bytes: &[u8]) -> Result<Header, &'static str> {
     match version {
         HeaderVersion::V1 => read_line(bytes),
         HeaderVersion::V2 => read_binary(bytes),

@@ -30,7 +30,7 @@ const HEADERS_MAX: usize = 64;
 
 /// What a request came to.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Upgrade {
+pub enum Upgrade {
     /// Not all of it is here.
     More,
     /// Granted; MQTT follows.
@@ -41,16 +41,16 @@ pub(crate) enum Upgrade {
 
 /// See [`Upgrade::Granted`].
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Granted {
-    pub(crate) answer: Vec<u8>,
+pub struct Granted {
+    pub answer: Vec<u8>,
     /// Bytes of the request.
-    pub(crate) size: usize,
+    pub size: usize,
     /// The client's address, as a proxy has it.
-    pub(crate) forwarded_for: Option<IpAddr>,
+    pub forwarded_for: Option<IpAddr>,
 }
 
 /// Reads a request.
-pub(crate) fn read(bytes: &[u8], rules: &WebSocketRules) -> Upgrade {
+pub fn read(bytes: &[u8], rules: &WebSocketRules) -> Upgrade {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);
     let size = match request.parse(bytes) {

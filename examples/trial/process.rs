@@ -1,0 +1,88 @@
+//! A broker as a process: started on a free port, its memory read from the system.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+pub(crate) struct Broker {
+    pub(crate) port: u16,
+    child: Child,
+    _folder: tempfile::TempDir,
+}
+
+/// The `mqttx` built beside this program.
+pub(crate) fn beside() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    own.parent().and_then(Path::parent).unwrap().join("mqttx")
+}
+
+impl Broker {
+    pub(crate) fn mqttx(program: &Path) -> Self {
+        let port = free_port();
+        let mut command = Command::new(program);
+        command.args(["broker", "--quiet", "--port", &port.to_string()]);
+        Self::start(command, port, tempfile::tempdir().unwrap())
+    }
+
+    /// Debian's, with its defaults, where it is installed.
+    pub(crate) fn mosquitto() -> Option<Self> {
+        let program = Path::new("/usr/sbin/mosquitto");
+        if !program.exists() {
+            return None;
+        }
+        let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+        let conf = folder.path().join("conf");
+        let lines = "allow_anonymous true\nlog_type error\n";
+        fs::write(&conf, format!("listener {port} 127.0.0.1\n{lines}")).unwrap();
+        let mut command = Command::new(program);
+        command.arg("-c").arg(conf);
+        Some(Self::start(command, port, folder))
+    }
+
+    fn start(mut command: Command, port: u16, folder: tempfile::TempDir) -> Self {
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        for _ in 0..1_000 {
+            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Self {
+            port,
+            child,
+            _folder: folder,
+        }
+    }
+
+    /// A number of /proc/PID/status, in KiB: `VmRSS`, or `VmHWM`, the most it ever was.
+    pub(crate) fn memory(&self, name: &str) -> usize {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(path).unwrap_or_default();
+        let line = status.lines().find(|line| line.starts_with(name));
+        let number = line.and_then(|line| line.split_whitespace().nth(1));
+        number.and_then(|word| word.parse().ok()).unwrap_or(0)
+    }
+
+    pub(crate) fn lives(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|ended| ended.is_none())
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}

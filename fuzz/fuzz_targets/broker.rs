@@ -1,0 +1,4 @@
+//! Fuzzes the whole broker; what must hold is in `src/targets`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::broker(data));

@@ -1,0 +1,4 @@
+//! Fuzzes the files of the store; what must hold is in `src/targets`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::stored(data));
