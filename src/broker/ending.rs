@@ -95,6 +95,7 @@ impl Broker {
             self.check_keep_alive(now);
         }
         self.expire_pauses(now);
+        self.purge_retained(now);
     }
 
     /// Ends what has been silent for too long, and finds the next time to look. One pass over all

@@ -38,7 +38,7 @@ impl Broker {
         }
         // Who proved to be somebody is not asked for a password too.
         let rules = &self.connections[slot as usize].listener.rules;
-        let passwords = self.config.access.passwords && !rules.user_name_proven;
+        let passwords = self.access(slot).passwords && !rules.user_name_proven;
         let user_name = connect.user_name.filter(|_| passwords)?;
         Some(Asked::Password {
             user_name: user_name.into(),
@@ -127,7 +127,11 @@ impl Broker {
                 if let Some(reference) = server_reference {
                     properties.push(PropertyId::ServerReference, Value::String(reference));
                 }
-                self.refuse_with(slot, *reason, "refused by authentication", properties, now);
+                let reason = match *reason {
+                    Reason::BAD_USER_NAME_OR_PASSWORD => self.config.profile.wrong_password,
+                    reason => reason,
+                };
+                self.refuse_with(slot, reason, "refused by authentication", properties, now);
             }
         }
     }

@@ -208,6 +208,8 @@ pub struct Broker {
     paused: Vec<Paused>,
     /// No connection's time without a packet ends before this.
     next_check: Option<Instant>,
+    /// When retained messages expire that nobody else looks after.
+    purge_at: Option<Instant>,
     connection_serial: u32,
     /// Of connections that came by no listener in particular.
     anywhere: Arc<Listener>,
@@ -256,6 +258,7 @@ impl Broker {
             any_full: false,
             paused: Vec::new(),
             next_check: None,
+            purge_at: None,
             connection_serial: 0,
             anywhere: Arc::default(),
             assigned_ids: 0,
@@ -399,7 +402,7 @@ impl Broker {
     /// When [`tick`](Self::tick) is wanted, if nothing happens before.
     pub fn next_deadline(&self) -> Option<Instant> {
         let paused = self.paused.iter().map(|paused| paused.until).min();
-        [self.next_check, self.timers.next(), paused]
+        [self.next_check, self.timers.next(), self.purge_at, paused]
             .into_iter()
             .flatten()
             .min()

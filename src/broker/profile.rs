@@ -31,6 +31,8 @@ pub struct Profile {
     /// Faults that are answered otherwise than with the Reason Code they have by the standard: what
     /// is wrong, and that code; `None` ends the connection without a word.
     pub faults: &'static [(&'static str, Option<Reason>)],
+    /// The Reason Code for a wrong user name or password.
+    pub wrong_password: Reason,
     /// Whether retained messages are taken (§3.2.2.3.5).
     pub retain_available: bool,
     /// Whether QoS 0 messages wait for clients that are away (§3.1.2.4 leaves it open).
@@ -64,6 +66,7 @@ impl Profile {
         acknowledged_last: false,
         unknown_ids_told: true,
         faults: &[],
+        wrong_password: Reason::BAD_USER_NAME_OR_PASSWORD,
         retain_available: true,
         qos0_queued: false,
         qos_raised: false,
@@ -80,6 +83,7 @@ impl Profile {
         session_expiry_told: false,
         acknowledged_last: true,
         unknown_ids_told: false,
+        wrong_password: Reason::NOT_AUTHORIZED,
         faults: &[
             ("packet type 0", Some(Reason::PROTOCOL_ERROR)),
             (

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use crate::broker::record::Record;
 use crate::broker::router::{Route, Target};
 use crate::broker::session::Session;
 use crate::broker::shared::SessionKey;
-use crate::broker::shared::retained::Kept;
+use crate::broker::shared::retained::{Kept, Source};
 use crate::mqtt::PacketType;
 use crate::mqtt::QoS;
 use crate::mqtt::Reason;
@@ -194,16 +195,16 @@ impl Broker {
             true => Reason::SUCCESS,
             false => Reason::NO_MATCHING_SUBSCRIBERS,
         };
-        if self.config.profile.acknowledged_last {
-            self.retain(&incoming);
-            self.deliver_route(&route, &incoming);
+        let last = self.config.profile.acknowledged_last;
+        if !last {
             self.settle(slot, session, publish, reason)?;
-            return Ok(Step::Done);
         }
-        self.settle(slot, session, publish, reason)?;
         self.retain(&incoming);
         self.deliver_route(&route, &incoming);
         self.keep_birth(&route, &incoming, now);
+        if last {
+            self.settle(slot, session, publish, reason)?;
+        }
         Ok(Step::Done)
     }
 
@@ -431,6 +432,15 @@ impl Broker {
             .from
             .and_then(|key| self.sessions.get_mut(key.slot as usize))
             .map(Session::source);
+        let may_expire = self.config.limits.retained_expiry_s > 0;
+        if may_expire || incoming.message().expires().is_some() {
+            self.retain_as_long(incoming, source);
+            return self.time_retained();
+        }
+        self.retain_as_long(incoming, source);
+    }
+
+    fn retain_as_long(&mut self, incoming: &Incoming<'_>, source: Option<Arc<Source>>) {
         if self.recorder.is_some() {
             self.retain_recorded(incoming, source);
         } else if incoming.payload.is_empty() {

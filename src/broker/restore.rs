@@ -314,6 +314,7 @@ impl Broker {
         if let Some(recorder) = &mut self.recorder {
             recorder.refs.extend(refs);
         }
+        self.time_retained();
         for image in sessions {
             self.adopt_session(image, &bodies, now);
         }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::Instant;
 
 use crate::broker::Broker;
@@ -29,7 +30,38 @@ impl Shared {
     }
 }
 
+/// Expired messages cleared in one turn.
+const PURGED_AT_ONCE: usize = 1_000;
+
+/// Until the store is asked again whether it can note that.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+
 impl Broker {
+    /// Looks after the expiry of what was just retained, or was there before.
+    pub(crate) fn time_retained(&mut self) {
+        let next = self.shared.retained().next_expiry();
+        self.purge_at = self.purge_at.into_iter().chain(next).min();
+    }
+
+    /// Clears retained messages that have expired, some at a time.
+    pub(crate) fn purge_retained(&mut self, now: Instant) {
+        if self.purge_at.is_none_or(|at| at > now) {
+            return;
+        }
+        if self.store_fails() {
+            self.purge_at = Some(now + STORE_PAUSE);
+            return;
+        }
+        let topics = self.shared.retained().expired(PURGED_AT_ONCE, now);
+        for topic in &topics {
+            self.clear_topic(topic, now);
+        }
+        self.stats.retained_expired += topics.len() as u64;
+        let next = self.shared.retained().next_expiry();
+        // A hair later where there is more, so that others have a turn between.
+        self.purge_at = next.map(|at| at.max(now + Duration::from_millis(1)));
+    }
+
     /// Clears `most` retained messages whose topic matches a filter; subscribers are not told.
     /// Returns how many there were. `None`: the store cannot note it at present.
     pub fn clear_retained(&mut self, filter: &str, most: usize, now: Instant) -> Option<usize> {

@@ -76,6 +76,8 @@ counters! {
     dropped_denied;
     /// Messages not retained because `retained_max` or `retained_bytes_max` was reached.
     retained_refused;
+    /// Retained messages that were cleared because their time was over.
+    retained_expired;
     /// Messages of QoS 1 and 2 refused because they cannot be stored at present.
     refused_unsaved;
     /// Messages that a store had an entry for and no body.

@@ -167,7 +167,7 @@ impl Daemon {
     fn start_with(conf: &Conf, log: Log) -> Result<Self, Error> {
         let system = |doing| move |error| Error::System(doing, error);
         raise_descriptor_limit();
-        let listeners = listener::bind_all(&conf.listeners)?;
+        let mut listeners = listener::bind_all(&conf.listeners)?;
         let doors = http::bind_all(&conf.http)?;
         let mut listening: Vec<Listening> = listeners.iter().map(Listening::of).collect();
         listening.extend(doors.iter().map(http::Bound::listening));
@@ -180,8 +180,7 @@ impl Daemon {
         log.attach(&Workers::new(&mailboxes));
         let (authenticator, access) =
             Authenticator::start(conf, Workers::new(&mailboxes), &log).map_err(Error::Rules)?;
-        let (workers_of_all, log_of_all) = (Workers::new(&mailboxes), log.clone());
-        let controller = Controller::start(conf, workers_of_all, Arc::clone(&shared), log_of_all)
+        let controller = starting::controller(conf, &shared, &mailboxes, &log)
             .map_err(system("starting the thread of the commands"))?;
         let (notes, to_come) = Notes::new();
         let observer = Observer::start(conf, Workers::new(&mailboxes), to_come)
@@ -190,7 +189,6 @@ impl Daemon {
         let adopted = Arc::new(Barrier::new(workers + 1));
         let mut parts = parts.into_iter();
         // The first worker accepts and hands out; accepting is a small part of the work.
-        let mut listeners = listeners;
         worker::register(&polls[0], &mut listeners).map_err(system("registering a listener"))?;
         let mut threads = Vec::new();
         for (number, poll) in polls.into_iter().enumerate() {

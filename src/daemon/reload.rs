@@ -9,13 +9,16 @@ use crate::daemon::starting;
 use crate::daemon::workers::Workers;
 
 impl Daemon {
-    /// See the module. What belongs to the process (user, pid file, threads) stays as it is.
+    /// See the module. What belongs to the process (user, pid file, threads) stays as it is. Only
+    /// listeners can fail, so they come first: then nothing has changed.
     pub fn reload(&mut self, conf: &Conf) {
-        self.reload_limits(conf);
         if let Err(error) = self.relisten(&conf.listeners) {
-            self.log
-                .line(&format!("Error: the listeners stay as they were: {error}"));
+            self.log.line(&format!(
+                "Error: nothing is reloaded, the listeners stay as they were: {error}"
+            ));
+            return;
         }
+        self.reload_limits(conf);
         self.reload_bridges(conf);
         if let Err(error) = self.reload_access(conf) {
             self.log

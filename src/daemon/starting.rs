@@ -16,6 +16,7 @@ use crate::daemon::Error;
 use crate::daemon::auth::Authenticator;
 use crate::daemon::bridge::Bridges;
 use crate::daemon::conf::{Conf, Durability, Persistence};
+use crate::daemon::control::Controller;
 use crate::daemon::http::{Bound, Core, Http};
 use crate::daemon::log::Log;
 use crate::daemon::mail::Mailbox;
@@ -151,4 +152,15 @@ pub(crate) fn http(
         chance: daemon::chance(),
     };
     Http::start(core, doors).map(Some)
+}
+
+/// The thread that takes commands on `$CONTROL/broker/v1`.
+pub(crate) fn controller(
+    conf: &Conf,
+    shared: &Arc<Shared>,
+    mailboxes: &[Arc<Mailbox>],
+    log: &Log,
+) -> io::Result<Controller> {
+    let workers = Workers::new(mailboxes);
+    Controller::start(conf, workers, Arc::clone(shared), log.clone())
 }

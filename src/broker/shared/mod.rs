@@ -5,6 +5,7 @@
 //! SUBACK has left, the generation that every worker compares has already moved.
 
 pub(crate) mod directory;
+mod expiries;
 pub(crate) mod readers;
 pub(crate) mod retained;
 pub(crate) mod subscriptions;

@@ -7,7 +7,9 @@ use std::time::Instant;
 use crate::broker::access::rules::RuleList;
 use crate::broker::limits::Limits;
 use crate::broker::record::Record;
+use crate::broker::shared::expiries::Expiries;
 use crate::broker::shared::trie::{self, NodeId, Trie};
+use crate::broker::sys::SYS;
 use crate::mqtt::message::Message;
 
 pub(crate) struct Retained {
@@ -18,6 +20,7 @@ pub(crate) struct Retained {
     bytes_max: usize,
     /// A message is sent for so long; zero is for ever.
     expiry: Duration,
+    expiries: Expiries,
     /// What was changed, where somebody keeps records.
     pub(crate) records: Vec<Record>,
 }
@@ -82,6 +85,7 @@ impl Retained {
             len_max: limits.retained_max,
             bytes_max: limits.retained_bytes_max,
             expiry: Duration::from_secs(u64::from(limits.retained_expiry_s)),
+            expiries: Expiries::default(),
             records: Vec::new(),
         }
     }
@@ -116,6 +120,8 @@ impl Retained {
             self.trie.prune(node, Option::is_none);
             return Kept::Full;
         }
+        let expires = self.expires(message, now);
+        self.expiries.set(node, expires);
         let message = message.clone();
         *self.trie.value_mut(node) = Some(Held {
             message,
@@ -131,11 +137,31 @@ impl Retained {
         let Some(node) = self.trie.find(topic) else {
             return;
         };
+        self.expiries.set(node, None);
         if let Some(Held { message, .. }) = self.trie.value_mut(node).take() {
             self.len -= 1;
             self.bytes -= message.size();
         }
         self.trie.prune(node, Option::is_none);
+    }
+
+    /// When a message that is retained now expires. The broker's own are renewed, and never do.
+    fn expires(&self, message: &Message, now: Instant) -> Option<Instant> {
+        let own = message.topic().starts_with(SYS);
+        let limited = !self.expiry.is_zero() && !own;
+        let by_age = limited.then(|| now + self.expiry);
+        by_age.into_iter().chain(message.expires()).min()
+    }
+
+    /// When the next message expires.
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        self.expiries.next()
+    }
+
+    /// Topics of messages that have expired and are still here, `most` at most.
+    pub(crate) fn expired(&self, most: usize, now: Instant) -> Vec<String> {
+        let due = self.expiries.due(now).take(most);
+        due.map(|place| self.trie.path(place)).collect()
     }
 
     /// Who published what was found there.

@@ -16,7 +16,7 @@ use hashbrown::DefaultHashBuilder;
 use hashbrown::HashTable;
 
 /// A place in a [`Trie`]; stays valid until the node is pruned.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct NodeId(u32);
 
 impl NodeId {

@@ -192,6 +192,59 @@ fn a_retained_message_is_too_old_after_a_while() {
 }
 
 #[test]
+fn expired_retained_messages_take_no_room() {
+    let expiring = |topic: &str, seconds| {
+        let expiry = (PropertyId::MessageExpiryInterval, Value::Four(seconds));
+        retained(publish(Version::V5, topic, "x", 0, 0, &[expiry]))
+    };
+    let mut core = core(|_, _| {});
+    let publisher = core.join(0, &Hello::new("pub"));
+    for n in 0..2_500 {
+        core.send(publisher, &expiring(&format!("t/{n}"), 10));
+    }
+    // One that is replaced lives as long as its successor, or for ever.
+    core.send(publisher, &expiring("t/0", 100));
+    core.send(
+        publisher,
+        &retained(publish(Version::V5, "t/1", "x", 0, 0, &[])),
+    );
+    core.send(publisher, &expiring("t/2", 5));
+    assert_eq!(core.workers[0].retained().0, 2_500);
+    core.advance_secs(6.0);
+    assert_eq!(core.workers[0].retained().0, 2_499);
+    core.advance_secs(5.0);
+    assert_eq!(core.workers[0].retained().0, 2);
+    assert_eq!(core.stats().retained_expired, 2_498);
+    core.advance_secs(100.0);
+    assert_eq!(core.workers[0].retained().0, 1);
+    core.send(
+        publisher,
+        &retained(publish(Version::V5, "t/1", "", 0, 0, &[])),
+    );
+    assert_eq!(core.workers[0].retained(), (0, 0));
+}
+
+#[test]
+fn what_expired_is_gone_after_a_restart_too() {
+    let mut core = Core::kept(2, Limits::default());
+    let publisher = core.join(1, &Hello::new("pub"));
+    for (topic, seconds) in [("a", 10), ("b", 30)] {
+        let expiry = (PropertyId::MessageExpiryInterval, Value::Four(seconds));
+        let packet = publish(Version::V5, topic, "x", 0, 0, &[expiry]);
+        core.send(publisher, &retained(packet));
+    }
+    core.advance_secs(5.0);
+    core.restart(2);
+    assert_eq!(core.workers[0].retained().0, 2);
+    core.advance_secs(6.0);
+    assert_eq!(core.workers[0].retained().0, 1);
+    core.restart(1);
+    assert_eq!(core.workers[0].retained().0, 1);
+    core.advance_secs(20.0);
+    assert_eq!(core.workers[0].retained().0, 0);
+}
+
+#[test]
 fn version_3_may_get_one_copy_where_version_5_gets_each() {
     let mut core = core(|_, profile| {
         *profile = Profile::MOSQUITTO;

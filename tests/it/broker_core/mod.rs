@@ -12,5 +12,6 @@ mod quantity;
 mod random;
 mod rates;
 mod resuming;
+mod rights_random;
 mod snapshot;
 mod workers;
