@@ -194,10 +194,23 @@ async fn attempt(address: SocketAddr, bind: Option<IpAddr>) -> io::Result<TcpStr
         TcpSocket::new_v6()?
     };
     if let Some(local) = bind {
+        leave_port_open(&socket);
         socket.bind(SocketAddr::new(local, 0))?;
     }
     socket.connect(address).await
 }
+
+/// The port is chosen when the peer is known. At `bind` the kernel would look for one that is free
+/// towards everybody, which takes ever longer and ends at some 28,000. A kernel that knows no such
+/// thing does it the long way.
+#[cfg(target_os = "linux")]
+fn leave_port_open(socket: &TcpSocket) {
+    use nix::sys::socket::{setsockopt, sockopt};
+    let _ = setsockopt(socket, sockopt::IpBindAddressNoPort, &true);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn leave_port_open(_: &TcpSocket) {}
 
 #[cfg(test)]
 mod tests {
