@@ -40,7 +40,7 @@ export async function runCases() {
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ['--no-sandbox', '--disable-gpu'] });
   let failed = 0;
   for (const { name, run, options } of cases) {
-    if (!name.includes(only)) continue;
+    if (!only.split('|').some((words) => name.includes(words))) continue;
     const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
     context.setDefaultTimeout(PATIENCE_MS);
     const page = await context.newPage();

@@ -106,6 +106,7 @@ export function clientPanel({ close, changed }) {
     disconnect.disabled = true;
     end.disabled = true;
     state.replaceChildren();
+    if (error.status === 404) poll.stop();
     body.replaceChildren(el('p.soft', {}, error.status === 404 ? 'There is no such client any more.' : error.message));
   };
 

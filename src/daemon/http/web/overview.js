@@ -95,11 +95,11 @@ function draw() {
 }
 
 const poll = new Poll(5000, async (signal) => {
-  const broker = await get('/overview', {}, signal);
+  const [broker, ways] = await Promise.all([get('/overview', {}, signal), get('/listeners', {}, signal)]);
   const parts = [broker.node, `mqttx ${broker.version}`, `up ${duration(broker.uptime_s)}`,
     `${broker.workers} ${broker.workers === 1 ? 'worker' : 'workers'}`, broker.persistence ? 'persistent' : 'in memory'];
   setText(about, parts.filter(Boolean).join(' · '));
-  listeners.replaceChildren(...(broker.listeners ?? []).map(listenerRow));
+  listeners.replaceChildren(...ways.listeners.map(listenerRow));
 });
 
 samples.addEventListener('sample', draw);
