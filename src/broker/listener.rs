@@ -55,6 +55,8 @@ pub struct ListenerRules {
     pub realm: u16,
     /// Bytes of a packet; `None` is `packet_size_max`, which it cannot exceed.
     pub packet_size_max: Option<usize>,
+    /// Publishers pause for those who read too slowly, before their messages are dropped.
+    pub waited_for: bool,
 }
 
 impl Default for ListenerRules {
@@ -73,6 +75,7 @@ impl Default for ListenerRules {
             connections_max: usize::MAX,
             realm: 0,
             packet_size_max: None,
+            waited_for: true,
         }
     }
 }

@@ -330,6 +330,10 @@ impl Broker {
             return;
         }
         connection.pressed = true;
+        if !connection.listener.rules.waited_for {
+            connection.slow = true;
+            return;
+        }
         self.pressed += 1;
         self.tell_pressed(slot, true);
     }

@@ -9,6 +9,7 @@ use mio::Token;
 use crate::broker::ConnectionId;
 use crate::broker::listener;
 use crate::daemon::conf::{Endpoint, Place};
+use crate::daemon::http::Http;
 use crate::daemon::listener::Listener;
 use crate::daemon::peer::Peer;
 use crate::daemon::worker::{LISTENERS_FROM, Worker};
@@ -19,9 +20,9 @@ use crate::net::tls::session::Server;
 
 /// A listener that stands, for workers that look after its clients.
 #[derive(Clone)]
-struct Standing {
-    listener: Arc<listener::Listener>,
-    tls: Option<Server>,
+pub(crate) struct Standing {
+    pub(crate) listener: Arc<listener::Listener>,
+    pub(crate) tls: Option<Server>,
 }
 
 impl Daemon {
@@ -34,8 +35,9 @@ impl Daemon {
         let Some(changed) = changed else {
             return Ok(());
         };
-        let (listening, standing) = changed?;
+        let (listening, mut standing) = changed?;
         self.listening = listening;
+        standing.extend(self.http.iter().flat_map(Http::standing));
         workers.ask_all(move |worker| worker.review(&standing));
         Ok(())
     }
@@ -43,14 +45,16 @@ impl Daemon {
     /// Reads the files of all TLS listeners again. What fails is told, and stays as it was.
     pub(crate) fn reload_certificates(&self) {
         let workers = Workers::new(&self.mailboxes);
-        let standing = workers
+        let mut standing = workers
             .ask(0, |worker| worker.standing())
             .unwrap_or_default();
-        for one in &standing {
-            if let Some(Err(fault)) = one.tls.as_ref().map(Server::reload) {
+        let own = standing.iter().filter_map(|one| one.tls.as_ref());
+        for server in own.chain(self.http.iter().flat_map(Http::servers)) {
+            if let Err(fault) = server.reload() {
                 self.log.line(&format!("Error: {fault}"));
             }
         }
+        standing.extend(self.http.iter().flat_map(Http::standing));
         workers.ask_all(move |worker| worker.review(&standing));
     }
 }

@@ -20,6 +20,9 @@ impl Daemon {
         }
         self.reload_limits(conf);
         self.reload_bridges(conf);
+        if let Some(http) = &self.http {
+            http.reload(conf);
+        }
         if let Err(error) = self.reload_access(conf) {
             self.log
                 .line(&format!("Error: the rules stay as they were: {error}"));

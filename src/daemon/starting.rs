@@ -7,6 +7,8 @@ use std::sync::Barrier;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use tokio::sync::watch;
+
 use crate::broker::Broker;
 use crate::broker::Config;
 use crate::broker::Part;
@@ -140,7 +142,9 @@ pub(crate) fn http(
     if doors.is_empty() {
         return Ok(None);
     }
+    let (renewed, bridges) = watch::channel(Arc::new(conf.bridges.clone()));
     let core = Core {
+        bridges,
         workers: Workers::new(mailboxes),
         shared: Arc::clone(shared),
         log: log.clone(),
@@ -148,10 +152,14 @@ pub(crate) fn http(
         doors: doors.iter().map(Bound::door).collect(),
         token: conf.http_token.clone(),
         persists: conf.persistence.is_some(),
+        id_prefix: conf
+            .client_id_prefixes
+            .first()
+            .map(|prefix| prefix.to_string()),
         anonymous: conf.anonymous,
         chance: daemon::chance(),
     };
-    Http::start(core, doors).map(Some)
+    Http::start(core, doors, renewed).map(Some)
 }
 
 /// The thread that takes commands on `$CONTROL/broker/v1`.

@@ -16,7 +16,7 @@ pub mod conf;
 mod door;
 mod greeting;
 mod link;
-mod pipe;
+pub(crate) mod pipe;
 mod relay;
 mod topics;
 

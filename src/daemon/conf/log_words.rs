@@ -124,6 +124,12 @@ impl LogType {
     /// What is logged unless said otherwise.
     pub const DEFAULT: [Self; 4] = [Self::Error, Self::Warning, Self::Notice, Self::Information];
 
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        let found = TYPES.iter().find(|(_, kind)| *kind == self);
+        found.map_or("", |(name, _)| name)
+    }
+
     /// What `all` stands for.
     pub fn all() -> Vec<Self> {
         TYPES.iter().map(|(_, kind)| *kind).collect()

@@ -52,6 +52,16 @@ kinds! {
     NotFound: NOT_FOUND, "not_found";
     /// There is, and it does not do that.
     MethodNotAllowed: METHOD_NOT_ALLOWED, "method_not_allowed";
+    /// The body did not come.
+    Timeout: REQUEST_TIMEOUT, "timeout";
+    /// The body is too large.
+    TooLarge: PAYLOAD_TOO_LARGE, "too_large";
+    /// The body is no JSON.
+    WrongType: UNSUPPORTED_MEDIA_TYPE, "wrong_type";
+    /// The broker says no.
+    Refused: UNPROCESSABLE_ENTITY, "refused";
+    /// As many of these as there may be.
+    TooMany: TOO_MANY_REQUESTS, "too_many";
     /// `/mqtt` without the words of a WebSocket.
     UpgradeWanted: UPGRADE_REQUIRED, "upgrade_wanted";
     /// A worker did not answer.

@@ -9,18 +9,22 @@ use axum::extract::State;
 use axum::http::Request;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::broker::Shared;
 use crate::daemon::auth::Authenticator;
+use crate::daemon::bridge::conf::BridgeConf;
 use crate::daemon::http::answer::{Fault, Kind};
+use crate::daemon::http::events::{self, Sampler};
 use crate::daemon::http::listening::Door;
 use crate::daemon::http::login::Logins;
+use crate::daemon::http::sample::Own;
 use crate::daemon::http::serve::Arrival;
-use crate::daemon::http::{Token, client, clients, counters, gate, listeners, metrics};
-use crate::daemon::http::{overview, pages, retained};
+use crate::daemon::http::topics::{self, Topics};
+use crate::daemon::http::{Token, bridges, client, clients, counters, gate, listeners, metrics};
+use crate::daemon::http::{overview, pages, publish, retained, subscribe, tail};
 use crate::daemon::log::Log;
 use crate::daemon::workers::Workers;
 
@@ -30,11 +34,15 @@ pub(crate) struct Core {
     pub(crate) shared: Arc<Shared>,
     pub(crate) log: Log,
     pub(crate) authenticator: Authenticator,
+    /// What the bridges are asked to be.
+    pub(crate) bridges: watch::Receiver<Arc<Vec<BridgeConf>>>,
     /// Where visitors come in.
     pub(crate) doors: Vec<Arc<Door>>,
     pub(crate) token: Option<Token>,
     /// What is kept survives a restart.
     pub(crate) persists: bool,
+    /// What Client Identifiers are to begin with, where that is asked of all.
+    pub(crate) id_prefix: Option<String>,
     /// Clients need no user name.
     pub(crate) anonymous: bool,
     /// Thirty-two bytes nobody can guess.
@@ -47,8 +55,18 @@ pub(super) struct App {
     pub(super) logins: Logins,
     pub(super) begun: Instant,
     pub(super) started_at: Timestamp,
+    pub(super) sampler: Sampler,
+    pub(super) topics: Topics,
+    pub(super) own: Own,
+    /// Room for pages that look, and for readers of messages.
+    pub(super) watchers: Arc<Semaphore>,
+    pub(super) readers: Arc<Semaphore>,
     stopping: watch::Receiver<bool>,
 }
+
+/// Streams of figures at a time, and streams of messages.
+const WATCHERS_MAX: usize = 128;
+const READERS_MAX: usize = 64;
 
 impl App {
     pub(super) fn new(core: Core, stopping: watch::Receiver<bool>) -> Self {
@@ -57,12 +75,22 @@ impl App {
             core,
             begun: Instant::now(),
             started_at: Timestamp::now(),
+            sampler: Sampler::new(),
+            topics: Topics::default(),
+            own: Own::default(),
+            watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
+            readers: Arc::new(Semaphore::new(READERS_MAX)),
             stopping,
         }
     }
 
     pub(super) fn workers(&self) -> &Workers {
         &self.core.workers
+    }
+
+    /// As they are asked to be now.
+    pub(super) fn bridges(&self) -> Arc<Vec<BridgeConf>> {
+        self.core.bridges.borrow().clone()
     }
 
     pub(super) fn log(&self) -> &Log {
@@ -84,6 +112,8 @@ pub(super) fn router(app: &Arc<App>, _door: &Arc<Door>) -> Router {
     let guarded = Router::new()
         .route("/metrics", get(metrics::metrics))
         .route("/api/v1/overview", get(overview::overview))
+        .route("/api/v1/events", get(events::events))
+        .route("/api/v1/history", get(events::history))
         .route("/api/v1/listeners", get(listeners::listeners))
         .route("/api/v1/clients", get(clients::clients))
         .route(
@@ -95,11 +125,16 @@ pub(super) fn router(app: &Arc<App>, _door: &Arc<Door>) -> Router {
             get(retained::list).delete(retained::clear),
         )
         .route("/api/v1/retained/message", get(retained::message))
+        .route("/api/v1/topics", get(topics::topics))
+        .route("/api/v1/bridges", get(bridges::bridges))
+        .route("/api/v1/log", get(tail::log))
         .route("/api/v1/limits", get(counters::limits))
         .route("/api/v1/counters", get(counters::counters))
         .route_layer(middleware::from_fn_with_state(Arc::clone(app), for_admins));
     let known = Router::new()
         .route("/api/v1/me", get(overview::me))
+        .route("/api/v1/publish", post(publish::publish))
+        .route("/api/v1/subscribe", get(subscribe::subscribe))
         .route_layer(middleware::from_fn_with_state(Arc::clone(app), for_users));
     Router::new()
         .route("/", get(pages::dashboard))

@@ -35,6 +35,8 @@ const ANSWER_TIME: Duration = Duration::from_secs(60);
 pub(super) struct Visitor {
     /// A user of the broker; nobody in particular on a broker that is open.
     pub(super) user: Option<Arc<str>>,
+    /// What was shown, for a connection in the user's name.
+    pub(super) password: Option<Arc<[u8]>>,
     /// It was the token.
     pub(super) by_token: bool,
     /// May do everything there is here.
@@ -101,6 +103,7 @@ impl Logins {
         match self.token {
             Some(own) if own == digest => Ok(Visitor {
                 user: None,
+                password: None,
                 by_token: true,
                 is_admin: true,
             }),
@@ -120,7 +123,7 @@ impl Logins {
             realm: rules.realm,
             anonymous: rules.anonymous,
             user: user.as_deref().map(Into::into),
-            password: password.unwrap_or_default().into(),
+            password: password.clone().unwrap_or_default().into(),
             address: arrival.from.map(|address| address.ip()),
             reply: Box::new(move |standing| {
                 // Who asked may be gone.
@@ -141,6 +144,7 @@ impl Logins {
         }
         Ok(Visitor {
             user: user.map(Into::into),
+            password: password.map(Into::into),
             by_token: false,
             is_admin: standing.is_admin,
         })

@@ -14,12 +14,16 @@ mod answer;
 mod app;
 mod asking;
 mod assets;
+mod body;
+mod bridges;
 mod client;
 mod clients;
 mod counters;
+mod events;
 mod front;
 mod gate;
 mod inside;
+mod line;
 mod listeners;
 mod listening;
 mod login;
@@ -28,10 +32,15 @@ mod overview;
 mod pages;
 mod payload;
 mod process;
+mod publish;
 mod query;
 mod retained;
 mod sample;
 mod serve;
+mod stream;
+mod subscribe;
+mod tail;
+mod topics;
 
 use std::io;
 use std::sync::Arc;
@@ -39,10 +48,14 @@ use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 
-use crate::daemon::conf::Endpoint;
+use crate::daemon::bridge::conf::BridgeConf;
+use crate::daemon::conf::{Conf, Endpoint};
 use crate::daemon::http::app::App;
 pub(crate) use crate::daemon::http::app::Core;
+use crate::daemon::http::listening::Door;
 pub(crate) use crate::daemon::http::listening::{Bound, bind_all};
+use crate::daemon::relisten::Standing;
+use crate::net::tls::session::Server;
 
 /// A place where the broker answers over HTTP.
 #[derive(Clone, Debug)]
@@ -85,16 +98,24 @@ impl std::fmt::Debug for Token {
 /// The thread, while there is one.
 pub(crate) struct Http {
     stop: watch::Sender<bool>,
+    bridges: watch::Sender<Arc<Vec<BridgeConf>>>,
+    doors: Vec<Arc<Door>>,
     thread: JoinHandle<()>,
 }
 
 impl Http {
     /// Serves what was bound.
-    pub(crate) fn start(core: Core, bound: Vec<Bound>) -> io::Result<Self> {
+    pub(crate) fn start(
+        core: Core,
+        bound: Vec<Bound>,
+        bridges: watch::Sender<Arc<Vec<BridgeConf>>>,
+    ) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let (stop, stopping) = watch::channel(false);
+        let doors = core.doors.clone();
+        core.log.keep_tail();
         let thread = std::thread::Builder::new()
             .name("http".to_owned())
             .spawn(move || {
@@ -103,7 +124,30 @@ impl Http {
                     serve::run(&app, bound, stopping).await;
                 });
             })?;
-        Ok(Self { stop, thread })
+        Ok(Self {
+            stop,
+            bridges,
+            doors,
+            thread,
+        })
+    }
+
+    /// The configuration was read again. Where visitors come in stays as it was.
+    pub(crate) fn reload(&self, conf: &Conf) {
+        self.bridges.send_replace(Arc::new(conf.bridges.clone()));
+    }
+
+    /// Where clients come in here. Their TLS has ended before.
+    pub(crate) fn standing(&self) -> impl Iterator<Item = Standing> {
+        self.doors.iter().map(|door| Standing {
+            listener: Arc::clone(&door.rules),
+            tls: None,
+        })
+    }
+
+    /// What has a certificate.
+    pub(crate) fn servers(&self) -> impl Iterator<Item = &Server> {
+        self.doors.iter().filter_map(|door| door.tls.as_ref())
     }
 
     /// Ends streams and connections.

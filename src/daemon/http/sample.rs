@@ -1,5 +1,9 @@
 //! The figures of a moment: asked of all workers at once, a little in a turn of each.
 
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -9,6 +13,7 @@ use crate::daemon::http::answer::Fault;
 use crate::daemon::http::app::App;
 use crate::daemon::http::asking;
 use crate::daemon::http::process::{self, Process};
+use crate::mqtt::publish::Publish;
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -19,6 +24,35 @@ pub(super) struct Sample {
     pub(super) process: Process,
 }
 
+/// What the broker sent to our own eyes, which is not what people mean by sent.
+#[derive(Default)]
+pub(super) struct Own {
+    messages: AtomicU64,
+    payload: AtomicU64,
+    /// The highest figures that were told: what is under way could make them fall.
+    told: Mutex<(u64, u64)>,
+}
+
+impl Own {
+    pub(super) fn note(&self, publish: &Publish<'_>) {
+        self.messages.fetch_add(1, Ordering::Relaxed);
+        let size = publish.payload.len() as u64;
+        self.payload.fetch_add(size, Ordering::Relaxed);
+    }
+
+    fn take_out(&self, stats: &mut Stats) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let messages = stats
+            .publish_sent
+            .saturating_sub(self.messages.load(Ordering::Relaxed));
+        let payload = stats
+            .payload_sent
+            .saturating_sub(self.payload.load(Ordering::Relaxed));
+        *told = (told.0.max(messages), told.1.max(payload));
+        (stats.publish_sent, stats.payload_sent) = *told;
+    }
+}
+
 impl Sample {
     /// As it is now.
     pub(super) async fn take(app: &App) -> Result<Self, Fault> {
@@ -27,6 +61,7 @@ impl Sample {
         for part in &parts {
             snapshot.add(part);
         }
+        app.own.take_out(&mut snapshot.stats);
         Ok(Self {
             at: Timestamp::now(),
             uptime_s: app.begun.elapsed().as_secs_f64(),

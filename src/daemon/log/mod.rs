@@ -7,6 +7,7 @@ mod mosquitto;
 mod outlets;
 mod own;
 mod packets;
+pub(crate) mod tail;
 
 use std::sync::Arc;
 use std::sync::Condvar;
@@ -21,6 +22,7 @@ use crate::daemon::Listening;
 use crate::daemon::conf::Conf;
 use crate::daemon::conf::log_words::{LogDest, LogType};
 use crate::daemon::log::outlets::Outlets;
+use crate::daemon::log::tail::{Part, Tail};
 use crate::daemon::socket::From;
 use crate::daemon::workers::Workers;
 
@@ -121,6 +123,8 @@ struct Waiting {
     reopen: bool,
     /// Who publishes lines as topics.
     workers: Option<Workers>,
+    /// The last lines, where somebody wants to look at them.
+    tail: Option<Tail>,
 }
 
 /// A line as it is written, and the part of it that is the same whatever the form.
@@ -173,12 +177,27 @@ impl Log {
         }
     }
 
+    /// From now on the last lines are kept.
+    pub(crate) fn keep_tail(&self) {
+        self.inner.lock().tail.get_or_insert_default();
+    }
+
+    /// The last lines, those behind number `after` or else all, `most` at most.
+    pub(crate) fn tail(&self, after: Option<u64>, most: usize) -> Part {
+        let waiting = self.inner.lock();
+        let tail = waiting.tail.as_ref();
+        tail.map_or_else(Part::default, |tail| tail.part(after, most))
+    }
+
     fn push(&self, kind: LogType, line: &str) {
         let mut text = outlets::time(&self.conf);
         let bare = text.len();
         text.push_str(line);
         text.push('\n');
         let mut waiting = self.inner.lock();
+        if let Some(tail) = &mut waiting.tail {
+            tail.push(kind, line);
+        }
         if waiting.bytes + text.len() > WAITING_MAX {
             waiting.dropped += 1;
             return;

@@ -2,6 +2,7 @@
 //! should be.
 
 mod api;
+mod messages;
 mod visits;
 
 use crate::support::broker_process::BrokerProcess;

@@ -1,6 +1,6 @@
 //! A visitor over HTTP whose every byte is in a test's hand.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
 use serde_json::Value;
@@ -49,6 +49,11 @@ impl Visitor {
         self.ask("DELETE", path, "")
     }
 
+    pub(crate) fn post(&self, path: &str, body: &str) -> Answer {
+        let sender = self.with("Content-Type", "application/json");
+        sender.ask("POST", path, body)
+    }
+
     /// What a path answers with 200, as JSON.
     #[track_caller]
     pub(crate) fn json(&self, path: &str) -> Value {
@@ -81,12 +86,49 @@ impl Visitor {
         stream
     }
 
+    /// Asks for a stream of events.
+    pub(crate) fn events(&self, path: &str) -> EventReader {
+        let stream = self.begin("GET", path, "");
+        let mut reader = EventReader {
+            lines: BufReader::new(stream),
+        };
+        let status = reader.line();
+        assert!(status.starts_with("HTTP/1.1 200"), "{path}: {status}");
+        while !reader.line().is_empty() {}
+        reader
+    }
+
     /// A connection, nothing said on it.
     pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream
+    }
+}
+
+/// Reads a stream of events.
+pub(crate) struct EventReader {
+    lines: BufReader<TcpStream>,
+}
+
+impl EventReader {
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        let count = self.lines.read_line(&mut line).unwrap();
+        assert!(count > 0, "the stream ended");
+        line.trim_end().to_owned()
+    }
+
+    /// The next event of this name; others are passed over.
+    pub(crate) fn next(&mut self, name: &str) -> Value {
+        loop {
+            let line = self.line();
+            if line.strip_prefix("event: ") == Some(name) {
+                let data = self.line();
+                return serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
+            }
+        }
     }
 }
 

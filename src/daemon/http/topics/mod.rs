@@ -1,0 +1,107 @@
+//! Topics that messages are published to, a level at a time. Nobody keeps such a list for the broker
+//! itself: while pages ask, one Subscription to everything feeds a tree of a bounded size, and some
+//! seconds after the last question both are gone.
+
+mod tree;
+mod watch;
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Instant;
+
+use axum::extract::{RawQuery, State};
+use serde_json::{Map, Value, json};
+
+use crate::daemon::http::answer::{Answer, Fault, Json};
+use crate::daemon::http::app::App;
+use crate::daemon::http::payload;
+use crate::daemon::http::query::Query;
+use crate::daemon::http::sample::{rounded, time};
+use crate::daemon::http::topics::tree::{Row, TOPICS_MAX, Tree};
+
+/// Rows of an answer.
+const ROWS_MAX: usize = 5_000;
+
+/// Bytes of a payload in a row: all that is kept.
+const SHOWN_MAX: usize = 256;
+
+/// What is seen while pages ask.
+#[derive(Default)]
+pub(super) struct Topics(Mutex<Option<Watched>>);
+
+pub(super) struct Watched {
+    tree: Tree,
+    since: Instant,
+    /// When a page asked last.
+    asked: Instant,
+    /// Only a part of each second is looked at.
+    sampled: bool,
+}
+
+impl Topics {
+    fn lock(&self) -> MutexGuard<'_, Option<Watched>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) async fn topics(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Answer {
+    let query = Query::read(query.as_deref(), &["under", "q", "limit"])?;
+    let under = query.one("under")?.filter(|under| !under.is_empty());
+    let text = query.one("q")?.map(str::to_lowercase);
+    if under.is_some() && text.is_some() {
+        return Err(Fault::bad("one of under and q is wanted"));
+    }
+    let limit = query.number("limit", 1..=ROWS_MAX, 1_000)?;
+    let mut watched = app.topics.lock();
+    let now = Instant::now();
+    let watched = watched.get_or_insert_with(|| {
+        tokio::spawn(watch::run(Arc::clone(&app)));
+        Watched {
+            tree: Tree::new(),
+            since: now,
+            asked: now,
+            sampled: false,
+        }
+    });
+    watched.asked = now;
+    let tree = &watched.tree;
+    let (rows, truncated) = match &text {
+        Some(text) => tree.search(text, limit),
+        None => tree.below(under, limit).unwrap_or_default(),
+    };
+    Ok(Json(json!({
+        "under": if text.is_some() { None } else { Some(under.unwrap_or_default()) },
+        "watching": true,
+        "observed_s": rounded(watched.since.elapsed().as_secs_f64()),
+        "sampled": watched.sampled,
+        "topics_known": tree.len(),
+        "topics_max": TOPICS_MAX,
+        "full": tree.full,
+        "truncated": truncated,
+        "topics": rows.iter().map(row).collect::<Vec<Value>>(),
+    })))
+}
+
+fn row(row: &Row<'_>) -> Value {
+    let last = row.last.map(|last| {
+        let mut all = Map::new();
+        payload::put(&mut all, &last.payload, SHOWN_MAX);
+        all.insert("size".to_owned(), json!(last.size));
+        all.insert("cut".to_owned(), json!(last.size > last.payload.len()));
+        all.insert("qos".to_owned(), json!(last.qos.bits()));
+        all.insert("retain".to_owned(), json!(last.retain));
+        all.insert("at".to_owned(), json!(time(last.at)));
+        all
+    });
+    json!({
+        "level": row.level,
+        "topic": row.topic,
+        "children": row.children,
+        "topics": row.topics,
+        "messages": row.messages,
+        "rate": rounded(row.rate),
+        "last": last,
+    })
+}
