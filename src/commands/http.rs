@@ -12,7 +12,7 @@ use anyhow::bail;
 use crate::cli::args::broker::BrokerArgs;
 use crate::commands::listening::{load, server_tls};
 use crate::daemon::conf::{Endpoint, Place};
-use crate::daemon::http::{HttpListener, Token};
+use crate::daemon::http::{HttpListener, Service, Token};
 use crate::net::tls::server::CertificateUser;
 use crate::net::tls::session::Server;
 
@@ -34,7 +34,8 @@ pub(crate) fn listeners(args: &BrokerArgs) -> anyhow::Result<Vec<HttpListener>> 
                 // That this machine's clients need no name says nothing of others.
                 endpoint.rules.anonymous = Some(args.allow_anonymous);
             }
-            all.push(HttpListener { endpoint });
+            let service = Service::Whole;
+            all.push(HttpListener { endpoint, service });
         }
     }
     Ok(all)

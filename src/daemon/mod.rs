@@ -51,7 +51,7 @@ use crate::daemon::auth::Authenticator;
 use crate::daemon::bridge::Bridges;
 use crate::daemon::conf::{Conf, Place};
 use crate::daemon::control::Controller;
-use crate::daemon::http::Http;
+use crate::daemon::http::{Bound, Http};
 use crate::daemon::log::Log;
 use crate::daemon::mail::{Mail, Mailbox};
 use crate::daemon::observer::{Notes, Observer};
@@ -169,8 +169,8 @@ impl Daemon {
         raise_descriptor_limit();
         let mut listeners = listener::bind_all(&conf.listeners)?;
         let doors = http::bind_all(&conf.http)?;
-        let mut listening: Vec<Listening> = listeners.iter().map(Listening::of).collect();
-        listening.extend(doors.iter().map(http::Bound::listening));
+        let mqtt = listeners.iter().map(Listening::of);
+        let listening: Vec<Listening> = mqtt.chain(doors.iter().map(Bound::listening)).collect();
         let workers = conf.workers_or_default();
         if !opening::running(&log, conf) {
             log.banner(conf, &listening, workers);

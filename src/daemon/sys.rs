@@ -179,7 +179,7 @@ pub(crate) fn figures(snapshot: &Snapshot) -> [(&'static str, u64); 25] {
 }
 
 /// Memory of the process, now and at most, in KiB; nothing where the system does not tell.
-fn heap() -> Vec<(&'static str, u64)> {
+pub(crate) fn heap() -> Vec<(&'static str, u64)> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let number = |name: &str| {
         let line = status.lines().find(|line| line.starts_with(name))?;

@@ -25,6 +25,7 @@ impl Guard {
             None => Standing {
                 accepted: login.anonymous.unwrap_or(access.anonymous),
                 is_admin: commands(access, &login, None, None),
+                may_read: reads(access, &login, None, None),
                 delay: Duration::ZERO,
             },
             Some(user) => self.of_user(access, &login, user),
@@ -54,6 +55,7 @@ impl Guard {
         Standing {
             accepted: known.is_some(),
             is_admin: known.is_some() && commands(access, login, known.as_ref(), own.as_ref()),
+            may_read: known.is_some() && reads(access, login, known.as_ref(), own.as_ref()),
             delay,
         }
     }
@@ -89,4 +91,19 @@ fn commands(
     };
     let rights = rules.rights(&Arc::from(""), user, own);
     COMMANDS.iter().any(|topic| rights.may_publish(topic))
+}
+
+/// Whether somebody may receive what he asks about.
+fn reads(
+    access: &Access,
+    login: &Login,
+    user: Option<&Arc<str>>,
+    own: Option<&Arc<RuleList>>,
+) -> bool {
+    let (Some(rules), Some(topic)) = (&access.rules, &login.reads) else {
+        return true;
+    };
+    rules
+        .rights(&Arc::from("http-api"), user, own)
+        .may_receive(topic)
 }

@@ -92,6 +92,8 @@ pub(crate) struct Login {
     pub(crate) password: Box<[u8]>,
     /// Where from: wrong passwords are counted.
     pub(crate) address: Option<IpAddr>,
+    /// It also wants to know whether it may receive this.
+    pub(crate) reads: Option<Box<str>>,
     /// Who is told.
     pub(crate) reply: Box<dyn FnOnce(Standing) + Send>,
 }
@@ -102,6 +104,8 @@ pub(crate) struct Standing {
     pub(crate) accepted: bool,
     /// It may give commands to the broker.
     pub(crate) is_admin: bool,
+    /// It may receive what it asked about.
+    pub(crate) may_read: bool,
     /// How long it is to be kept waiting for the answer.
     pub(crate) delay: Duration,
 }

@@ -12,13 +12,14 @@ use crate::daemon::conf::settings::{Listener, Settings};
 use crate::daemon::conf::value::{Protocol, SocketDomain};
 use crate::daemon::conf::waiting::{Waiting, waiting};
 use crate::daemon::conf::{Conf, Endpoint, Place};
+use crate::daemon::http::{HttpListener, Service};
 use crate::mqtt::QoS;
 use crate::mqtt::Version;
 use crate::net::proxy_header::HeaderVersion;
 use crate::net::upgrade::WebSocketRules;
 
 /// What no listener can do yet.
-const WAITING: &[Waiting] = &[waiting("http_dir", &[]), waiting("tls_keyform", &["pem"])];
+const WAITING: &[Waiting] = &[waiting("tls_keyform", &["pem"])];
 
 /// The port where nothing says otherwise.
 const DEFAULT_PORT: u16 = 1883;
@@ -51,7 +52,11 @@ pub(crate) fn apply(settings: &Settings, ports: &[u16], conf: &mut Conf) -> Resu
         .filter(|listener| listener.is_opened())
     {
         for endpoint in endpoints(listener)? {
-            conf.listeners.push(dress(endpoint, settings, listener)?);
+            let endpoint = dress(endpoint, settings, listener)?;
+            match service(listener) {
+                None => conf.listeners.push(endpoint),
+                Some(service) => conf.http.push(HttpListener { endpoint, service }),
+            }
         }
     }
     Ok(())
@@ -117,6 +122,15 @@ fn endpoints(listener: &Listener) -> Result<Vec<Endpoint>, Fault> {
     }
 }
 
+/// What is answered over HTTP, where that is what is spoken.
+fn service(listener: &Listener) -> Option<Service> {
+    match *listener.options.protocol {
+        Protocol::Mqtt | Protocol::Websockets => None,
+        Protocol::Http => Some(Service::Whole),
+        Protocol::HttpApi => Some(Service::Mosquitto((*listener.options.http_dir).clone())),
+    }
+}
+
 /// What is spoken at an endpoint, and what its clients may do.
 fn dress(
     mut endpoint: Endpoint,
@@ -137,9 +151,7 @@ fn dress(
             }
             endpoint.websocket = Some(Arc::new(rules));
         }
-        Protocol::HttpApi => {
-            return Err(Fault::new("Error: HTTP API support not available."));
-        }
+        Protocol::Http | Protocol::HttpApi => {}
     }
     endpoint.interface = options.bind_interface.as_ref().cloned();
     let nodelay = &settings.globals.set_tcp_nodelay;

@@ -287,12 +287,14 @@ macro_rules! words {
 
 words! {
     /// What is spoken at a listener.
-    Protocol: "mqtt | websockets | http_api" {
+    Protocol: "mqtt | websockets | http | http_api" {
         /// MQTT over TCP or a Unix socket.
         Mqtt = "mqtt",
         /// MQTT in WebSocket frames.
         Websockets = "websockets",
-        /// Status over HTTP.
+        /// The browser's view of the broker, its API and its figures.
+        Http = "http",
+        /// What mosquitto answers over HTTP.
         HttpApi = "http_api",
     }
 }

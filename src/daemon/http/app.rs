@@ -23,8 +23,10 @@ use crate::daemon::http::login::Logins;
 use crate::daemon::http::sample::Own;
 use crate::daemon::http::serve::Arrival;
 use crate::daemon::http::topics::{self, Topics};
-use crate::daemon::http::{Token, bridges, client, clients, counters, gate, listeners, metrics};
-use crate::daemon::http::{overview, pages, publish, retained, subscribe, tail};
+use crate::daemon::http::{
+    Service, Token, bridges, client, clients, counters, gate, listeners, metrics,
+};
+use crate::daemon::http::{mosquitto, overview, pages, publish, retained, subscribe, tail};
 use crate::daemon::log::Log;
 use crate::daemon::workers::Workers;
 
@@ -108,7 +110,11 @@ impl App {
 }
 
 /// The paths of a listener.
-pub(super) fn router(app: &Arc<App>, _door: &Arc<Door>) -> Router {
+pub(super) fn router(app: &Arc<App>, door: &Door) -> Router {
+    if door.service != Service::Whole {
+        let whole = Router::new().fallback(mosquitto::answer);
+        return whole.with_state(Arc::clone(app));
+    }
     let guarded = Router::new()
         .route("/metrics", get(metrics::metrics))
         .route("/api/v1/overview", get(overview::overview))

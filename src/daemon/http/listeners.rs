@@ -11,6 +11,7 @@ use crate::daemon::http::answer::{Answer, Fault, Json};
 use crate::daemon::http::app::App;
 use crate::daemon::http::asking;
 use crate::mqtt::Version;
+use crate::net::tls::session::Server;
 
 /// The path that speaks MQTT over WebSocket.
 const WEBSOCKET: &str = "/mqtt";
@@ -20,7 +21,9 @@ pub(super) struct Known {
     pub(super) protocol: &'static str,
     pub(super) place: Place,
     pub(super) listener: Arc<listener::Listener>,
-    tls: bool,
+    pub(super) tls: bool,
+    /// Clients without a certificate are turned away.
+    pub(super) certificate_wanted: bool,
 }
 
 pub(super) async fn listeners(State(app): State<Arc<App>>) -> Answer {
@@ -41,6 +44,7 @@ pub(super) async fn known(app: &App) -> Result<Vec<Known>, Fault> {
             place: one.place.clone(),
             listener: Arc::clone(&one.rules),
             tls: one.endpoint.tls.is_some(),
+            certificate_wanted: wants_certificate(one.endpoint.tls.as_ref()),
         });
         known.collect::<Vec<_>>()
     })
@@ -50,8 +54,16 @@ pub(super) async fn known(app: &App) -> Result<Vec<Known>, Fault> {
         place: door.place.clone(),
         listener: Arc::clone(&door.rules),
         tls: door.tls.is_some(),
+        certificate_wanted: wants_certificate(door.tls.as_ref()),
     }));
     Ok(all)
+}
+
+fn wants_certificate(tls: Option<&Server>) -> bool {
+    match tls {
+        Some(Server::Certificate(server)) => server.options().client_cert_required,
+        _ => false,
+    }
 }
 
 fn row(app: &App, known: &Known) -> Value {

@@ -10,7 +10,7 @@ use tokio::net::UnixListener;
 
 use crate::broker::listener;
 use crate::daemon::conf::{Endpoint, Place};
-use crate::daemon::http::HttpListener;
+use crate::daemon::http::{HttpListener, Service};
 use crate::daemon::listener::{Accepts, bind};
 use crate::daemon::{Error, Listening};
 use crate::net::tls::session::Server;
@@ -24,6 +24,7 @@ pub(crate) struct Bound {
 /// What there is to know of a place, for each of its connections.
 pub(crate) struct Door {
     pub(super) endpoint: Endpoint,
+    pub(super) service: Service,
     /// The port is known only now when the system chose it.
     pub(super) place: Place,
     /// What the broker knows of it: MQTT over WebSocket comes in here, too.
@@ -50,6 +51,7 @@ pub(crate) fn bind_all(listeners: &[HttpListener]) -> Result<Vec<Bound>, Error> 
                 let door = Door {
                     rules: Arc::new(listener::Listener::new(endpoint.rules.clone())),
                     tls: endpoint.tls.clone(),
+                    service: listener.service.clone(),
                     endpoint,
                     place,
                 };

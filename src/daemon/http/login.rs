@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-use crate::daemon::auth::{Authenticator, Login};
+use crate::daemon::auth::{Authenticator, Login, Standing};
 use crate::daemon::http::Token;
 use crate::daemon::http::answer::{Fault, Kind};
 use crate::daemon::http::serve::Arrival;
@@ -88,7 +88,15 @@ impl Logins {
         {
             return Ok(visitor.clone());
         }
-        let visitor = self.ask(arrival, user, password).await?;
+        let standing = self
+            .ask(arrival, user.as_deref(), password.as_deref(), None)
+            .await?;
+        let visitor = Visitor {
+            user: user.map(Into::into),
+            password: password.map(Into::into),
+            by_token: false,
+            is_admin: standing.is_admin,
+        };
         let mut kept = self.kept();
         kept.retain(|_, (at, _)| at.elapsed() < GOOD_FOR);
         if kept.len() < KEPT_MAX {
@@ -111,20 +119,38 @@ impl Logins {
         }
     }
 
+    /// Whether somebody may read what is at a path, by rules that speak of paths as of topics.
+    pub(super) async fn may_read(
+        &self,
+        headers: &HeaderMap,
+        arrival: &Arrival,
+        path: &str,
+    ) -> Result<bool, Fault> {
+        let (user, password) = match shown(headers)? {
+            Shown::Token(_) => return Ok(false),
+            Shown::Nothing => (None, None),
+            Shown::User(user, password) => (Some(user), Some(password)),
+        };
+        let standing = self.ask(arrival, user.as_deref(), password.as_deref(), Some(path));
+        Ok(standing.await?.may_read)
+    }
+
     async fn ask(
         &self,
         arrival: &Arrival,
-        user: Option<String>,
-        password: Option<Vec<u8>>,
-    ) -> Result<Visitor, Fault> {
+        user: Option<&str>,
+        password: Option<&[u8]>,
+        reads: Option<&str>,
+    ) -> Result<Standing, Fault> {
         let (reply, answer) = oneshot::channel();
         let rules = &arrival.door.endpoint.rules;
         let login = Login {
             realm: rules.realm,
             anonymous: rules.anonymous,
-            user: user.as_deref().map(Into::into),
-            password: password.clone().unwrap_or_default().into(),
+            user: user.map(Into::into),
+            password: password.unwrap_or_default().into(),
             address: arrival.from.map(|address| address.ip()),
+            reads: reads.map(Into::into),
             reply: Box::new(move |standing| {
                 // Who asked may be gone.
                 let _ = reply.send(standing);
@@ -142,12 +168,7 @@ impl Logins {
                 None => "a user of the broker or a token is wanted",
             }));
         }
-        Ok(Visitor {
-            user: user.map(Into::into),
-            password: password.map(Into::into),
-            by_token: false,
-            is_admin: standing.is_admin,
-        })
+        Ok(standing)
     }
 
     fn key(&self, arrival: &Arrival, user: Option<&str>, password: Option<&[u8]>) -> [u8; 32] {

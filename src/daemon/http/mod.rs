@@ -28,6 +28,7 @@ mod listeners;
 mod listening;
 mod login;
 mod metrics;
+mod mosquitto;
 mod overview;
 mod pages;
 mod payload;
@@ -43,6 +44,7 @@ mod tail;
 mod topics;
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -62,6 +64,17 @@ use crate::net::tls::session::Server;
 pub struct HttpListener {
     /// Where, and under whose rules.
     pub endpoint: Endpoint,
+    /// What is answered.
+    pub service: Service,
+}
+
+/// See [`HttpListener`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// All of it.
+    Whole,
+    /// What mosquitto 2.1 answers on `protocol http_api`, and the files of a folder.
+    Mosquitto(Option<PathBuf>),
 }
 
 /// The secret that stands for an administrator; not for logs.

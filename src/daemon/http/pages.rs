@@ -96,14 +96,19 @@ fn page(name: &str, asked: &HeaderMap) -> Response {
     };
     let headers = response.headers_mut();
     let ending = asset.name.rsplit_once('.').map_or("", |(_, ending)| ending);
-    let kind = TYPES.iter().find(|(own, _)| *own == ending);
-    let kind = kind.map_or("application/octet-stream", |(_, kind)| *kind);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    let kind = HeaderValue::from_static(kind_of(ending));
+    headers.insert(header::CONTENT_TYPE, kind);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     if let Ok(tag) = HeaderValue::from_str(tag) {
         headers.insert(header::ETAG, tag);
     }
     response
+}
+
+/// The type of a file by its ending.
+pub(super) fn kind_of(ending: &str) -> &'static str {
+    let kind = TYPES.iter().find(|(own, _)| *own == ending);
+    kind.map_or("application/octet-stream", |(_, kind)| *kind)
 }
 
 type Files = HashMap<&'static str, (&'static Asset, String)>;

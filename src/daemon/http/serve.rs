@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::daemon::auth::bans::Arrival as Welcome;
+use crate::daemon::http::Service;
 use crate::daemon::http::app::{self, App};
 use crate::daemon::http::front::{self, First, HEAD_MAX, Reread};
 use crate::daemon::http::inside;
@@ -163,6 +164,9 @@ impl House {
 
     /// What is not encrypted can be looked at without being read.
     async fn serve_plain(self, stream: TcpStream, arrival: Arrival) {
+        if self.door.service != Service::Whole {
+            return self.serve(stream, arrival).await;
+        }
         let first = async {
             let mut bytes = vec![0; HEAD_MAX];
             loop {
@@ -191,6 +195,9 @@ impl House {
         let Ok(Ok(mut stream)) = timeout(HEAD_TIME, acceptor.accept(stream)).await else {
             return;
         };
+        if self.door.service != Service::Whole {
+            return self.serve(stream, arrival).await;
+        }
         let mut first = Vec::new();
         let looked = async {
             loop {
