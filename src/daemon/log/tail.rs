@@ -43,7 +43,10 @@ impl Tail {
         if self.lines.len() >= KEPT_MAX {
             self.lines.pop_front();
         }
-        let end = line.floor_char_boundary(LINE_MAX);
+        let mut end = line.len().min(LINE_MAX);
+        while !line.is_char_boundary(end) {
+            end -= 1;
+        }
         self.lines.push_back(Kept {
             number: self.next,
             at: SystemTime::now(),

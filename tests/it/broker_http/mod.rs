@@ -2,6 +2,7 @@
 //! should be.
 
 mod api;
+mod configured;
 mod messages;
 mod visits;
 
