@@ -218,6 +218,9 @@ impl Broker {
                     outbox.share(payload.clone());
                 }
             });
+            if id.is_some() {
+                self.stats.note_sent(delivery.qos, incoming.payload.len());
+            }
             self.count_sent(slot, incoming.payload.len());
             self.touch(slot);
             return;
@@ -362,6 +365,7 @@ impl Broker {
                 outbox.share(payload.clone());
             }
         });
+        self.stats.note_sent(outgoing.qos, payload.len());
         self.count_sent(slot, payload.len());
         self.touch(slot);
     }

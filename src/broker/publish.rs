@@ -181,6 +181,7 @@ impl Broker {
         }
         self.stats.publish_received += 1;
         self.stats.payload_received += publish.payload.len() as u64;
+        self.stats.note_received(publish.qos, publish.payload.len());
         self.connections[slot as usize].traffic.publish_received += 1;
         if topic.starts_with('$') && self.is_reserved(session, topic) {
             let reason = self.take_reserved(slot, session, topic, publish);

@@ -1,5 +1,7 @@
 //! Counters of one worker. Plain numbers: they are added up by whoever shows them.
 
+use crate::mqtt::QoS;
+
 macro_rules! counters {
     ($($(#[doc = $what:literal])+ $name:ident;)+) => {
         /// See the module.
@@ -34,6 +36,22 @@ counters! {
     payload_received;
     /// Bytes of payload in PUBLISH packets encoded for clients.
     payload_sent;
+    /// Of the PUBLISH packets received, those with QoS 1.
+    publish_received_qos1;
+    /// Of the PUBLISH packets received, those with QoS 2.
+    publish_received_qos2;
+    /// Of the PUBLISH packets encoded, those with QoS 1.
+    publish_sent_qos1;
+    /// Of the PUBLISH packets encoded, those with QoS 2.
+    publish_sent_qos2;
+    /// Of the payload received, what came with QoS 1.
+    payload_received_qos1;
+    /// Of the payload received, what came with QoS 2.
+    payload_received_qos2;
+    /// Of the payload encoded, what went with QoS 1.
+    payload_sent_qos1;
+    /// Of the payload encoded, what went with QoS 2.
+    payload_sent_qos2;
     /// Packets of any kind received.
     packets_received;
     /// Packets other than PUBLISH encoded for clients.
@@ -95,6 +113,36 @@ counters! {
 }
 
 impl Stats {
+    /// A PUBLISH above QoS 0 was received: QoS 0 is what is left, so that it costs nothing more.
+    #[inline]
+    pub(crate) fn note_received(&mut self, qos: QoS, payload: usize) {
+        let (messages, bytes) = match qos {
+            QoS::AtMostOnce => return,
+            QoS::AtLeastOnce => (
+                &mut self.publish_received_qos1,
+                &mut self.payload_received_qos1,
+            ),
+            QoS::ExactlyOnce => (
+                &mut self.publish_received_qos2,
+                &mut self.payload_received_qos2,
+            ),
+        };
+        *messages += 1;
+        *bytes += payload as u64;
+    }
+
+    /// A PUBLISH above QoS 0 was encoded.
+    #[inline]
+    pub(crate) fn note_sent(&mut self, qos: QoS, payload: usize) {
+        let (messages, bytes) = match qos {
+            QoS::AtMostOnce => return,
+            QoS::AtLeastOnce => (&mut self.publish_sent_qos1, &mut self.payload_sent_qos1),
+            QoS::ExactlyOnce => (&mut self.publish_sent_qos2, &mut self.payload_sent_qos2),
+        };
+        *messages += 1;
+        *bytes += payload as u64;
+    }
+
     /// Packets of any kind encoded for clients.
     pub fn packets_sent(&self) -> u64 {
         self.publish_sent + self.answers_sent

@@ -228,10 +228,7 @@ impl Daemon {
             listening,
             authenticator,
             controller,
-            goodbye: match conf.opening {
-                Some(_) => opening::goodbye(),
-                None => "stopped".to_owned(),
-            },
+            goodbye: last_line(conf),
         })
     }
 
@@ -293,6 +290,13 @@ impl Daemon {
         self.log.line(&self.goodbye);
         self.log.flush();
         result
+    }
+}
+
+fn last_line(conf: &Conf) -> String {
+    match conf.opening {
+        Some(_) => opening::goodbye(),
+        None => "stopped".to_owned(),
     }
 }
 

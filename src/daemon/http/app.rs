@@ -18,6 +18,7 @@ use crate::daemon::auth::Authenticator;
 use crate::daemon::bridge::conf::BridgeConf;
 use crate::daemon::http::answer::{Fault, Kind};
 use crate::daemon::http::events::{self, Sampler};
+use crate::daemon::http::latency::Latencies;
 use crate::daemon::http::listening::Door;
 use crate::daemon::http::login::Logins;
 use crate::daemon::http::sample::Own;
@@ -60,6 +61,9 @@ pub(super) struct App {
     pub(super) sampler: Sampler,
     pub(super) topics: Topics,
     pub(super) own: Own,
+    /// Until a worker came to a question, and until a request had its answer.
+    pub(super) answers: Latencies,
+    pub(super) requests: Latencies,
     /// Room for pages that look, and for readers of messages.
     pub(super) watchers: Arc<Semaphore>,
     pub(super) readers: Arc<Semaphore>,
@@ -80,6 +84,8 @@ impl App {
             sampler: Sampler::new(),
             topics: Topics::default(),
             own: Own::default(),
+            answers: Latencies::default(),
+            requests: Latencies::default(),
             watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
             readers: Arc::new(Semaphore::new(READERS_MAX)),
             stopping,
@@ -148,6 +154,7 @@ pub(super) fn router(app: &Arc<App>, door: &Door) -> Router {
         .route("/assets/{name}", get(pages::asset))
         .route("/healthz", get(overview::healthz))
         .route("/readyz", get(overview::readyz))
+        .route("/api/v1/openapi.json", get(overview::openapi))
         .merge(guarded)
         .merge(known)
         .route("/mqtt", get(no_websocket))
@@ -155,6 +162,7 @@ pub(super) fn router(app: &Arc<App>, door: &Door) -> Router {
         .method_not_allowed_fallback(not_that)
         .layer(middleware::from_fn(own_pages))
         .layer(middleware::from_fn(pages::dressed))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), timed))
         .with_state(Arc::clone(app))
 }
 
@@ -166,6 +174,14 @@ async fn not_that(request: Request<Body>) -> Fault {
     let (method, path) = (request.method(), request.uri().path());
     let what = format!("{path} does not take {method}");
     Fault::new(Kind::MethodNotAllowed, what)
+}
+
+/// Notes how long an answer took.
+async fn timed(State(app): State<Arc<App>>, request: Request<Body>, next: Next) -> Response {
+    let begun = Instant::now();
+    let response = next.run(request).await;
+    app.requests.note(begun.elapsed());
+    response
 }
 
 /// Turns requests of other sites' pages away.

@@ -27,11 +27,15 @@ pub(super) struct Known {
 }
 
 pub(super) async fn listeners(State(app): State<Arc<App>>) -> Answer {
-    let all = known(&app).await?;
-    Ok(Json(json!({
-        "listeners": all.iter().map(|one| row(&app, one)).collect::<Vec<Value>>(),
-        "websocket": WEBSOCKET,
-    })))
+    Ok(Json(
+        json!({ "listeners": rows(&app).await?, "websocket": WEBSOCKET }),
+    ))
+}
+
+/// As answers show them.
+pub(super) async fn rows(app: &App) -> Result<Vec<Value>, Fault> {
+    let all = known(app).await?;
+    Ok(all.iter().map(|one| row(app, one)).collect())
 }
 
 /// All of them, those of HTTP last.

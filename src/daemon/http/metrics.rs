@@ -13,17 +13,55 @@ use prometheus_client::registry::Registry;
 
 use crate::daemon::http::answer::{Fault, Kind};
 use crate::daemon::http::app::App;
-use crate::daemon::http::sample::{Sample, reasons};
+use crate::daemon::http::asking;
+use crate::daemon::http::clients;
+use crate::daemon::http::latency::Histogram;
+use crate::daemon::http::sample::{Sample, by_qos, reasons};
 
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Fault> {
-    let sample = Sample::take(&app).await?;
+    let figures = Figures::take(&app).await?;
     let mut registry = Registry::with_prefix("mqttx");
-    registry.register_collector(Box::new(sample));
+    registry.register_collector(Box::new(figures));
     let mut text = String::new();
     encode(&mut text, &registry)
         .map_err(|_| Fault::new(Kind::Busy, "the figures cannot be written"))?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+}
+
+/// All that is told.
+#[derive(Debug)]
+struct Figures {
+    sample: Sample,
+    /// Where what is kept survives a restart: whether that fails at present.
+    store_fails: Option<bool>,
+    /// Name, whether it is connected, what waits for it.
+    bridges: Vec<(String, bool, usize)>,
+    answers: Histogram,
+    requests: Histogram,
+}
+
+impl Figures {
+    async fn take(app: &App) -> Result<Self, Fault> {
+        let sample = Sample::take(app).await?;
+        let fails = asking::ask_all(app.workers(), |worker| worker.broker.store_fails()).await?;
+        let mut bridges = Vec::new();
+        for conf in app.bridges().iter() {
+            let found = clients::find(app, &conf.local_id).await?;
+            let connected = found
+                .as_ref()
+                .is_some_and(|one| one.row.connection.is_some());
+            let queued = found.map_or(0, |one| one.row.queued);
+            bridges.push((conf.name.clone(), connected, queued));
+        }
+        Ok(Self {
+            sample,
+            store_fails: app.core.persists.then(|| fails.contains(&true)),
+            bridges,
+            answers: app.answers.histogram(),
+            requests: app.requests.histogram(),
+        })
+    }
 }
 
 type Written = Result<(), std::fmt::Error>;
@@ -83,12 +121,47 @@ impl Families<'_> {
     }
 }
 
-impl Collector for Sample {
+impl Families<'_> {
+    fn histogram(&mut self, name: &str, help: &str, all: &Histogram) -> Written {
+        let mut family = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Histogram)?;
+        family.encode_histogram::<NoLabelSet>(all.sum, all.count, &all.buckets, None)
+    }
+}
+
+impl Collector for Figures {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Written {
         let mut families = Families(encoder);
-        self.clients(&mut families)?;
-        self.traffic(&mut families)?;
-        self.of_process(&mut families)
+        self.sample.clients(&mut families)?;
+        self.sample.traffic(&mut families)?;
+        self.sample.of_process(&mut families)?;
+        self.neighbours(&mut families)?;
+        let help = "Until a worker came to a question, as to a message that comes while it works";
+        families.histogram("answer_seconds", help, &self.answers)?;
+        let help = "Until a request over HTTP had its answer";
+        families.histogram("http_request_seconds", help, &self.requests)
+    }
+}
+
+impl Figures {
+    /// The store and the bridges, where there are any.
+    fn neighbours(&self, families: &mut Families<'_>) -> Written {
+        if let Some(fails) = self.store_fails {
+            let help = "Whether what has to be kept cannot be kept at present";
+            families.gauge("store_failing", help, f64::from(u8::from(fails)))?;
+        }
+        let name = |name: &String| vec![("bridge", name.clone())];
+        let connected = self.bridges.iter();
+        let connected = connected.map(|(one, is, _)| (name(one), f64::from(u8::from(*is))));
+        families.gauges(
+            "bridge_connected",
+            "Whether a bridge is connected",
+            connected,
+        )?;
+        let queued = self.bridges.iter();
+        let queued = queued.map(|(one, _, queued)| (name(one), *queued as f64));
+        families.gauges("bridge_queued", "Messages that wait for a bridge", queued)
     }
 }
 
@@ -142,6 +215,17 @@ impl Sample {
 
     fn traffic(&self, families: &mut Families<'_>) -> Written {
         let stats = &self.snapshot.stats;
+        let families_by_qos = [
+            ("messages_received", "Messages received"),
+            ("messages_sent", "Messages encoded for clients"),
+            ("payload_bytes_received", "Bytes of payload received"),
+            ("payload_bytes_sent", "Bytes of payload encoded for clients"),
+        ];
+        for (place, (name, help)) in families_by_qos.into_iter().enumerate() {
+            let rows = by_qos(stats).into_iter().enumerate();
+            let rows = rows.map(|(qos, row)| (vec![("qos", qos.to_string())], row[place]));
+            families.counters(name, help, rows)?;
+        }
         let by_reason =
             reasons(stats).map(|(reason, count)| (vec![("reason", reason.to_owned())], count));
         families.counters("messages_dropped", "Messages that went nowhere", by_reason)?;

@@ -23,6 +23,7 @@ mod events;
 mod front;
 mod gate;
 mod inside;
+mod latency;
 mod line;
 mod listeners;
 mod listening;

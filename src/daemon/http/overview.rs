@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde_json::json;
@@ -12,6 +13,7 @@ use serde_json::json;
 use crate::daemon::http::answer::{Answer, Json};
 use crate::daemon::http::app::App;
 use crate::daemon::http::asking;
+use crate::daemon::http::listeners;
 use crate::daemon::http::login::Visitor;
 use crate::daemon::http::process;
 use crate::daemon::http::sample::{Sample, rounded, time};
@@ -19,6 +21,7 @@ use crate::daemon::http::serve::Arrival;
 
 pub(super) async fn overview(State(app): State<Arc<App>>) -> Answer {
     let sample = Sample::take(&app).await?;
+    let listeners = listeners::rows(&app).await?;
     Ok(Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "started_at": time(app.started_at),
@@ -28,6 +31,7 @@ pub(super) async fn overview(State(app): State<Arc<App>>) -> Answer {
         "node": process::node(),
         "persistence": app.core.persists,
         "anonymous": app.core.anonymous,
+        "listeners": listeners,
         "sample": sample.json(),
     })))
 }
@@ -43,6 +47,12 @@ pub(super) async fn me(
         "admin": visitor.is_admin,
         "login_wanted": arrival.door.is_open(),
     }))
+}
+
+/// All of this, for programs; the tests hold it against what is answered.
+pub(super) async fn openapi() -> Response {
+    let text = include_str!("openapi.json");
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
 /// The process answers.

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -13,6 +14,7 @@ use crate::daemon::http::answer::Fault;
 use crate::daemon::http::app::App;
 use crate::daemon::http::asking;
 use crate::daemon::http::process::{self, Process};
+use crate::daemon::worker::Worker;
 use crate::mqtt::publish::Publish;
 
 /// See the module.
@@ -56,9 +58,12 @@ impl Own {
 impl Sample {
     /// As it is now.
     pub(super) async fn take(app: &App) -> Result<Self, Fault> {
-        let parts = asking::ask_all(app.workers(), |worker| worker.broker.totals()).await?;
+        let asked = Instant::now();
+        let task = move |worker: &mut Worker| (asked.elapsed(), worker.broker.totals());
+        let parts = asking::ask_all(app.workers(), task).await?;
         let mut snapshot = Snapshot::default();
-        for part in &parts {
+        for (waited, part) in &parts {
+            app.answers.note(*waited);
             snapshot.add(part);
         }
         app.own.take_out(&mut snapshot.stats);
@@ -88,8 +93,15 @@ impl Sample {
                 "received": stats.publish_received,
                 "sent": stats.publish_sent,
                 "dropped": stats.dropped(),
+                "received_by_qos": by_qos(stats).map(|row| row[0]),
+                "sent_by_qos": by_qos(stats).map(|row| row[1]),
             },
-            "payload_bytes": { "received": stats.payload_received, "sent": stats.payload_sent },
+            "payload_bytes": {
+                "received": stats.payload_received,
+                "sent": stats.payload_sent,
+                "received_by_qos": by_qos(stats).map(|row| row[2]),
+                "sent_by_qos": by_qos(stats).map(|row| row[3]),
+            },
             "bytes": { "received": stats.bytes_received, "sent": stats.bytes_sent },
             "packets": { "received": stats.packets_received, "sent": stats.packets_sent() },
             "dropped": dropped(stats),
@@ -101,6 +113,30 @@ impl Sample {
             },
         })
     }
+}
+
+/// For each QoS messages received and sent, payload received and sent. QoS 0 is what is left.
+pub(super) fn by_qos(stats: &Stats) -> [[u64; 4]; 3] {
+    let one = [
+        stats.publish_received_qos1,
+        stats.publish_sent_qos1,
+        stats.payload_received_qos1,
+        stats.payload_sent_qos1,
+    ];
+    let two = [
+        stats.publish_received_qos2,
+        stats.publish_sent_qos2,
+        stats.payload_received_qos2,
+        stats.payload_sent_qos2,
+    ];
+    let all = [
+        stats.publish_received,
+        stats.publish_sent,
+        stats.payload_received,
+        stats.payload_sent,
+    ];
+    let zero = [0, 1, 2, 3].map(|row| all[row].saturating_sub(one[row] + two[row]));
+    [zero, one, two]
 }
 
 /// Messages that went nowhere, by the reason.

@@ -138,7 +138,9 @@ fn a_page_of_retained_messages_leads_to_the_next() {
 #[test]
 fn figures_for_prometheus_are_in_its_text() {
     let (broker, visitor) = broker(&[]);
-    let _client = RawClient::connect(broker.port, &Hello::new("c"));
+    let mut client = RawClient::connect(broker.port, &Hello::new("c"));
+    client.send(&packets::publish(Version::V5, "a", "x", 1, 1, &[]));
+    client.expect("PUBACK");
     let answer = visitor.get("/metrics");
     assert_eq!(answer.status, 200);
     assert!(
@@ -152,5 +154,32 @@ fn figures_for_prometheus_are_in_its_text() {
         "{}",
         answer.body
     );
+    for line in [
+        "mqttx_messages_received_total{qos=\"1\"} 1",
+        "mqttx_payload_bytes_sent_total{qos=\"0\"} 0",
+        "mqttx_messages_dropped_total{reason=\"slow\"} 0",
+        "mqttx_answer_seconds_bucket{le=\"+Inf\"} 1",
+    ] {
+        assert!(
+            answer.body.contains(&format!("\n{line}\n")),
+            "{line}: {}",
+            answer.body
+        );
+    }
     assert!(answer.body.ends_with("# EOF\n"));
+}
+
+#[test]
+fn the_dashboard_for_grafana_asks_for_figures_that_there_are() {
+    let (_broker, visitor) = broker(&[]);
+    let metrics = visitor.get("/metrics").body;
+    let text = include_str!("../../../docs/grafana.json");
+    let _: serde_json::Value = serde_json::from_str(text).unwrap();
+    let names = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let mut count = 0;
+    for name in names.filter(|name| name.starts_with("mqttx_")) {
+        assert!(metrics.contains(&format!("\n{name}")), "{name}");
+        count += 1;
+    }
+    assert!(count > 10);
 }

@@ -4,6 +4,7 @@
 mod api;
 mod configured;
 mod messages;
+mod openapi;
 mod visits;
 
 use crate::support::broker_process::BrokerProcess;
