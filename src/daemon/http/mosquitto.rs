@@ -21,8 +21,8 @@ use crate::daemon::http::listeners::{self, Known};
 use crate::daemon::http::pages;
 use crate::daemon::http::sample::Sample;
 use crate::daemon::http::serve::Arrival;
-use crate::daemon::opening::MOSQUITTO_RELEASE;
 use crate::daemon::sys;
+use crate::mqtt::MOSQUITTO_RELEASE;
 
 /// Bytes of a file that is sent.
 const FILE_SIZE_MAX: u64 = 16_777_216;
