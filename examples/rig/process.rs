@@ -13,7 +13,7 @@ use rustls::pki_types::CertificateDer;
 
 use crate::link::Transport;
 
-const READY_MAX: Duration = Duration::from_secs(10);
+const READY_MAX: Duration = Duration::from_secs(60);
 
 /// One column of the table: a name and the command that starts it.
 #[derive(Clone)]
@@ -186,7 +186,9 @@ impl Broker {
         let Ok(json) = serde_json::from_str::<serde_json::Value>(&text) else {
             return Ok(false);
         };
-        for listener in json["listeners"].as_array().into_iter().flatten() {
+        // The first of each kind: behind 127.0.0.1 comes ::1.
+        let all = json["listeners"].as_array().into_iter().flatten();
+        for listener in all.rev() {
             let address = listener["address"].as_str();
             let address: SocketAddr = address.context("no address in the ready file")?.parse()?;
             match listener["protocol"].as_str() {

@@ -18,7 +18,7 @@ use crate::daemon::auth::bans::Arrival;
 use crate::daemon::conf::log_words::LogType;
 use crate::daemon::control;
 use crate::daemon::listener::Accepted;
-use crate::daemon::mail::Mail;
+use crate::daemon::mail::{Mail, Mailbox};
 use crate::daemon::peer::Peer;
 use crate::daemon::socket::{From, Socket};
 use crate::daemon::worker::{LINGER, Worker};
@@ -29,6 +29,9 @@ const ACCEPTS_MAX: usize = 256;
 /// Connections accepted before those that were are answered: while one side of a connection works,
 /// the other does not have to wait for the end of the turn.
 const ANSWERED_AT_ONCE: usize = 8;
+
+/// Connections by which workers may differ when a new one comes, beside an eighth of them.
+const UNEVEN: usize = 2;
 
 /// Time between two attempts to accept while none succeeds.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -73,28 +76,40 @@ impl Worker {
         self.accept_again = None;
     }
 
-    /// Gives a new connection to the worker with the fewest.
+    /// Gives a new connection to one of the workers with few.
     pub(crate) fn place(&mut self, accepted: Accepted) {
         if !self.is_welcome(&accepted) {
             return;
         }
-        let load = |number: &usize| {
-            self.seat.mailboxes[*number]
-                .connections
-                .load(Ordering::Relaxed)
-        };
-        let least = (0..self.seat.mailboxes.len())
-            .min_by_key(load)
-            .unwrap_or(self.seat.number);
-        if least == self.seat.number {
+        let chosen = self.choose_worker();
+        if chosen == self.seat.number {
             self.adopt(accepted, Vec::new());
         } else {
-            self.seat.mailboxes[least]
+            self.seat.mailboxes[chosen]
                 .connections
                 .fetch_add(1, Ordering::Relaxed);
             let bytes = Vec::new();
-            self.seat.mailboxes[least].post(Mail::Adopt { accepted, bytes });
+            self.seat.mailboxes[chosen].post(Mail::Adopt { accepted, bytes });
         }
+    }
+
+    /// Which of those that have about the fewest connections is chance. Were it the one with the
+    /// fewest, clients that come in turn, a subscriber, its publisher, and so on, would be sorted:
+    /// all subscribers here and all publishers there, and no room for them to follow.
+    fn choose_worker(&mut self) -> usize {
+        let load = |mailbox: &Arc<Mailbox>| mailbox.connections.load(Ordering::Relaxed);
+        let loads = || self.seat.mailboxes.iter().map(load).enumerate();
+        let least = loads().map(|(_, load)| load).min().unwrap_or(0);
+        let few = || loads().filter(|(_, load)| *load <= least + UNEVEN + least / 8);
+        // Knuth's generator: nobody gains by guessing what it says.
+        self.chance = self
+            .chance
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let place = (self.chance >> 33) as usize % few().count().max(1);
+        few()
+            .nth(place)
+            .map_or(self.seat.number, |(number, _)| number)
     }
 
     /// Whether the address of a connection is neither banned nor too quick.

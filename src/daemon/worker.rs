@@ -82,6 +82,8 @@ pub(crate) struct Worker {
     pub(crate) unfinished_bytes: usize,
     pub(crate) now: Instant,
     pub(crate) stopping: Option<Instant>,
+    /// For choosing among equals.
+    pub(crate) chance: u64,
     /// When the observer wants to hear again that something goes on.
     sample_at: Option<Instant>,
 }
@@ -113,6 +115,7 @@ impl Worker {
             unfinished_bytes: 0,
             now: Instant::now(),
             stopping: None,
+            chance: 0,
             sample_at: (!sample_every.is_zero()).then(|| Instant::now() + sample_every),
         }
     }
