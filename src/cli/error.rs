@@ -251,3 +251,44 @@ impl Error {
         out
     }
 }
+
+/// What clap says in paragraphs, as one line of ours and one that helps. `text` begins `error: `.
+pub(crate) fn in_one_line(name: &str, text: &str) -> String {
+    let mut lines = text.lines().map(str::trim);
+    let first = lines.next().unwrap_or_default();
+    let mut told = first.trim_start_matches("error: ").to_owned();
+    let mut hint = format!("{name} --help");
+    for line in lines.take_while(|line| !line.is_empty()) {
+        let values = line.strip_prefix("[possible values: ");
+        match values.and_then(|values| values.strip_suffix(']')) {
+            Some(values) => values.clone_into(&mut hint),
+            None => told = format!("{told} {line}"),
+        }
+    }
+    format!("{name}: {}\n  try: {hint}\n", on_one_line(&told))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claps_paragraphs_are_two_lines() {
+        for (text, told) in [
+            (
+                "error: unexpected argument 'b' found\n\nUsage: x\n",
+                "mqttx link: unexpected argument 'b' found\n  try: mqttx link --help\n",
+            ),
+            (
+                "error: these were not provided:\n  <DIR>\n  <TO>\n\nUsage: x\n",
+                "mqttx link: these were not provided: <DIR> <TO>\n  try: mqttx link --help\n",
+            ),
+            (
+                "error: invalid value 'x' for '<SHELL>'\n  [possible values: a, b]\n\nFor\n",
+                "mqttx link: invalid value 'x' for '<SHELL>'\n  try: a, b\n",
+            ),
+        ] {
+            assert_eq!(in_one_line("mqttx link", text), told);
+        }
+    }
+}

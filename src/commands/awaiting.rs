@@ -20,6 +20,7 @@ use tokio::time::{Instant, Sleep};
 use crate::cli::args::expect::Expect;
 use crate::cli::error::{Error, Kind};
 use crate::cli::expect::{Expectations, Judgment};
+use crate::commands::outcome;
 use crate::mqtt::Reason;
 
 /// How long a command that is asked to end may take.
@@ -116,7 +117,10 @@ impl Awaiting {
         }
         let mut child = command.spawn().map_err(|error| {
             let shown = program.to_string_lossy();
-            Error::new(Kind::Failed, format!("cannot run {shown}: {error}"))
+            Error::new(
+                Kind::Failed,
+                format!("cannot run {shown}: {}", outcome::system_words(&error)),
+            )
         })?;
         Ok(Running {
             id: child.id(),
@@ -240,5 +244,6 @@ fn descriptor(number: u32) -> Result<File, Error> {
 }
 
 fn unwritten(what: impl std::fmt::Display, error: &io::Error) -> Error {
-    Error::new(Kind::Failed, format!("cannot write to {what}: {error}"))
+    let words = outcome::system_words(error);
+    Error::new(Kind::Failed, format!("cannot write to {what}: {words}"))
 }

@@ -14,6 +14,7 @@ use crate::cli::topics;
 use crate::cli::topics::{TOPICS, Topic};
 use crate::commands::COMMANDS;
 use crate::commands::conf_page;
+use crate::commands::outcome;
 use crate::commands::terminal;
 
 pub const COMPLETIONS_ABOUT: &str = "Print the completions of a shell";
@@ -152,7 +153,10 @@ fn one_page(asked: Option<&str>) -> Result<Vec<u8>, String> {
 }
 
 fn all_pages(dir: &std::path::Path) -> Result<Vec<u8>, String> {
-    let told = |error: io::Error| format!("cannot write to {}: {error}", dir.display());
+    let told = |error: io::Error| {
+        let words = outcome::system_words(&error);
+        format!("cannot write to {}: {words}", dir.display())
+    };
     std::fs::create_dir_all(dir).map_err(told)?;
     for (name, text) in man_pages().map_err(told)? {
         std::fs::write(dir.join(name), text).map_err(told)?;

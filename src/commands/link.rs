@@ -14,6 +14,7 @@ use clap::{CommandFactory, Parser};
 use crate::cli::Program;
 use crate::commands::db;
 use crate::commands::mosquitto;
+use crate::commands::outcome;
 use crate::commands::passwd;
 use crate::commands::terminal;
 
@@ -107,5 +108,6 @@ fn place(link: &Path, target: &Path) -> io::Result<()> {
 }
 
 fn failed(link: &Path, error: &io::Error) -> String {
-    format!("cannot make {}: {error}", link.display())
+    let words = outcome::system_words(error);
+    format!("cannot make {}: {words}", link.display())
 }

@@ -135,7 +135,10 @@ impl Recorder<'_> {
         if let Some(error) = &self.out.failed
             && error.kind() != std::io::ErrorKind::BrokenPipe
         {
-            let told = format!("cannot write the recording: {error}");
+            let told = format!(
+                "cannot write the recording: {}",
+                outcome::system_words(&error)
+            );
             return Err(Error::new(Kind::Failed, told));
         }
         if let Some(reason) = self.denied {

@@ -19,6 +19,7 @@ use crate::cli::error::{Error, Kind};
 use crate::cli::format::{Arrival, Moment, Output, on_one_line};
 use crate::cli::jsonl;
 use crate::cli::select::plain;
+use crate::commands::outcome;
 
 /// Columns the topics of a log are padded to, at most.
 const TOPIC_COLUMNS: usize = 40;
@@ -254,7 +255,8 @@ impl Folder {
 
 pub(crate) fn unwritten(path: &Path, error: &std::io::Error) -> Error {
     let shown = path.display();
-    Error::new(Kind::Failed, format!("cannot write to {shown}: {error}"))
+    let words = outcome::system_words(error);
+    Error::new(Kind::Failed, format!("cannot write to {shown}: {words}"))
 }
 
 /// `--color` beats the environment, of which CLICOLOR_FORCE beats NO_COLOR.

@@ -3,13 +3,14 @@
 //! Colour only on a terminal, never with NO_COLOR or TERM=dumb, and never a byte more than colour.
 
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use colored::Colorize;
 
 use crate::cli::Caller;
 use crate::cli::Manner;
-use crate::cli::error::Error;
+use crate::cli::error::{Error, in_one_line};
 
 /// Prints text to stdout; a reader that has gone away is no failure.
 pub(crate) fn print_out(text: &str) -> ExitCode {
@@ -69,11 +70,27 @@ pub(crate) fn tell(caller: Caller, error: &Error) {
 
 /// Prints what clap has to say: help to stdout with success, errors to stderr.
 pub(crate) fn clap(error: &clap::Error) -> ExitCode {
-    let _ = error.print();
-    if error.use_stderr() {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.render().to_string();
+    // Where a command is due and none is there, clap tells help.
+    match text.starts_with("error: ") {
+        true => print_err(&in_one_line(&called_as(), &text)),
+        false => print_err(&text),
+    }
+    ExitCode::FAILURE
+}
+
+/// The link's name, or `mqttx` and the command.
+fn called_as() -> String {
+    let mut words = std::env::args_os();
+    let own = words.next().map(PathBuf::from).unwrap_or_default();
+    let own = own.file_stem().unwrap_or_default().to_string_lossy();
+    match own.starts_with("mosquitto") {
+        true => own.into_owned(),
+        false => format!("mqttx {}", words.next().unwrap_or_default().display()),
     }
 }
 

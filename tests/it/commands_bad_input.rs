@@ -263,6 +263,129 @@ fn what_is_missing_altogether() {
     }
 }
 
+/// The programs beside pub, sub and rr: the words, and a part of the line.
+const OTHERS: &[(&str, &str)] = &[
+    ("record -t a/#/b", "invalid subscription topic 'a/#/b'"),
+    ("record -t a -q 3", "invalid QoS given: 3"),
+    (
+        "record -t a --out /none/x",
+        "cannot write to /none/x: No such file or directory",
+    ),
+    ("record -t a -W 0", "invalid timeout"),
+    ("record -t a -C x", "-C needs a whole number, not 'x'"),
+    (
+        "record -t a --no-retained=x",
+        "unknown option '--no-retained=x'",
+    ),
+    ("record --no-such", "unknown option '--no-such'"),
+    ("record word", "unknown option 'word'"),
+    ("record -t", "-t argument given but no topic specified"),
+    ("replay /none", "unknown option '/none'"),
+    (
+        "replay -f /none",
+        "cannot read /none: No such file or directory",
+    ),
+    ("replay -f", "-f argument given but no file specified"),
+    ("replay --speed x", "--speed: 'x' is no speed"),
+    ("replay --speed 0", "--speed: '0' is no speed"),
+    ("replay --map x", "--map: 'x' is not A=B"),
+    ("replay --loop=3", "--loop takes no value"),
+    ("ls -t a/#/b", "invalid subscription topic 'a/#/b'"),
+    ("ls -W x", "-W needs a whole number, not 'x'"),
+    ("ls --tree=x", "--tree takes no value"),
+    ("ls word", "unknown option 'word'"),
+    ("top -t a/#/b", "invalid subscription topic 'a/#/b'"),
+    ("top -W 0", "invalid timeout"),
+    ("top --once=x", "--once takes no value"),
+    ("top --no-such", "unknown option '--no-such'"),
+    ("ping -c 0", "--count: '0' is no count"),
+    ("ping --interval -1s", "--interval: '-1s' is no time"),
+    (
+        "ping --interval",
+        "--interval argument given but no time specified",
+    ),
+    ("ping --wait x", "--wait: 'x' is no time"),
+    ("ping --json=x", "--json takes no value"),
+    ("ping word", "unknown option 'word'"),
+    ("ping --cert x", "both certfile and keyfile"),
+    ("ls -i a -I b", "cannot be used together"),
+    ("record --psk ab", "--psk-identity required"),
+    ("top -P x --ask-password", "comes from one place"),
+    ("replay --cafile /none -f /dev/null", "cannot read /none"),
+];
+
+/// Those that go to no broker.
+const LOCAL: &[(&str, &str)] = &[
+    ("link", "required arguments were not provided: <DIR>"),
+    (
+        "link /none/x",
+        "cannot make /none/x/mosquitto_pub: No such file or directory",
+    ),
+    (
+        "link /dev/null",
+        "cannot make /dev/null/mosquitto_pub: Not a directory",
+    ),
+    ("link a b", "unexpected argument 'b' found"),
+    ("link --no-such", "unexpected argument '--no-such' found"),
+    (
+        "completions",
+        "required arguments were not provided: <SHELL>",
+    ),
+    ("completions tcsh", "invalid value 'tcsh' for '<SHELL>'"),
+    ("completions bash zsh", "unexpected argument 'zsh' found"),
+    ("man nosuch", "no page 'nosuch'"),
+    ("man pub x", "unexpected argument 'x' found"),
+    ("passwd", "FILE and USER are wanted"),
+    ("passwd -b f u", "FILE and USER are wanted"),
+    ("passwd -H md5 f u", "unknown hash type 'md5'"),
+    ("passwd -I 0 -b f u p", "number of iterations must be > 0"),
+    ("passwd -I", "-I argument given but not enough"),
+    ("passwd --no-such f u", "no option '--no-such'"),
+    ("passwd -c -D f u", "-c and -D cannot be used together"),
+    ("passwd -D /none u", "unable to open password file /none"),
+    ("passwd -b /none u p", "unable to open password file /none"),
+    ("help nosuch", "no command 'nosuch'"),
+    ("nosuch", "no command 'nosuch'"),
+    ("--no-such", "no command '--no-such'"),
+];
+
+#[test]
+fn the_other_programs() {
+    let broker = Untouched::new();
+    for (words, told) in OTHERS {
+        let line = format!("{words} {}", broker.reach());
+        // A value that is missing has to be missing at the end.
+        let line = match told.contains("argument given but no") {
+            true => {
+                let (program, option) = words.split_once(' ').unwrap();
+                format!("{program} {} {option}", broker.reach())
+            }
+            false => line,
+        };
+        broker.check(&Program::mqttx().words(&line).run(), told, &line);
+    }
+    for (words, told) in LOCAL {
+        broker.check(&Program::mqttx().words(words).run(), told, words);
+    }
+    for (program, option) in [
+        ("record", "-t"),
+        ("ls", "-t"),
+        ("top", "-t"),
+        ("ping", "-i"),
+        ("replay", "--will-topic"),
+    ] {
+        let left = Program::mqttx()
+            .words(&format!("{program} {} {option}", broker.reach()))
+            .args([OsString::from_vec(b"a\xff".to_vec())])
+            .run();
+        broker.check(
+            &left,
+            &format!("malformed UTF-8 in {option} argument"),
+            program,
+        );
+    }
+}
+
 /// What OpenSSL's users may ask for, and our TLS has not: one sentence each, with the reason.
 #[test]
 fn what_openssl_has_and_we_have_not() {
