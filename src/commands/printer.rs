@@ -1,6 +1,6 @@
 //! Messages and trace lines of `sub` and `rr`, rendered into standard output.
 
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::tz::TimeZone;
@@ -13,6 +13,7 @@ use crate::cli::error::{Error, Kind};
 use crate::cli::format;
 use crate::cli::format::{Arrival, Moment};
 use crate::client::Way;
+use crate::commands::outcome::system_words;
 use crate::commands::show::{Show, unwritten};
 use crate::commands::stdout::Stdout;
 use crate::commands::terminal;
@@ -99,6 +100,15 @@ impl Printer {
             tracer.packet(way, packet, &mut self.out.buffer);
             self.out.settle();
         }
+    }
+
+    /// Why messages were lost on their way out; a reader that has gone is no failure, nor is any for
+    /// mosquitto's clients.
+    pub(crate) fn unwritten(&self) -> Option<Error> {
+        let error = self.out.failed.as_ref()?;
+        let is_told = self.caller.manner == Manner::Mqttx && error.kind() != ErrorKind::BrokenPipe;
+        let told = || format!("cannot write the messages: {}", system_words(error));
+        is_told.then(|| Error::new(Kind::Failed, told()))
     }
 
     /// One line of our own on stderr, where mosquitto's clients say nothing or theirs.

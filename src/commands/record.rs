@@ -137,7 +137,7 @@ impl Recorder<'_> {
         {
             let told = format!(
                 "cannot write the recording: {}",
-                outcome::system_words(&error)
+                outcome::system_words(error)
             );
             return Err(Error::new(Kind::Failed, told));
         }

@@ -186,6 +186,9 @@ impl Requester<'_> {
     }
 
     fn verdict(self, end: Option<&End>, place: &str) -> Result<ExitCode, Error> {
+        if let Some(error) = self.printer.unwritten() {
+            return Err(error);
+        }
         if self.answered.is_some() {
             return Ok(ExitCode::SUCCESS);
         }

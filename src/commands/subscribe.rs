@@ -416,6 +416,9 @@ impl<'a> Subscriber<'a> {
                 }
             };
         }
+        if let Some(error) = self.printer.unwritten() {
+            return Err(silent(error));
+        }
         match self.wishes.ask() {
             // mosquitto_sub gives up with -1 while it has no connection.
             Some(_) if end.is_none() && !ours => return Ok(ExitCode::from(255)),

@@ -204,6 +204,29 @@ fn a_reader_that_has_gone_ends_it_quietly() {
     script.join();
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told() {
+    let script = ScriptedBroker::start(Version::V311, |broker| {
+        let mut peer = broker.accept();
+        subscribed(&mut peer);
+        message(&mut peer, false, "a", b"x");
+        peer.expect_goodbye();
+    });
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let left = Command::new(env!("CARGO_BIN_EXE_mqttx"))
+        .args(["sub", "-h", "127.0.0.1", "-t", "a", "-C", "1", "-p"])
+        .arg(script.port.to_string())
+        .stdout(full.unwrap())
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    let told = "mqttx sub: cannot write the messages: No space left on device\n";
+    assert_eq!(String::from_utf8_lossy(&left.stderr), told);
+    assert_eq!(left.status.code(), Some(1));
+    script.join();
+}
+
 #[test]
 fn every_subscription_refused() {
     let script = ScriptedBroker::start(Version::V5, |broker| {
