@@ -528,7 +528,12 @@ impl Broker {
             && open
             && self.connections[slot as usize].version == Version::V5
         {
-            self.put_disconnect(slot, reason, Some(what));
+            // A second CONNECT can be wrong in ways that only CONNACK has words for.
+            let told = match reason.allowed_in(PacketType::Disconnect) {
+                true => reason,
+                false => Reason::PROTOCOL_ERROR,
+            };
+            self.put_disconnect(slot, told, Some(what));
         }
         self.end_connection(slot, Cause::Violation(reason, what), now);
         Step::Stop

@@ -40,6 +40,9 @@ struct Field {
 /// Wider than this is a slip of the keyboard, and would only fill memory.
 const WIDTH_MAX: usize = 1_000_000;
 
+/// The smallest number there is has so many decimals.
+const DECIMALS_MAX: usize = 1_074;
+
 impl Template {
     /// The error is the sentence to tell.
     pub fn parse(text: &str) -> Result<Self, String> {
@@ -292,13 +295,21 @@ impl Field {
     }
 
     fn integer(&self, value: i64, out: &mut Vec<u8>) {
-        let width = self.width;
-        let text = match (self.left, self.zeros) {
-            (true, _) => format!("{value:<width$}"),
-            (false, true) => format!("{value:0width$}"),
-            (false, false) => format!("{value:width$}"),
+        self.number(&value.to_string(), self.zeros, out);
+    }
+
+    /// Zeros go between sign and digits. What `format!` can do ends at a width of 65,535.
+    fn number(&self, text: &str, zeros: bool, out: &mut Vec<u8>) {
+        let gap = self.width.saturating_sub(text.len());
+        let sign = usize::from(text.starts_with('-'));
+        let (before, filler) = match (self.left, zeros) {
+            (true, _) => (text.len(), b' '),
+            (false, true) => (sign, b'0'),
+            (false, false) => (0, b' '),
         };
-        out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(&text.as_bytes()[..before]);
+        out.extend(std::iter::repeat_n(filler, gap));
+        out.extend_from_slice(&text.as_bytes()[before..]);
     }
 
     /// Precision and width count bytes, and zeros never pad.
@@ -384,15 +395,13 @@ impl Field {
             value if value.is_nan() && value.is_sign_negative() => "-nan".to_owned(),
             value if value.is_nan() => "nan".to_owned(),
             value if value.is_infinite() => if value > 0.0 { "inf" } else { "-inf" }.to_owned(),
-            value => format!("{value:.decimals$}"),
+            value => {
+                // No more decimals than that are other than zero.
+                let exact = decimals.min(DECIMALS_MAX);
+                format!("{value:.exact$}{}", "0".repeat(decimals - exact))
+            }
         };
-        let width = self.width;
-        let text = match (self.left, self.zeros && value.is_finite()) {
-            (true, _) => format!("{text:<width$}"),
-            (false, true) => format!("{value:0width$.decimals$}"),
-            (false, false) => format!("{text:>width$}"),
-        };
-        out.extend_from_slice(text.as_bytes());
+        self.number(&text, self.zeros && value.is_finite(), out);
     }
 }
 

@@ -248,3 +248,11 @@ fn a_publisher_that_is_not_read_from_is_not_taken_for_silent() {
     core.advance_secs(4.0);
     assert!(!core.is_open(publisher), "now it is silent");
 }
+
+#[test]
+fn a_second_connect_of_another_protocol_is_told_in_words_of_disconnect() {
+    let mut core = core(|_| {});
+    let client = core.join(0, &Hello::new("twice"));
+    core.send(client, b"\x10\x0c\0\x04HTTP\x05\x02\0\0\0\0");
+    assert_eq!(core.take(client), ["DISCONNECT 0x82"]);
+}
