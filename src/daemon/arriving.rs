@@ -26,10 +26,6 @@ use crate::daemon::worker::{LINGER, Worker};
 /// Connections accepted in a turn: a flood of them must not starve those who are connected.
 const ACCEPTS_MAX: usize = 256;
 
-/// Connections accepted before those that were are answered: while one side of a connection works,
-/// the other does not have to wait for the end of the turn.
-const ANSWERED_AT_ONCE: usize = 8;
-
 /// Connections by which workers may differ when a new one comes, beside an eighth of them.
 const UNEVEN: usize = 2;
 
@@ -53,9 +49,6 @@ impl Worker {
                         let port = self.seat.listeners[place].port();
                         self.seat.log.accepted(&accepted.from, port);
                         self.place(accepted);
-                        if round % ANSWERED_AT_ONCE == ANSWERED_AT_ONCE - 1 {
-                            self.flush();
-                        }
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
