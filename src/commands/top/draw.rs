@@ -83,7 +83,7 @@ fn head_line(screen: &Screen) -> Line<'static> {
         State::Up if screen.is_paused => ("paused".to_owned(), Color::Yellow),
         State::Up => ("connected".to_owned(), Color::Green),
         State::Connecting => ("connecting".to_owned(), Color::Yellow),
-        State::Lost(_) => ("no connection, trying again".to_owned(), Color::Red),
+        State::Lost(told) => (told.clone(), Color::Red),
     };
     let rate = screen.tree.rate(ROOT);
     let mut told = format!(
@@ -258,4 +258,24 @@ fn help(frame: &mut Frame<'_>, area: Rect) {
     frame.render_widget(Clear, place);
     let block = ratatui::widgets::Block::bordered().title(" Keys ");
     frame.render_widget(Paragraph::new(rows.collect::<Vec<_>>()).block(block), place);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_head_tells_how_the_connection_stands() {
+        let mut screen = Screen::new("127.0.0.1:1883", Instant::now());
+        let told = |screen: &Screen| head_line(screen).to_string();
+        assert!(told(&screen).contains("  connecting  0 topics"));
+        screen.state = State::Lost("the broker closed the connection; trying again".to_owned());
+        assert!(
+            told(&screen).contains("  the broker closed the connection; trying again  0 topics")
+        );
+        screen.state = State::Up;
+        assert!(told(&screen).contains("  connected  0 topics"));
+        screen.is_paused = true;
+        assert!(told(&screen).contains("  paused  0 topics  0 messages  0.0/s  0 passed"));
+    }
 }
