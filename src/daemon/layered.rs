@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use crate::broker::ALIVE_WHILE_DUE;
 use crate::broker::ConnectionId;
+use crate::broker::Event;
 use crate::broker::SLICES_MAX;
+use crate::daemon::conf::log_words::LogType;
 use crate::daemon::layers::Fault;
 use crate::daemon::peer::{self, LARGE_FROM};
 use crate::daemon::reading::BULK_FROM;
@@ -139,6 +141,20 @@ impl Worker {
         }
         if layers.is_through() {
             peer.layers = None;
+        }
+    }
+
+    /// Tells how the connection of a client that has come is encrypted.
+    pub(crate) fn tell_encryption(&mut self, event: &Event) {
+        let layers =
+            peer::find(&mut self.peers, event.connection).and_then(|peer| peer.layers.as_mut());
+        if let Some(negotiated) = layers.and_then(|layers| layers.negotiated()) {
+            let (version, cipher) = *negotiated;
+            let line = format!(
+                "Client {} negotiated {version} cipher {cipher}",
+                event.client_id
+            );
+            self.seat.log.say(LogType::Debug, &line);
         }
     }
 

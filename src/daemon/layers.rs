@@ -52,6 +52,8 @@ pub(crate) struct Layers {
     /// Nothing follows what is in `out`.
     over: bool,
     news: Option<Box<News>>,
+    /// Version and cipher of TLS, until the client has said who it is.
+    negotiated: Option<Box<(&'static str, String)>>,
 }
 
 /// A header that is not whole.
@@ -140,6 +142,7 @@ impl Layers {
             written: 0,
             over: false,
             news: None,
+            negotiated: None,
         })))
     }
 
@@ -243,7 +246,8 @@ impl Layers {
                 user_name,
             } = established;
             let news = self.news.get_or_insert_default();
-            news.tls = Some((version.to_owned(), cipher));
+            news.tls = Some((version.to_owned(), cipher.clone()));
+            self.negotiated = Some(Box::new((version, cipher)));
             if user_name.is_some() {
                 news.user_name = user_name;
             }
@@ -420,6 +424,11 @@ impl Layers {
     /// Nothing is left to do: what comes from now on is MQTT.
     pub(crate) fn is_through(&self) -> bool {
         self.proxy.is_none() && self.tls.is_none() && self.websocket.is_none()
+    }
+
+    /// How TLS protects it: once.
+    pub(crate) fn negotiated(&mut self) -> Option<Box<(&'static str, String)>> {
+        self.negotiated.take()
     }
 
     /// What was found out about the client since the last call.

@@ -20,6 +20,7 @@ use crate::broker::Broker;
 use crate::broker::Cause;
 use crate::broker::ConnectionId;
 use crate::broker::SLICES_MAX;
+use crate::broker::What;
 use crate::daemon::auth::Authenticator;
 use crate::daemon::buffers::Buffers;
 use crate::daemon::control::Controller;
@@ -276,6 +277,9 @@ impl Worker {
         for event in &events {
             let address = self.peer_ref(event.connection).map(|peer| peer.from);
             self.seat.log.event(address, event);
+            if matches!(event.what, What::Connected { .. }) {
+                self.tell_encryption(event);
+            }
         }
         for wanted in sys_wanted {
             if let Err(wanted) = self.seat.notes.wanted(self.seat.number, wanted) {

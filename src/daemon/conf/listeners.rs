@@ -10,7 +10,6 @@ use crate::daemon::conf::parse::Fault;
 use crate::daemon::conf::security;
 use crate::daemon::conf::settings::{Listener, Settings};
 use crate::daemon::conf::value::{Protocol, SocketDomain};
-use crate::daemon::conf::waiting::{Waiting, waiting};
 use crate::daemon::conf::{Conf, Endpoint, Place};
 use crate::daemon::http::{HttpListener, Service};
 use crate::mqtt::QoS;
@@ -18,16 +17,20 @@ use crate::mqtt::Version;
 use crate::net::proxy_header::HeaderVersion;
 use crate::net::upgrade::WebSocketRules;
 
-/// What no listener can do yet.
-const WAITING: &[Waiting] = &[waiting("tls_keyform", &["pem"])];
-
 /// The port where nothing says otherwise.
 const DEFAULT_PORT: u16 = 1883;
 
 /// Puts the endpoints into `conf`; `ports` are those of the command line, for when no listener is
 /// given.
 pub(crate) fn apply(settings: &Settings, ports: &[u16], conf: &mut Conf) -> Result<(), Fault> {
-    Waiting::check(WAITING, settings)?;
+    let mut lines = settings.lines.iter();
+    if let Some(line) = lines.find(|line| line.name == "tls_keyform" && line.value == "engine") {
+        let sentence = "Error: The 'tls_keyform' option 'engine' is not available: there are no \
+                        OpenSSL engines here: use keys in PEM files.";
+        let mut fault = Fault::new(sentence);
+        fault.found_at.push(line.at.clone());
+        return Err(fault);
+    }
     conf.listeners.clear();
     if settings.is_local_only() {
         let default = settings

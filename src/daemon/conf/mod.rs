@@ -24,7 +24,6 @@ pub mod settings;
 pub mod source;
 pub mod value;
 pub mod versions;
-mod waiting;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
