@@ -12,6 +12,11 @@ use crate::support::peers::{installed, mosquitto};
 use crate::support::programs::skipped;
 
 #[test]
+fn the_dashboard_in_a_browser() {
+    run("dashboard", 18);
+}
+
+#[test]
 fn the_browser_client_in_a_browser() {
     run("client", 16);
 }
