@@ -36,7 +36,7 @@ impl Latencies {
     }
 
     pub(super) fn histogram(&self) -> Histogram {
-        let bounds = BOUNDS.into_iter().chain([f64::MAX]);
+        let bounds = BOUNDS.into_iter().chain([f64::INFINITY]);
         let counts = self
             .counts
             .iter()

@@ -294,6 +294,8 @@ fn a_broker_without_visitors_has_no_thread_for_them() {
     };
     let without = BrokerProcess::start(&[]);
     assert!(!names(&without).contains(&"http\n".to_owned()));
-    let (with, _) = broker(&[]);
+    let (with, visitor) = broker(&[]);
+    // A thread takes its name once it runs.
+    assert_eq!(visitor.get("/healthz").status, 200);
     assert!(names(&with).contains(&"http\n".to_owned()));
 }
