@@ -403,7 +403,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__broker)
-            opts="-c -p -d -v -q -h --config-file --port --bind --listen --tls-keylog --cert --key --cafile --crlfile --require-certificate --origin --allow-anonymous --password-file --dynsec --jwt-key --acl-file --refuse-subscribe --persistence --sync --workers --limit --limits --sys-interval --ready-file --daemon --test-config --print-config --log-dest --log-type --log-format --verbose --quiet --help"
+            opts="-c -p -d -v -q -h --config-file --port --bind --listen --http --http-token --tls-keylog --cert --key --cafile --crlfile --require-certificate --origin --allow-anonymous --password-file --dynsec --jwt-key --acl-file --no-control --check-retain-source --refuse-subscribe --persistence --sync --workers --limit --limits --sys-interval --ready-file --daemon --test-config --print-config --log-dest --log-type --log-format --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -430,6 +430,14 @@ _mqttx() {
                     return 0
                     ;;
                 --listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --http)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --http-token)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -535,7 +543,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__ctrl)
-            opts="-f -q -v -h -p -S -A -u -P -i -I -k -x -V -D -d -L -o --file --qos --verbose --wait --connect-timeout --host --port --srv --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --profile --save-profile --print-config --options-file --help --version"
+            opts="-f -q -v -h -p -S -A -u -P -i -I -k -x -V -D -d -L -o --file --qos --verbose --wait --connect-timeout --host --port --srv --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --scram --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --profile --save-profile --print-config --options-file --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -855,7 +863,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__ls)
-            opts="-t -W -v -h -p -S -A -u -P -i -I -k -x -V -D -L -o --topic --timeout --tree --verbose --wait --connect-timeout --host --port --srv --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --profile --save-profile --print-config --options-file --help --version"
+            opts="-t -W -v -h -p -S -A -u -P -i -I -k -x -V -D -L -o --topic --timeout --tree --verbose --wait --connect-timeout --host --port --srv --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --scram --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --profile --save-profile --print-config --options-file --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1130,7 +1138,7 @@ _mqttx() {
             fi
             case "${prev}" in
                 -H)
-                    COMPREPLY=($(compgen -W "argon2id sha512-pbkdf2 sha512" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "argon2id sha512-pbkdf2 sha512 scram-sha-256" -- "${cur}"))
                     return 0
                     ;;
                 -I)
@@ -1145,7 +1153,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__ping)
-            opts="-c -h -p -S -A -u -P -i -I -k -x -V -D -d -L -o --count --interval --json --wait --connect-timeout --host --port --srv --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --profile --save-profile --print-config --options-file --help --version"
+            opts="-c -h -p -S -A -u -P -i -I -k -x -V -D -d -L -o --count --interval --json --wait --connect-timeout --host --port --srv --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --scram --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --profile --save-profile --print-config --options-file --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1391,7 +1399,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__pub)
-            opts="-t -m -f -n -s -l -q -r -h -p -S -A -u -P -i -I -k -c -x -V -M -D -d -L -o --topic --message --file --null-message --stdin-file --stdin-line --qos --retain --repeat --repeat-delay --host --port --srv --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --topic-from-line --jsonl --template --seed --rate --format --payload-size --confirm --wait --connect-timeout --max-reconnects --no-reconnect --url --protocol --profile --save-profile --print-config --options-file --help --version"
+            opts="-t -m -f -n -s -l -q -r -h -p -S -A -u -P -i -I -k -c -x -V -M -D -d -L -o --topic --message --file --null-message --stdin-file --stdin-line --qos --retain --repeat --repeat-delay --host --port --srv --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --scram --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --topic-from-line --jsonl --template --seed --rate --format --payload-size --confirm --wait --connect-timeout --max-reconnects --no-reconnect --url --protocol --profile --save-profile --print-config --options-file --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1697,7 +1705,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__record)
-            opts="-t -q -R -C -W -h -p -S -A -u -P -i -I -k -x -V -D -L -o --topic --qos --out --no-retained --count --timeout --wait --connect-timeout --host --port --srv --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --profile --save-profile --print-config --options-file --help --version"
+            opts="-t -q -R -C -W -h -p -S -A -u -P -i -I -k -x -V -D -L -o --topic --qos --out --no-retained --count --timeout --wait --connect-timeout --host --port --srv --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --scram --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --profile --save-profile --print-config --options-file --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1967,7 +1975,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__replay)
-            opts="-f -h -p -S -A -u -P -i -I -k -x -V -D -L -o --file --speed --loop --map --wait --connect-timeout --host --port --srv --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --profile --save-profile --print-config --options-file --help --version"
+            opts="-f -h -p -S -A -u -P -i -I -k -x -V -D -L -o --file --speed --loop --map --wait --connect-timeout --host --port --srv --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --scram --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --profile --save-profile --print-config --options-file --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2217,7 +2225,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__rr)
-            opts="-t -e -m -f -n -s -q -R -W -v -F -N -h -p -S -A -u -P -i -I -k -c -x -V -M -D -d -L -o --topic --response-topic --message --file --null-message --stdin-file --qos --no-retained --retain-as-published --retain-handling --timeout --verbose --output-format --no-newline --pretty --latency --host --port --srv --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --wait --connect-timeout --max-reconnects --no-reconnect --url --protocol --profile --save-profile --print-config --options-file --help --version"
+            opts="-t -e -m -f -n -s -q -R -W -v -F -N -h -p -S -A -u -P -i -I -k -c -x -V -M -D -d -L -o --topic --response-topic --message --file --null-message --stdin-file --qos --no-retained --retain-as-published --retain-handling --timeout --verbose --output-format --no-newline --pretty --latency --host --port --srv --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --scram --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --wait --connect-timeout --max-reconnects --no-reconnect --url --protocol --profile --save-profile --print-config --options-file --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2545,7 +2553,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__sub)
-            opts="-t -q -T -U -R -C -W -E -v -F -N -w -h -p -S -A -u -P -i -I -k -c -x -V -M -D -d -L -o --topic --qos --filter-out --unsubscribe --no-retained --retain-as-published --retain-handling --no-local --retained-only --remove-retained --count --timeout --exit-after-subscribe --verbose --output-format --no-newline --pretty --random-filter --message-rate --watch --host --port --srv --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --expect --in-order --reject-regex --idle --ready-file --ready-fd --jsonl --log --hexdump --select --decode --delimiter --out --out-dir --color --wait --connect-timeout --max-reconnects --no-reconnect --expect-json --expect-regex --url --protocol --profile --save-profile --print-config --options-file --help --version"
+            opts="-t -q -T -U -R -C -W -E -v -F -N -w -h -p -S -A -u -P -i -I -k -c -x -V -M -D -d -L -o --topic --qos --filter-out --unsubscribe --no-retained --retain-as-published --retain-handling --no-local --retained-only --remove-retained --count --timeout --exit-after-subscribe --verbose --output-format --no-newline --pretty --random-filter --message-rate --watch --host --port --srv --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --scram --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --expect --in-order --reject-regex --idle --ready-file --ready-fd --jsonl --log --hexdump --select --decode --delimiter --out --out-dir --color --wait --connect-timeout --max-reconnects --no-reconnect --expect-json --expect-regex --url --protocol --profile --save-profile --print-config --options-file --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2903,7 +2911,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__top)
-            opts="-t -W -h -p -S -A -u -P -i -I -k -x -V -D -L -o --topic --once --timeout --wait --connect-timeout --host --port --srv --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --profile --save-profile --print-config --options-file --help --version"
+            opts="-t -W -h -p -S -A -u -P -i -I -k -x -V -D -L -o --topic --once --timeout --wait --connect-timeout --host --port --srv --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --scram --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --profile --save-profile --print-config --options-file --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -105,6 +105,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s S -l srv -d 'The hos
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l ws -d 'Speak MQTT over WebSockets'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l ask-password -d 'Ask for the password on the terminal; -P alone at the end does so too'
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l scram -d 'Prove the password by SCRAM-SHA-256 instead of sending it, and let the broker prove that it knows it (version 5)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s c -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s d -l debug -d 'Tell every packet on standard output'
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l quiet -d 'No messages about errors'
@@ -201,6 +202,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s S -l srv -d 'The hos
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l ws -d 'Speak MQTT over WebSockets'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l ask-password -d 'Ask for the password on the terminal; -P alone at the end does so too'
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l scram -d 'Prove the password by SCRAM-SHA-256 instead of sending it, and let the broker prove that it knows it (version 5)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s c -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s d -l debug -d 'Tell every packet on standard output'
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l quiet -d 'No messages about errors'
@@ -280,6 +282,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s S -l srv -d 'The host
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l ws -d 'Speak MQTT over WebSockets'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l ask-password -d 'Ask for the password on the terminal; -P alone at the end does so too'
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l scram -d 'Prove the password by SCRAM-SHA-256 instead of sending it, and let the broker prove that it knows it (version 5)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s c -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s d -l debug -d 'Tell every packet on standard output'
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l quiet -d 'No messages about errors'
@@ -341,6 +344,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s S -l srv -d 'The ho
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l ws -d 'Speak MQTT over WebSockets'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l ask-password -d 'Ask for the password on the terminal; -P alone at the end does so too'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l scram -d 'Prove the password by SCRAM-SHA-256 instead of sending it, and let the broker prove that it knows it (version 5)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s d -l debug -d 'Tell every packet on standard output'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l quiet -d 'No messages about errors'
@@ -404,6 +408,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s S -l srv -d 'The 
 complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l ws -d 'Speak MQTT over WebSockets'
 complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l ask-password -d 'Ask for the password on the terminal; -P alone at the end does so too'
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l scram -d 'Prove the password by SCRAM-SHA-256 instead of sending it, and let the broker prove that it knows it (version 5)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
 complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l debug -d 'Tell every packet on standard output'
 complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l quiet -d 'No messages about errors'
@@ -465,6 +470,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -s S -l srv -d 'The 
 complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l ws -d 'Speak MQTT over WebSockets'
 complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l ask-password -d 'Ask for the password on the terminal; -P alone at the end does so too'
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l scram -d 'Prove the password by SCRAM-SHA-256 instead of sending it, and let the broker prove that it knows it (version 5)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
 complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l debug -d 'Tell every packet on standard output'
 complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l quiet -d 'No messages about errors'
@@ -526,6 +532,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s S -l srv -d 'The host
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l ws -d 'Speak MQTT over WebSockets'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l ask-password -d 'Ask for the password on the terminal; -P alone at the end does so too'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l scram -d 'Prove the password by SCRAM-SHA-256 instead of sending it, and let the broker prove that it knows it (version 5)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l debug -d 'Tell every packet on standard output'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l quiet -d 'No messages about errors'
@@ -586,6 +593,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand top" -s S -l srv -d 'The hos
 complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l ws -d 'Speak MQTT over WebSockets'
 complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l ask-password -d 'Ask for the password on the terminal; -P alone at the end does so too'
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l scram -d 'Prove the password by SCRAM-SHA-256 instead of sending it, and let the broker prove that it knows it (version 5)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
 complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l debug -d 'Tell every packet on standard output'
 complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l quiet -d 'No messages about errors'
@@ -601,6 +609,8 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s c -l config-file 
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s p -l port -d 'TCP port to listen on, repeatable; 0 lets the system choose [default: 1883]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l bind -d 'Address to listen on, repeatable [default: this machine only]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l listen -d 'Listen here instead, repeatable: mqtt://ADDRESS:PORT, mqtts://, ws://, wss:// or unix:PATH, with rules of its own behind a `?`, see below' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l http -d 'Show the broker in the browser, and answer over HTTP: PORT on this machine, ADDRESS:PORT, https://ADDRESS:PORT with --cert, or unix:PATH; repeatable' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l http-token -d 'The secret in this file stands for an administrator over HTTP, as a bearer token' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l tls-keylog -d 'Write the keys of TLS connections here, for programs that look into them' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l cert -d 'Certificate for mqtts and wss, in PEM, with those that lead to its root' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l key -d 'Key of the certificate, in PEM' -r -F
@@ -629,6 +639,8 @@ json\t'An object a line, for programs'
 mosquitto\t'With the lines of mosquitto, for those who know them'"
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l require-certificate -d 'Turn clients without a certificate away'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l allow-anonymous -d 'Let clients in without a user name, also from other machines'
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l no-control -d 'Take no commands on $CONTROL/broker/v1. Otherwise `mqttx ctrl` may give them from this machine where there are no rules, and where there are, whoever may write and read there'
+complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l check-retain-source -d 'Send a retained message only while its publisher may still publish there'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l limits -d 'List the limits with their defaults, and end'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s d -l daemon -d 'Go to the background'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l test-config -d 'Say whether the configuration file is in order, and end'
@@ -656,7 +668,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s t -l topic -d 'Beg
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s s -l payload -d 'Bytes of each payload: 64, 4k, or a range 64..1k; verified from 16 on' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l file -d 'Send this file as every payload, behind the head that is checked' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l split -d 'Between the payloads in --file, which take turns; \\n for a newline' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l template -d 'Text with %i (the publisher\'s number) and %rand_N (below N) to send, behind the head' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l template -d 'Text to send, behind the head, with %i (the publisher\'s number), %n (the message\'s, in ten places) and %rand_N (below N)' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l conn-rate -d 'Connections opened a second [default: 64 at a time]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l rate -d 'Messages a second in all, sent when they are due whatever the broker does: measures latency' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l ramp -d 'A rate that rises evenly over this time, such as 0..20k:30s' -r
@@ -713,10 +725,11 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l insecure -d 'Do no
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l tls-skip-hostname -d 'Check the broker\'s certificate, but not that it is made out to this host'
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l tls-use-os-certs -d 'Trust the certificates the operating system trusts'
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l no-tls -d 'No TLS, whatever else was said (also on port 8883)'
-complete -c mqttx -n "__fish_mqttx_using_subcommand passwd" -s H -d 'How to hash [default: sha512-pbkdf2]' -r -f -a "argon2id\t''
+complete -c mqttx -n "__fish_mqttx_using_subcommand passwd" -s H -d 'How to hash; scram-sha-256 allows --scram [default: sha512-pbkdf2]' -r -f -a "argon2id\t''
 sha512-pbkdf2\t''
-sha512\t''"
-complete -c mqttx -n "__fish_mqttx_using_subcommand passwd" -s I -d 'Rounds of sha512-pbkdf2 [default: 1000]' -r
+sha512\t''
+scram-sha-256\t''"
+complete -c mqttx -n "__fish_mqttx_using_subcommand passwd" -s I -d 'Rounds of sha512-pbkdf2 [default: 1000], of scram-sha-256 [15000]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand passwd" -s c -d 'Make a new file, whatever was there; - is standard output'
 complete -c mqttx -n "__fish_mqttx_using_subcommand passwd" -s D -d 'Delete the user'
 complete -c mqttx -n "__fish_mqttx_using_subcommand passwd" -s U -d 'Hash the passwords of a file that has them as plain text'
@@ -772,6 +785,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s S -l srv -d 'The ho
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l ws -d 'Speak MQTT over WebSockets'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l ask-password -d 'Ask for the password on the terminal; -P alone at the end does so too'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l scram -d 'Prove the password by SCRAM-SHA-256 instead of sending it, and let the broker prove that it knows it (version 5)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l disable-clean-session -d 'Keep the Session when the connection ends; needs -i'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s d -l debug -d 'Tell every packet on standard output'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l quiet -d 'No messages about errors'

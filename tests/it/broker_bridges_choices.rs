@@ -242,7 +242,8 @@ fn it_says_that_it_is_a_bridge_unless_it_is_told_not_to() {
             if private && choice {
                 // Refused for that: the next attempt is without, and at once.
                 stream.write_all(&[0x20, 2, 0, 1]).unwrap();
-                assert_eq!(level(&listener).0, level_of, "{version}");
+                let (again, _open) = level(&listener);
+                assert_eq!(again, level_of, "{version}");
                 assert_eq!(count(&near, "next backoff"), 0);
             }
         }

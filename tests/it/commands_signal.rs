@@ -109,7 +109,8 @@ fn whom_nobody_finds() {
     ] {
         let left = signal(line);
         assert_eq!((left.status, left.out()), (1, String::new()), "{line}");
-        assert!(left.err().starts_with("error: "), "{left:?}");
+        assert!(left.err().starts_with("mqttx signal: "), "{left:?}");
+        assert_eq!(left.err().lines().count(), 2, "{left:?}");
     }
 }
 
@@ -139,7 +140,10 @@ fn help_tells_topics_and_pages_are_printed() {
     for (words, told) in [
         ("help nothing", "mqttx: no command 'nothing'"),
         ("man nothing", "mqttx man: no page 'nothing'"),
-        ("completions tcsh", "error: invalid value 'tcsh'"),
+        (
+            "completions tcsh",
+            "mqttx completions: invalid value 'tcsh'",
+        ),
     ] {
         let left = Program::mqttx().words(words).run();
         assert_eq!((left.status, left.out()), (1, String::new()), "{words}");

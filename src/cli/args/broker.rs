@@ -28,9 +28,9 @@ pub enum SyncWhen {
 #[derive(clap::Args, Debug)]
 pub struct BrokerArgs {
     /// Start from this mosquitto.conf, and do as mosquitto does
-    #[arg(help_heading = FILE, short, long, value_name = "FILE", conflicts_with_all = ["bind", "listen", "cert", "key",
-        "cafile", "crlfile", "require_certificate", "origin", "allow_anonymous", "password_file",
-        "acl_file", "sys_interval"])]
+    #[arg(help_heading = FILE, short, long, value_name = "FILE", conflicts_with_all = ["bind", "listen",
+        "cert", "key", "cafile", "crlfile", "require_certificate", "origin", "allow_anonymous",
+        "password_file", "acl_file", "sys_interval"])]
     pub config_file: Option<PathBuf>,
     /// TCP port to listen on, repeatable; 0 lets the system choose [default: 1883]
     #[arg(help_heading = LISTENERS, short, long, value_name = "PORT")]
@@ -145,7 +145,8 @@ pub struct BrokerArgs {
     )]
     pub sync: SyncWhen,
     /// Worker threads [default: half of the cores]
-    #[arg(help_heading = LIMITS, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(help_heading = LIMITS, long, value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: Option<u16>,
     /// Set a limit, repeatable; `--limits` lists them
     #[arg(help_heading = LIMITS, long, value_name = "NAME=VALUE")]

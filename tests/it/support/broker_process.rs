@@ -115,6 +115,23 @@ impl BrokerProcess {
             .clone()
     }
 
+    /// Waits until so many lines with the text are logged.
+    pub(crate) fn wait_logged(&self, count: usize, text: &str) {
+        let lines = self.log.lines.lock().unwrap();
+        let absent = |lines: &mut Vec<String>| {
+            lines.iter().filter(|line| line.contains(text)).count() < count
+        };
+        let (lines, late) = self
+            .log
+            .more
+            .wait_timeout_while(lines, PATIENCE, absent)
+            .unwrap();
+        assert!(
+            !late.timed_out(),
+            "{text:?} was not logged {count} times: {lines:#?}"
+        );
+    }
+
     /// Resident memory, in KiB.
     pub(crate) fn memory(&self) -> usize {
         let path = format!("/proc/{}/status", self.child.id());
