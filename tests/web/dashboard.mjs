@@ -2,8 +2,19 @@
 
 import { BASE, assert, check, publish, rows, runCases, same, subscriber, text } from './browser.mjs';
 
-const VIEWS = ['', 'clients', 'topics', 'live', 'retained', 'bridges', 'log', 'details'];
-const open = (page, view) => page.goto(`${BASE}/#/${view}`);
+/** The views and what stands above them. */
+const TITLES = {
+  '': 'Overview', clients: 'Clients', topics: 'Topics', live: 'Messages', retained: 'Retained messages', bridges: 'Bridges',
+  log: 'Log', details: 'Details',
+};
+const VIEWS = Object.keys(TITLES);
+
+/** Goes to a view, and waits until the one before it has left. */
+async function open(page, place) {
+  await page.goto(`${BASE}/#/${place}`);
+  await page.locator('main h1', { hasText: TITLES[place.split('/')[0]] }).waitFor();
+}
+
 const listed = (page, words) => page.locator('.line:not([hidden])', { hasText: words });
 
 for (const [name, width, height] of [['a phone', 360, 740], ['a tablet', 768, 1024], ['a desk', 1280, 800]]) {
@@ -11,7 +22,6 @@ for (const [name, width, height] of [['a phone', 360, 740], ['a tablet', 768, 10
     check(`every view fits on ${name}, ${colorScheme}`, async (page) => {
       for (const view of VIEWS) {
         await open(page, view);
-        await page.locator('main h1').waitFor();
         await page.locator('#link-dot.good').waitFor();
         const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         assert(wider <= 0, `${view} is ${wider} pixels wider than the screen`);
@@ -30,10 +40,7 @@ check('all that the dashboard loads stays below its weight', async (page) => {
     assert(url.startsWith(BASE), `${url} is not the broker's`);
     weight += (await answer.body()).length;
   });
-  for (const view of VIEWS) {
-    await open(page, view);
-    await page.locator('main h1').waitFor();
-  }
+  for (const view of VIEWS) await open(page, view);
   await page.waitForLoadState();
   assert(seen.size > 20 && weight < 150000, `${seen.size} files, ${weight} bytes`);
 });
