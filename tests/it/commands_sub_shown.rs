@@ -4,6 +4,8 @@ use std::path::Path;
 
 use mqttx::mqtt::{PacketType, Version};
 
+#[cfg(target_os = "linux")]
+use crate::support::peers::installed;
 use crate::support::programs::{Left, Links, Program};
 use crate::support::scripted_broker::ScriptedBroker;
 
@@ -11,6 +13,30 @@ type Sent = &'static [(&'static str, &'static [u8])];
 
 /// Runs `sub` until as many messages have come as were sent.
 fn shown(messages: Sent, words: &[&str]) -> Left {
+    with_broker(messages, |port| {
+        Program::mqttx()
+            .words("sub -h 127.0.0.1 -t # -p")
+            .args([port, "-C", &messages.len().to_string()])
+            .args(words)
+    })
+}
+
+/// The same on a terminal; `None` where there is no `script` to make one.
+#[cfg(target_os = "linux")]
+fn shown_on_a_terminal(messages: Sent, words: &str) -> Option<Left> {
+    let script = installed("script")?;
+    let left = with_broker(messages, |port| {
+        let mqttx = env!("CARGO_BIN_EXE_mqttx");
+        let count = messages.len();
+        let line = format!("'{mqttx}' sub -h 127.0.0.1 -t '#' -p {port} -C {count} {words}");
+        Program::new(&script)
+            .args(["-q", "-e", "-c", &line, "/dev/null"])
+            .env("TERM", "xterm")
+    });
+    Some(left)
+}
+
+fn with_broker(messages: Sent, program: impl FnOnce(&str) -> Program) -> Left {
     let script = ScriptedBroker::start(Version::V311, move |broker| {
         let mut peer = broker.accept();
         peer.expect(PacketType::Subscribe);
@@ -24,15 +50,7 @@ fn shown(messages: Sent, words: &[&str]) -> Left {
         }
         peer.expect(PacketType::Disconnect);
     });
-    let left = Program::mqttx()
-        .words("sub -h 127.0.0.1 -t # -p")
-        .args([
-            script.port.to_string(),
-            "-C".to_owned(),
-            messages.len().to_string(),
-        ])
-        .args(words)
-        .run();
+    let left = program(&script.port.to_string()).run();
     script.join();
     left
 }
@@ -89,6 +107,23 @@ fn a_log() {
     let left = shown(&[("t", b"x")], &["--log", "--color", "always"]);
     assert!(left.out().contains("\x1b["), "{left:?}");
     let left = shown(&[("t", b"x")], &["--log", "--color=never"]);
+    assert!(!left.out().contains('\x1b'), "{left:?}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_log_on_a_terminal_is_coloured_and_drives_nothing() {
+    let messages: Sent = &[("a\u{9b}/b", b"\x1b[2Jx\ny\x07")];
+    let Some(left) = shown_on_a_terminal(messages, "--log") else {
+        return;
+    };
+    let out = left.out();
+    assert_eq!(left.status, 0, "{left:?}");
+    assert!(out.contains("\x1b[2m"), "the time is dimmed: {out:?}");
+    for wild in ["\x1b[2J", "\u{9b}", "\x07", "x\r\ny"] {
+        assert!(!out.contains(wild), "{wild:?} in {out:?}");
+    }
+    let left = shown_on_a_terminal(messages, "--log --color never").unwrap();
     assert!(!left.out().contains('\x1b'), "{left:?}");
 }
 
