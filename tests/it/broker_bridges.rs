@@ -7,11 +7,12 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use mqttx::mqtt::{PacketType, Version};
 use rustix::process::Signal;
 
-use crate::support::broker_process::BrokerProcess;
+use crate::support::broker_process::{BrokerProcess, PATIENCE};
 use crate::support::packets::{Hello, ack, publish, retained, subscribe};
 use crate::support::peers;
 use crate::support::programs::Program;
@@ -42,6 +43,23 @@ pub(crate) fn bridged_to(addresses: &str, lines: &str) -> (BrokerProcess, tempfi
 /// A client that sees all that is published below some topics.
 pub(crate) fn watcher(port: u16, filter: &str) -> RawClient {
     RawClient::subscriber(port, &Hello::new("watcher"), filter, 2)
+}
+
+/// Waits until the bridge carries what is published at one port and topic to another: until then
+/// what is published is nobody's. All that was sent to find out is there when this returns.
+pub(crate) fn wait_until_carried(from: (u16, &str), to: (u16, &str)) {
+    let mut seen = RawClient::subscriber(to.0, &Hello::new("probe-to"), to.1, 0);
+    let mut source = RawClient::connect(from.0, &Hello::new("probe-from"));
+    let wait = |time: Duration| seen.stream.set_read_timeout(Some(time)).unwrap();
+    wait(Duration::from_millis(20));
+    let begun = Instant::now();
+    while seen.stream.peek(&mut [0]).is_err() {
+        assert!(begun.elapsed() < PATIENCE, "nothing comes across");
+        send(&mut source, from.1, "probe", 1, 1);
+    }
+    wait(PATIENCE);
+    send(&mut source, from.1, "end", 1, 1);
+    while !messages(&mut seen, 1)[0].contains(" end ") {}
 }
 
 /// Answers what comes until `count` messages are there.
@@ -98,7 +116,7 @@ fn topics_go_out_and_in_under_their_names_in_every_version() {
                  topic # in 2 from/ to/ | topic \"\" both 1 one two"
             ),
         );
-        near.wait_log("connected to");
+        wait_until_carried((far.port, "to/probe"), (near.port, "from/probe"));
         let (mut at_far, mut at_near) = (watcher(far.port, "#"), watcher(near.port, "#"));
         let mut local = RawClient::connect(near.port, &Hello::new("local"));
         let mut remote = RawClient::connect(far.port, &Hello::new("remote"));
@@ -162,7 +180,7 @@ fn nothing_goes_in_circles() {
             far.port,
             &format!("bridge_protocol_version {version} | topic # both 1"),
         );
-        near.wait_log("connected to");
+        wait_until_carried((far.port, "probe"), (near.port, "probe"));
         let (mut at_far, mut at_near) = (watcher(far.port, "t/#"), watcher(near.port, "t/#"));
         let mut local = RawClient::connect(near.port, &Hello::new("local"));
         let mut remote = RawClient::connect(far.port, &Hello::new("remote"));
@@ -268,7 +286,7 @@ fn a_cut_loses_nothing_and_doubles_nothing_of_qos_2() {
                 "bridge_protocol_version {version} | topic out/# out 2 | topic in/# in 2{expiry}"
             ),
         );
-        near.wait_log("connected to");
+        wait_until_carried((far.port, "in/probe"), (near.port, "in/probe"));
         for qos in [2, 1] {
             let topic = format!("out/{qos}");
             cut_and_count(near.port, far.port, &cutter, qos, [&topic, &topic]);
@@ -337,7 +355,7 @@ fn mosquitto_at_the_other_end() {
         port,
         "topic # out 2 here/ there/ | topic # in 2 from/ to/ | topic both/# both 2",
     );
-    near.wait_log("connected to");
+    wait_until_carried((port, "to/probe"), (near.port, "from/probe"));
     let (mut at_far, mut at_near) = (watcher(port, "#"), watcher(near.port, "#"));
     let mut local = RawClient::connect(near.port, &Hello::new("local"));
     let mut remote = RawClient::connect(port, &Hello::new("remote"));

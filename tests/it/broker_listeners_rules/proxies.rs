@@ -127,7 +127,7 @@ fn corrupt_headers_of_proxies_are_told_and_health_checks_are_not() {
             .filter(|line| line.contains(text))
             .count()
     };
-    broker.wait_logged(bad.len(), "corrupt PROXY header");
+    broker.wait_logged(bad.len(), "PROXY header went wrong");
     let before = broker.log().len();
     for (place, header) in [
         (0, b"PROXY UNKNOWN\r\n".to_vec()),
