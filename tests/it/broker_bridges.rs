@@ -29,8 +29,12 @@ pub(crate) fn bridged(port: u16, lines: &str) -> (BrokerProcess, tempfile::TempD
 pub(crate) fn bridged_to(addresses: &str, lines: &str) -> (BrokerProcess, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mosquitto.conf");
+    let name = match lines.contains("remote_clientid ") {
+        true => "",
+        false => "remote_clientid far\n",
+    };
     let text = format!(
-        "connection b\naddress {addresses}\nremote_clientid far\nrestart_timeout 1\n\
+        "connection b\naddress {addresses}\n{name}restart_timeout 1\n\
          log_type all\nuser root\n{}\n",
         lines.replace(" | ", "\n")
     );
