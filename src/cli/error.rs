@@ -254,17 +254,23 @@ impl Error {
 
 /// What clap says in paragraphs, as one line of ours and one that helps. `text` begins `error: `.
 pub(crate) fn in_one_line(name: &str, text: &str) -> String {
-    let mut lines = text.lines().map(str::trim);
-    let first = lines.next().unwrap_or_default();
-    let mut told = first.trim_start_matches("error: ").to_owned();
     let mut hint = format!("{name} --help");
-    for line in lines.take_while(|line| !line.is_empty()) {
+    let mut told = String::new();
+    let mut is_told = false;
+    for line in text.lines().map(str::trim) {
+        is_told |= line.is_empty();
         let values = line.strip_prefix("[possible values: ");
-        match values.and_then(|values| values.strip_suffix(']')) {
-            Some(values) => values.clone_into(&mut hint),
-            None => told = format!("{told} {line}"),
+        if let Some(values) = values.and_then(|values| values.strip_suffix(']')) {
+            values.clone_into(&mut hint);
+        } else if let Some((_, alike)) = line.split_once(" exists: '") {
+            alike.trim_end_matches('\'').clone_into(&mut hint);
+        } else if !is_told {
+            told = format!("{told} {line}");
         }
     }
+    let told = told.trim_start().trim_start_matches("error: ");
+    // What the standard library says of a number that is none.
+    let told = told.replace("invalid digit found in string", "a whole number is wanted");
     format!("{name}: {}\n  try: {hint}\n", on_one_line(&told))
 }
 
@@ -286,6 +292,16 @@ mod tests {
             (
                 "error: invalid value 'x' for '<SHELL>'\n  [possible values: a, b]\n\nFor\n",
                 "mqttx link: invalid value 'x' for '<SHELL>'\n  try: a, b\n",
+            ),
+            (
+                "error: unexpected argument '--forc' found\n\n  tip: a similar argument exists: \
+                 '--force'\n\nUsage: x\n",
+                "mqttx link: unexpected argument '--forc' found\n  try: --force\n",
+            ),
+            (
+                "error: invalid value 'x' for '-p <N>': invalid digit found in string\n\nFor\n",
+                "mqttx link: invalid value 'x' for '-p <N>': a whole number is wanted\n  \
+                 try: mqttx link --help\n",
             ),
         ] {
             assert_eq!(in_one_line("mqttx link", text), told);

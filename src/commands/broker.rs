@@ -1,15 +1,13 @@
 //! `mqttx broker`: the words become a [`Conf`], and the daemon runs until it is told to stop.
 
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use anyhow::anyhow;
-use anyhow::bail;
 use clap::Args as _;
 use clap::FromArgMatches as _;
 
@@ -20,6 +18,8 @@ use crate::cli::args::broker::{BrokerArgs, EXAMPLES, LogFormat, RefuseSubscribe,
 use crate::commands::http;
 use crate::commands::listening;
 use crate::commands::mosquitto;
+use crate::commands::outcome::system_words;
+use crate::commands::terminal;
 use crate::daemon;
 use crate::daemon::Ended;
 use crate::daemon::auth::Realm;
@@ -49,10 +49,7 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
     let words = std::iter::once(OsString::from("broker")).chain(words);
     let matches = match tree().try_get_matches_from(words) {
         Ok(matches) => matches,
-        Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
-        }
+        Err(error) => return terminal::clap(&error),
     };
     let result = BrokerArgs::from_arg_matches(&matches)
         .map_err(anyhow::Error::from)
@@ -60,10 +57,15 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "Error: {error:#}");
+            terminal::print_err(&format!("mqttx broker: {error:#}\n"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// A sentence, and below it what helps.
+pub(crate) fn with_remedy(told: impl fmt::Display, remedy: &str) -> anyhow::Error {
+    anyhow!("{told}\n  try: {remedy}")
 }
 
 fn start(args: &BrokerArgs) -> anyhow::Result<ExitCode> {
@@ -75,13 +77,56 @@ fn start(args: &BrokerArgs) -> anyhow::Result<ExitCode> {
     }
     let conf = conf(args)?;
     if args.daemon {
-        go_to_background().context("cannot go to the background")?;
+        go_to_background()
+            .map_err(|error| anyhow!("cannot go to the background: {}", system_words(&error)))?;
     }
     match daemon::run(&conf, None) {
         Ok(Ended::Signal) => Ok(ExitCode::SUCCESS),
         Ok(Ended::Command(status)) => Ok(status_of(status)),
-        Err(error) => Err(anyhow!(error.to_string())),
+        Err(error) => Err(match error.remedy() {
+            Some(remedy) => with_remedy(error, remedy),
+            None => anyhow!(error.to_string()),
+        }),
     }
+}
+
+/// Words that say nothing without another: whoever types them means more than they would get.
+fn check_meant(args: &BrokerArgs, listeners: &[Endpoint]) -> anyhow::Result<()> {
+    let encrypted = listeners.iter().any(|one| one.tls.is_some())
+        || args.http.iter().any(|place| place.starts_with("https:"));
+    let websocket = listeners.iter().any(|one| one.websocket.is_some());
+    let rules = args.acl_file.is_some() || args.dynsec.is_some();
+    let tls = "--listen mqtts://127.0.0.1:8883 with --cert FILE --key FILE";
+    for (is_there, means, name, without, remedy) in [
+        (args.cert.is_some(), encrypted, "--cert", "TLS", tls),
+        (
+            args.tls_keylog.is_some(),
+            encrypted,
+            "--tls-keylog",
+            "TLS",
+            tls,
+        ),
+        (
+            !args.origin.is_empty(),
+            websocket || !args.http.is_empty(),
+            "--origin",
+            "WebSockets",
+            "--listen ws://127.0.0.1:8080",
+        ),
+        (
+            args.check_retain_source,
+            rules,
+            "--check-retain-source",
+            "rules",
+            "--acl-file FILE or --dynsec FILE",
+        ),
+    ] {
+        if is_there && !means {
+            let told = format!("{name} says nothing without {without}");
+            return Err(with_remedy(told, remedy));
+        }
+    }
+    Ok(())
 }
 
 /// Loopback and anonymous together, or neither.
@@ -97,16 +142,17 @@ fn check_open(args: &BrokerArgs, listeners: &[Endpoint]) -> anyhow::Result<()> {
         && args.dynsec.is_none()
         && args.jwt_key.is_none()
     {
-        bail!(
-            "clients from other machines could connect, and nobody said who may: \
-             add --allow-anonymous, --password-file FILE or --dynsec FILE"
-        );
+        return Err(with_remedy(
+            "clients from other machines could connect, and nobody said who may",
+            "--allow-anonymous, --password-file FILE or --dynsec FILE",
+        ));
     }
     Ok(())
 }
 
 fn conf(args: &BrokerArgs) -> anyhow::Result<Conf> {
     let listeners = listening::listeners(args)?;
+    check_meant(args, &listeners)?;
     check_open(args, &listeners)?;
     let http = http::listeners(args)?;
     http::check_open(args, &http)?;
@@ -170,15 +216,21 @@ fn conf(args: &BrokerArgs) -> anyhow::Result<Conf> {
     })
 }
 
+/// What tells the names of limits and how far each goes.
+pub(crate) const LISTS_LIMITS: &str = "mqttx broker --limits";
+
 /// `--limit NAME=VALUE`, each of them.
 pub(crate) fn set_limits(limits: &mut Limits, settings: &[String]) -> anyhow::Result<()> {
     for setting in settings {
-        let (name, value) = setting
-            .split_once('=')
-            .with_context(|| format!("--limit {setting}: NAME=VALUE is wanted"))?;
+        let (name, value) = setting.split_once('=').ok_or_else(|| {
+            with_remedy(
+                format!("--limit {setting}: NAME=VALUE is wanted"),
+                LISTS_LIMITS,
+            )
+        })?;
         limits
             .set(name, value)
-            .map_err(|what| anyhow!("--limit {setting}: {what}"))?;
+            .map_err(|what| with_remedy(format!("--limit {setting}: {what}"), LISTS_LIMITS))?;
     }
     Ok(())
 }
@@ -212,22 +264,36 @@ fn log(args: &BrokerArgs) -> anyhow::Result<LogConf> {
     Ok(log)
 }
 
+/// What a file of this kind has in it.
+pub(crate) fn read(kind: &str, path: &Path) -> anyhow::Result<Vec<u8>> {
+    let told = |error| {
+        let words = system_words(&error);
+        anyhow!("cannot read {kind} {}: {words}", path.display())
+    };
+    std::fs::read(path).map_err(told)
+}
+
 fn token_key(path: &Path) -> anyhow::Result<Arc<Jwt>> {
-    let file =
-        std::fs::read(path).with_context(|| format!("cannot read key file {}", path.display()))?;
+    let file = read("key file", path)?;
     let key = Jwt::of_key_file(&file).map_err(|what| anyhow!("{}: {what}", path.display()))?;
     Ok(Arc::new(key))
 }
 
 fn read_passwords(path: &Path) -> anyhow::Result<PasswordFile> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read password file {}", path.display()))?;
-    PasswordFile::parse(&text).map_err(|bad| anyhow!("{}: {bad}", path.display()))
+    let file = match read("password file", path) {
+        Err(error) if !path.exists() => {
+            let remedy = format!("mqttx passwd -c {} NAME, which makes one", path.display());
+            return Err(with_remedy(error, &remedy));
+        }
+        other => other?,
+    };
+    let shown = path.display();
+    let text = String::from_utf8(file).map_err(|_| anyhow!("{shown}: not UTF-8"))?;
+    PasswordFile::parse(&text).map_err(|bad| anyhow!("{shown}: {bad}"))
 }
 
 fn read_rules(path: &Path) -> anyhow::Result<Rules> {
-    let text =
-        std::fs::read(path).with_context(|| format!("cannot read ACL file {}", path.display()))?;
+    let text = read("ACL file", path)?;
     acl_file::parse(&text).map_err(|bad| anyhow!("{}: {bad}", path.display()))
 }
 
@@ -240,8 +306,7 @@ fn list_limits() -> anyhow::Result<ExitCode> {
             row.default, row.least, row.most
         );
     }
-    std::io::stdout().write_all(out.as_bytes())?;
-    Ok(ExitCode::SUCCESS)
+    Ok(terminal::print_out(&out))
 }
 
 /// The status of the command; killed by a signal it is what a shell would say.

@@ -5,11 +5,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use anyhow::anyhow;
-use anyhow::bail;
 
 use crate::cli::args::broker::BrokerArgs;
+use crate::commands::broker::{read, with_remedy};
 use crate::commands::listening::{load, server_tls};
 use crate::daemon::conf::{Endpoint, Place};
 use crate::daemon::http::{HttpListener, Service, Token};
@@ -47,10 +46,10 @@ pub(crate) fn check_open(args: &BrokerArgs, listeners: &[HttpListener]) -> anyho
     let listed = args.password_file.is_some() && args.acl_file.is_some();
     let users = listed || args.dynsec.is_some() || args.jwt_key.is_some();
     if open && !users && args.http_token.is_none() {
-        bail!(
-            "--http: nobody is named who may administrate the broker from other machines: add \
-             --http-token FILE, --dynsec FILE, or --password-file FILE with --acl-file FILE"
-        );
+        return Err(with_remedy(
+            "--http: nobody is named who may administrate the broker from other machines",
+            "--http-token FILE, --dynsec FILE, or --password-file FILE with --acl-file FILE",
+        ));
     }
     Ok(())
 }
@@ -58,8 +57,8 @@ pub(crate) fn check_open(args: &BrokerArgs, listeners: &[HttpListener]) -> anyho
 /// The secret of `--http-token`.
 pub(crate) fn token(path: &Path) -> anyhow::Result<Token> {
     let shown = path.display();
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read token file {shown}"))?;
+    let file = read("token file", path)?;
+    let text = String::from_utf8(file).map_err(|_| anyhow!("{shown}: not UTF-8"))?;
     Token::of_file(&text).map_err(|what| anyhow!("{shown}: {what}"))
 }
 
@@ -80,7 +79,11 @@ fn endpoints(place: &str) -> anyhow::Result<Vec<Endpoint>> {
     let named = bare.strip_prefix("localhost:");
     let named = named.and_then(|port| Some((Ipv4Addr::LOCALHOST, port.parse().ok()?).into()));
     let address: Option<SocketAddr> = bare.parse().ok().or(named);
-    let address = address
-        .ok_or_else(|| anyhow!("--http {place}: PORT, ADDRESS:PORT or unix:PATH is wanted"))?;
+    let address = address.ok_or_else(|| {
+        with_remedy(
+            format!("--http {place}: PORT, ADDRESS:PORT or unix:PATH is wanted"),
+            "--http 8080",
+        )
+    })?;
     Ok(vec![Endpoint::plain(Place::Tcp(address))])
 }

@@ -114,30 +114,53 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listen(place, error) => match error.kind() {
-                io::ErrorKind::AddrInUse => write!(
-                    f,
-                    "{place} is taken by another program: choose another --port, or stop it"
-                ),
-                io::ErrorKind::PermissionDenied => write!(
-                    f,
-                    "may not listen on {place}: ports below 1024 want more rights"
-                ),
-                _ => write!(f, "cannot listen on {place}: {error}"),
+                io::ErrorKind::AddrInUse => write!(f, "{place} is taken by another program"),
+                io::ErrorKind::PermissionDenied => write!(f, "may not listen on {place}"),
+                _ => write!(f, "cannot listen on {place}: {}", in_words(error)),
             },
-            Self::System(doing, error) => write!(f, "{doing} failed: {error}"),
+            Self::System(doing, error) => write!(f, "{doing} failed: {}", in_words(error)),
             Self::Store(folder, error) => {
                 let folder = folder.display();
                 match error.kind() {
-                    io::ErrorKind::WouldBlock => write!(
-                        f,
-                        "{folder} is in use by another broker: choose another --persistence"
-                    ),
-                    _ => write!(f, "cannot take up what is kept in {folder}: {error}"),
+                    io::ErrorKind::WouldBlock => write!(f, "{folder} is in use by another broker"),
+                    _ => {
+                        let words = in_words(error);
+                        write!(f, "cannot take up what is kept in {folder}: {words}")
+                    }
                 }
             }
             Self::Rules(what) => f.write_str(what),
-            Self::Command(program, error) => write!(f, "cannot run {program}: {error}"),
+            Self::Command(program, error) => {
+                write!(f, "cannot run {program}: {}", in_words(error))
+            }
         }
+    }
+}
+
+impl Error {
+    /// What surely helps, in the words of `mqttx broker`.
+    pub fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Listen(_, error) => match error.kind() {
+                io::ErrorKind::AddrInUse => Some("another --port, 0 for any that is free"),
+                io::ErrorKind::PermissionDenied => Some("a --port above 1023"),
+                io::ErrorKind::AddrNotAvailable => Some("--bind with an address of this machine"),
+                _ => None,
+            },
+            Self::Store(_, error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Some("another --persistence")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What the system says, without its number.
+fn in_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
     }
 }
 

@@ -48,6 +48,8 @@ mod commands_bench_live;
 mod commands_bench_load;
 mod commands_bench_page;
 mod commands_bench_schema;
+#[cfg(unix)]
+mod commands_broker_words;
 #[cfg(target_os = "linux")]
 mod commands_expect;
 #[cfg(unix)]

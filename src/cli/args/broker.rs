@@ -30,7 +30,7 @@ pub struct BrokerArgs {
     /// Start from this mosquitto.conf, and do as mosquitto does
     #[arg(help_heading = FILE, short, long, value_name = "FILE", conflicts_with_all = ["bind", "listen",
         "cert", "key", "cafile", "crlfile", "require_certificate", "origin", "allow_anonymous",
-        "password_file", "acl_file", "sys_interval"])]
+        "password_file", "acl_file", "sys_interval", "http", "http_token", "dynsec", "jwt_key"])]
     pub config_file: Option<PathBuf>,
     /// TCP port to listen on, repeatable; 0 lets the system choose [default: 1883]
     #[arg(help_heading = LISTENERS, short, long, value_name = "PORT")]
@@ -239,7 +239,7 @@ Rules of one listener, behind the ? of its URL and between &s:
   proxy=1|2 (the PROXY protocol) · forwarded-for=yes (X-Forwarded-For of a WebSocket)
 
 Exit status:
-  0 stopped by SIGINT or SIGTERM · 1 cannot start · 2 wrong words · 3 the configuration file is
-  wrong · with -- that of COMMAND
+  0 stopped by SIGINT or SIGTERM · 1 wrong words, or it cannot start · 3 the configuration file
+  is wrong · with -- that of COMMAND
 
 The directives of the file: mqttx man conf.";
