@@ -150,14 +150,12 @@
 //! # Ways to a broker
 //!
 //! `Options::dial` holds them all, and every user of this layer gets them at once: TCP with a local
-//! address, `Address::unix(path)`, `proxy` ([`Proxy::parse`] takes `socks5h://` and `http://`), `tls`
+//! address, `Address::unix(path)`, `proxy` (SOCKS5 or HTTP CONNECT), `tls`
 //! (`Tls::new(&TlsOptions)` reads the files once; clone it for the next thousand connections) and
-//! `websocket` (path and headers; inside TLS if both are set). `Url::parse` takes a whole URL apart.
+//! `websocket` (path and headers; inside TLS if both are set).
 //! A failed handshake ends as [`End::Unreachable`], or, when the broker objects late, as
 //! [`End::Io`]; `net::tls::tls_error` tells whether it was TLS, and `net::tcp::NoSuchHost` inside the
 //! error that the name led nowhere.
-//!
-//! [`Proxy::parse`]: crate::net::proxy::Proxy::parse
 //!
 //! # The files
 //!

@@ -11,8 +11,6 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::net::address::{host_and_port, percent_bytes};
-
 /// An answer longer than this is no proxy's.
 const ANSWER_MAX: usize = 16 * 1024;
 
@@ -38,56 +36,7 @@ pub struct Login {
     pub password: Vec<u8>,
 }
 
-/// TABLE: schemes of a proxy's URL.
-const SCHEMES: &[(&str, ProxyKind, u16)] = &[
-    ("socks5h", ProxyKind::Socks5, 1080),
-    ("socks5", ProxyKind::Socks5, 1080),
-    ("http", ProxyKind::Http, 8080),
-];
-
 impl Proxy {
-    /// `socks5h://[user[:password]@]host[:port]` or `http://…`.
-    pub fn parse(url: &str) -> Result<Self, &'static str> {
-        let (scheme, rest) = url
-            .split_once("://")
-            .ok_or("a proxy is written socks5h://host")?;
-        let (_, kind, default_port) = SCHEMES
-            .iter()
-            .find(|(name, ..)| name.eq_ignore_ascii_case(scheme))
-            .ok_or("a proxy is of scheme socks5h or http")?;
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
-        let (login, place) = match rest.rsplit_once('@') {
-            Some((login, place)) => (Some(login), place),
-            None => (None, rest),
-        };
-        let login = match login {
-            None => None,
-            Some(login) => {
-                let (user_name, password) = login.split_once(':').unwrap_or((login, ""));
-                Some(Login {
-                    user_name: percent_bytes(user_name)?,
-                    password: percent_bytes(password)?,
-                })
-            }
-        };
-        if *kind == ProxyKind::Socks5
-            && let Some(Login {
-                user_name,
-                password,
-            }) = &login
-            && (user_name.is_empty() || user_name.len() > 255 || password.len() > 255)
-        {
-            return Err("a SOCKS5 name has 1 to 255 bytes, its password at most 255");
-        }
-        let (host, port) = host_and_port(place)?;
-        Ok(Self {
-            kind: *kind,
-            host: host.to_owned(),
-            port: port.unwrap_or(*default_port),
-            login,
-        })
-    }
-
     /// Has the proxy connect to `host`, over a stream that leads to the proxy.
     pub(super) async fn ask(
         &self,
@@ -255,44 +204,4 @@ async fn http(
 
 fn refused(what: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionRefused, what.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(url: &str, expected: Result<(ProxyKind, &str, u16, &str), &str>) {
-        let read = Proxy::parse(url);
-        let seen = read.as_ref().map(|proxy| {
-            let login = proxy.login.as_ref().map_or(String::new(), |login| {
-                let text = [&login.user_name[..], b" ", &login.password].concat();
-                String::from_utf8(text).unwrap()
-            });
-            (proxy.kind, proxy.host.clone(), proxy.port, login)
-        });
-        let expected = expected
-            .map(|(kind, host, port, login)| (kind, host.to_owned(), port, login.to_owned()));
-        assert_eq!(seen.map_err(|sentence| *sentence), expected);
-    }
-
-    #[test]
-    fn a_proxys_url_is_read_like_curls() {
-        check("socks5h://h", Ok((ProxyKind::Socks5, "h", 1080, "")));
-        check(
-            "socks5h://u@[::1]:9",
-            Ok((ProxyKind::Socks5, "::1", 9, "u ")),
-        );
-        check(
-            "socks5h://u%3A:p%40@h",
-            Ok((ProxyKind::Socks5, "h", 1080, "u: p@")),
-        );
-        check("http://h:3128/", Ok((ProxyKind::Http, "h", 3128, "")));
-        check("h:3128", Err("a proxy is written socks5h://host"));
-        check("ftp://h", Err("a proxy is of scheme socks5h or http"));
-        check(
-            "socks5h://:p@h",
-            Err("a SOCKS5 name has 1 to 255 bytes, its password at most 255"),
-        );
-    }
 }

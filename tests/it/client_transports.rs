@@ -11,7 +11,7 @@ use mqttx::mqtt::subscribe::SubscribeOptions;
 use mqttx::mqtt::{QoS, Version};
 use mqttx::net::Dial;
 use mqttx::net::address::Address;
-use mqttx::net::proxy::Proxy;
+use mqttx::net::proxy::{Login, Proxy, ProxyKind};
 use mqttx::net::tls::{Tls, TlsFault, TlsOptions, TlsVersion, tls_error};
 use mqttx::net::websocket::WebSocket;
 
@@ -350,9 +350,18 @@ fn a_failed_websocket_handshake_says_what_came() {
     script.join();
 }
 
-fn by_way_of(url: &str, dial: Dial) -> Dial {
+fn by_way_of(kind: ProxyKind, port: u16, login: Option<(&str, &str)>, dial: Dial) -> Dial {
+    let login = login.map(|(user_name, password)| Login {
+        user_name: user_name.into(),
+        password: password.into(),
+    });
     Dial {
-        proxy: Some(Proxy::parse(url).unwrap()),
+        proxy: Some(Proxy {
+            kind,
+            host: "127.0.0.1".to_owned(),
+            port,
+            login,
+        }),
         ..dial
     }
 }
@@ -381,32 +390,30 @@ fn a_socks5_proxy_connects_for_us() {
     };
     let (_open, open) = proxy(&[]);
     let (_locked, locked) = proxy(&["-u", "ann", "-P", "p@ss"]);
+    goes_round(by_way_of(ProxyKind::Socks5, open, None, local(port)));
     goes_round(by_way_of(
-        &format!("socks5h://127.0.0.1:{open}"),
-        local(port),
-    ));
-    goes_round(by_way_of(
-        &format!("socks5h://127.0.0.1:{open}"),
+        ProxyKind::Socks5,
+        open,
+        None,
         Dial::new(Address::tcp("127.0.0.1", port)),
     ));
-    let known = format!("socks5h://ann:p%40ss@127.0.0.1:{locked}");
-    goes_round(by_way_of(&known, local(port)));
-    goes_round(by_way_of(&known, tls(secure, &made.options())));
-    for url in [
-        format!("socks5h://127.0.0.1:{locked}"),
-        format!("socks5h://ann:wrong@127.0.0.1:{locked}"),
-    ] {
-        let error = is_refused(by_way_of(&url, local(port)));
+    let known = Some(("ann", "p@ss"));
+    goes_round(by_way_of(ProxyKind::Socks5, locked, known, local(port)));
+    goes_round(by_way_of(
+        ProxyKind::Socks5,
+        locked,
+        known,
+        tls(secure, &made.options()),
+    ));
+    for login in [None, Some(("ann", "wrong"))] {
+        let error = is_refused(by_way_of(ProxyKind::Socks5, locked, login, local(port)));
         assert!(error.to_string().starts_with("SOCKS5 proxy: "), "{error}");
     }
     let closed = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap().port()
     };
-    let error = is_refused(by_way_of(
-        &format!("socks5h://127.0.0.1:{open}"),
-        local(closed),
-    ));
+    let error = is_refused(by_way_of(ProxyKind::Socks5, open, None, local(closed)));
     assert!(error.to_string().starts_with("SOCKS5 proxy: "), "{error}");
 }
 
@@ -434,18 +441,17 @@ fn an_http_proxy_connects_for_us() {
     };
     let (_open, open) = tinyproxy(&program, folder.path(), "");
     let (_locked, locked) = tinyproxy(&program, folder.path(), "BasicAuth ann secret\n");
-    goes_round(by_way_of(&format!("http://127.0.0.1:{open}"), local(port)));
+    goes_round(by_way_of(ProxyKind::Http, open, None, local(port)));
     goes_round(by_way_of(
-        &format!("http://ann:secret@127.0.0.1:{locked}"),
+        ProxyKind::Http,
+        locked,
+        Some(("ann", "secret")),
         local(port),
     ));
-    let error = is_refused(by_way_of(
-        &format!("http://127.0.0.1:{locked}"),
-        local(port),
-    ));
+    let error = is_refused(by_way_of(ProxyKind::Http, locked, None, local(port)));
     assert!(error.to_string().starts_with("HTTP proxy: 4"), "{error}");
     // Another kind of server in its place.
-    let socks = by_way_of(&format!("socks5h://127.0.0.1:{open}"), local(port));
+    let socks = by_way_of(ProxyKind::Socks5, open, None, local(port));
     is_refused(Dial {
         timeout: std::time::Duration::from_secs(2),
         ..socks
