@@ -10,7 +10,7 @@ use mqttx::mqtt::ack::put_ack;
 use mqttx::mqtt::frame::{Scan, scan};
 use mqttx::mqtt::limits::PACKET_SIZE_MAX;
 use mqttx::mqtt::property::{Properties, PropertiesBuf, PropertyId, Value};
-use mqttx::mqtt::publish::{Publish, put_copy};
+use mqttx::mqtt::publish::Publish;
 use mqttx::mqtt::topic::matches;
 use mqttx::mqtt::{PacketId, PacketType, QoS, Version, Violation};
 
@@ -127,44 +127,6 @@ fn encode(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// One message for a hundred subscribers: how long a copy takes.
-fn fan_out(criterion: &mut Criterion) {
-    const SUBSCRIBERS: u16 = 100;
-    let mut group = criterion.benchmark_group("fan-out, 100 copies");
-    let packet = publish(Properties::EMPTY);
-    let mut frame = Vec::new();
-    packet.encode(Version::V311, &mut frame);
-    let id_at = packet.id_at(Version::V311).expect("QoS 1");
-    let mut out = Vec::with_capacity(1 << 16);
-    group.bench_function("copy and Packet Identifier", |bencher| {
-        bencher.iter(|| {
-            out.clear();
-            for id in 1..=SUBSCRIBERS {
-                let id = PacketId::new(id).expect("not zero");
-                put_copy(black_box(&frame), id_at, id, &mut out);
-            }
-            black_box(&mut out);
-        });
-    });
-    let packet = rumqttc::mqttbytes::v4::Publish::new(
-        TOPIC,
-        rumqttc::mqttbytes::QoS::AtLeastOnce,
-        PAYLOAD.to_vec(),
-    );
-    group.bench_function("rumqttc, clone and write", |bencher| {
-        let mut buffer = BytesMut::with_capacity(1 << 16);
-        bencher.iter(|| {
-            buffer.clear();
-            for id in 1..=SUBSCRIBERS {
-                let mut packet = black_box(&packet).clone();
-                packet.pkid = id;
-                packet.write(&mut buffer).expect("a right packet");
-            }
-        });
-    });
-    group.finish();
-}
-
 fn topics(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("matches");
     for (filter, topic) in [
@@ -178,5 +140,5 @@ fn topics(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, decode, encode, fan_out, topics);
+criterion_group!(benches, decode, encode, topics);
 criterion_main!(benches);

@@ -45,10 +45,6 @@ impl Property {
         judge(&words).map_err(|verdict| verdict.sentence)
     }
 
-    pub fn is_topic_alias(&self) -> bool {
-        self.target == Target::Publish && self.id == PropertyId::TopicAlias
-    }
-
     fn value(&self) -> Value<'_> {
         match &self.value {
             Typed::Byte(number) => Value::Byte(*number),

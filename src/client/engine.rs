@@ -230,11 +230,6 @@ impl Engine {
         &self.options
     }
 
-    /// As it was asked for, or as the broker assigned it.
-    pub fn client_id(&self) -> &str {
-        self.client_id.as_deref().unwrap_or(&self.options.client_id)
-    }
-
     /// Messages of QoS 1 and 2 that were taken and are not acknowledged.
     pub fn unacknowledged(&self) -> usize {
         self.sender.inflight() + self.waiting.len()

@@ -45,7 +45,6 @@ use std::thread::JoinHandle;
 
 use crate::broker::Config;
 use crate::broker::Shared;
-use crate::broker::Snapshot;
 use crate::broker::access::Access;
 use crate::daemon::auth::Authenticator;
 use crate::daemon::bridge::Bridges;
@@ -265,11 +264,6 @@ impl Daemon {
         if let Some((storage, _)) = &self.storage {
             storage.save();
         }
-    }
-
-    /// The totals of all workers, as of now.
-    pub fn snapshot(&self) -> Snapshot {
-        Workers::new(&self.mailboxes).snapshot()
     }
 
     /// Opens the files of the log anew, after somebody has moved them away.

@@ -107,26 +107,6 @@ impl<'a> Publish<'a> {
         };
         2 + self.topic.len() + id_len + properties_len + self.payload.len()
     }
-
-    /// Where in the encoded packet the Packet Identifier stands; nowhere for QoS 0.
-    #[inline]
-    pub const fn id_at(&self, version: Version) -> Option<usize> {
-        if self.packet_id.is_none() {
-            return None;
-        }
-        Some(head_len(self.body_len(version)) + 2 + self.topic.len())
-    }
-}
-
-/// Appends a copy of an encoded PUBLISH under another Packet Identifier: a message for many
-/// subscribers is encoded once.
-#[inline]
-pub fn put_copy(frame: &[u8], id_at: usize, id: PacketId, out: &mut Vec<u8>) {
-    let copy_at = out.len();
-    out.extend_from_slice(frame);
-    // One bounds check for both bytes: this runs once a subscriber.
-    let slot = &mut out[copy_at..][id_at..id_at + 2];
-    slot.copy_from_slice(&id.value().to_be_bytes());
 }
 
 #[cfg(test)]
@@ -216,18 +196,5 @@ mod tests {
         // Before version 5 all that follows is payload.
         let publish = Publish::decode(0x30, b"\0\x01t\x02\x01", Version::V311).unwrap();
         assert_eq!(publish.payload, [2, 1]);
-    }
-
-    #[test]
-    fn a_copy_has_another_packet_identifier() {
-        let publish = Publish::decode(0x32, b"\0\x01t\0\x01body", Version::V311).unwrap();
-        let mut frame = Vec::new();
-        publish.encode(Version::V311, &mut frame);
-        let id_at = publish.id_at(Version::V311).unwrap();
-        let mut out = b"before".to_vec();
-        put_copy(&frame, id_at, PacketId::new(0x1234).unwrap(), &mut out);
-        assert_eq!(out, b"before\x32\x09\0\x01t\x12\x34body");
-        let publish = Publish::decode(0x30, b"\0\x01tbody", Version::V311).unwrap();
-        assert_eq!(publish.id_at(Version::V311), None);
     }
 }

@@ -1,8 +1,7 @@
 //! Topic Names and Topic Filters (section 4.7), Shared Subscriptions (section 4.8.2).
 //!
-//! A [`TopicName`] or [`TopicFilter`] that exists is right. Who may use it is left to the broker.
-
-use std::fmt;
+//! Whoever decodes a packet has checked its topics with [`check_name`] and [`check_filter`], so what comes
+//! behind takes them as they are. Who may use them is left to the broker.
 
 use crate::mqtt::limits::STRING_MAX;
 
@@ -128,50 +127,6 @@ pub fn matches(filter: &str, topic: &str) -> bool {
             (rest, []) => return rest == b"/#",
             _ => return false,
         }
-    }
-}
-
-/// A Topic Name of the right form.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct TopicName(Box<str>);
-
-impl TopicName {
-    pub fn new(name: impl Into<Box<str>>) -> Result<Self, &'static str> {
-        let name = name.into();
-        check_name(&name)?;
-        Ok(Self(name))
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for TopicName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A Topic Filter of the right form, perhaps that of a Shared Subscription.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct TopicFilter(Box<str>);
-
-impl TopicFilter {
-    pub fn new(filter: impl Into<Box<str>>) -> Result<Self, &'static str> {
-        let filter = filter.into();
-        check_filter(&filter)?;
-        Ok(Self(filter))
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for TopicFilter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

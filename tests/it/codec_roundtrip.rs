@@ -2,13 +2,12 @@
 
 use mqttx::mqtt::frame::{Scan, scan};
 use mqttx::mqtt::limits::PACKET_SIZE_MAX;
-use mqttx::mqtt::publish::put_copy;
-use mqttx::mqtt::{Packet, PacketId, PacketType, Version};
+use mqttx::mqtt::{Packet, Version};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use crate::packets::{models, models_of, versions};
+use crate::packets::{models, versions};
 
 fn cases() -> ProptestConfig {
     ProptestConfig {
@@ -103,20 +102,5 @@ proptest! {
         if let Some((&first, body)) = bytes.split_first() {
             let _ = Packet::decode_body(first, body, version);
         }
-    }
-
-    #[test]
-    fn a_copy_differs_in_its_packet_identifier_only(
-        model in models_of(PacketType::Publish, Version::V5), id in 1..=u16::MAX
-    ) {
-        let frame = model.encode(Version::V5);
-        let Ok(Packet::Publish(mut publish)) = Packet::decode(&frame, Version::V5) else {
-            return Ok(());
-        };
-        let Some(id_at) = publish.id_at(Version::V5) else { return Ok(()) };
-        let mut copy = vec![0xff];
-        put_copy(&frame, id_at, PacketId::new(id).unwrap(), &mut copy);
-        publish.packet_id = PacketId::new(id);
-        prop_assert_eq!(Packet::decode(&copy[1..], Version::V5), Ok(Packet::Publish(publish)));
     }
 }

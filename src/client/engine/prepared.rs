@@ -37,16 +37,6 @@ impl Prepared {
             frame: frame.into_boxed_slice(),
         })
     }
-
-    /// How many bytes each copy's payload has.
-    pub fn payload_len(&self) -> usize {
-        self.frame.len() - self.payload_at
-    }
-
-    /// How many bytes each copy has on the wire.
-    pub fn frame_len(&self) -> usize {
-        self.frame.len()
-    }
 }
 
 /// Where the Packet Identifier of a PUBLISH of our own making stands, if it has one.

@@ -80,7 +80,6 @@ pub struct Cfg {
 
 /// DB_CHUNK_BASE_MSG.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the fields are named as mosquitto names them")]
 pub struct Base<'a> {
     pub store_id: u64,
     pub expiry_time: i64,
@@ -97,7 +96,6 @@ pub struct Base<'a> {
 
 /// DB_CHUNK_CLIENT_MSG.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the fields are named as mosquitto names them")]
 pub struct ClientMsg<'a> {
     pub client_id: &'a str,
     pub store_id: u64,
@@ -112,7 +110,6 @@ pub struct ClientMsg<'a> {
 
 /// DB_CHUNK_SUB.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the fields are named as mosquitto names them")]
 pub struct Sub<'a> {
     pub client_id: &'a str,
     pub topic: &'a str,
@@ -123,7 +120,6 @@ pub struct Sub<'a> {
 
 /// DB_CHUNK_CLIENT.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the fields are named as mosquitto names them")]
 pub struct Client<'a> {
     pub client_id: &'a str,
     pub username: &'a str,
