@@ -34,8 +34,6 @@ pub enum Kind {
     Unexpected,
     /// A v5 broker refused a message or a subscription with this Reason Code.
     Reason(u8),
-    /// Our own bug.
-    Bug,
 }
 
 /// Exit statuses and what they tell, for help and man pages; [`Kind::exit_status`] speaks of them.
@@ -63,7 +61,6 @@ pub const EXIT_STATUSES: &[(&str, &str)] = &[
         "65",
         "the input is broken: a line, a template, a file, a payload",
     ),
-    ("70", "a bug in mqttx itself"),
     (
         "80",
         "an expectation failed: rejected, out of order, or not met by the messages of -C",
@@ -84,7 +81,6 @@ impl Kind {
             Self::System => 14,
             Self::Timeout => 27,
             Self::Data => 65,
-            Self::Bug => 70,
             Self::Unexpected => 80,
             Self::Refused(code) | Self::Reason(code) => code,
         }
