@@ -17,7 +17,7 @@ use crate::broker::record::Record;
 use crate::broker::router::{Route, Target};
 use crate::broker::session::Session;
 use crate::broker::shared::SessionKey;
-use crate::broker::shared::retained::{Kept, Source};
+use crate::broker::shared::retained::Source;
 use crate::mqtt::PacketType;
 use crate::mqtt::QoS;
 use crate::mqtt::Reason;
@@ -446,11 +446,10 @@ impl Broker {
             self.retain_recorded(incoming, source);
         } else if incoming.payload.is_empty() {
             self.shared.retained_mut().clear(incoming.topic);
-        } else if self
+        } else if !self
             .shared
             .retained_mut()
             .keep(incoming.message(), source, incoming.now)
-            == Kept::Full
         {
             self.stats.retained_refused += 1;
         }

@@ -16,7 +16,7 @@ use crate::broker::record::{
 };
 use crate::broker::router::Target;
 use crate::broker::session::{Body, Session, SubscriptionIds};
-use crate::broker::shared::retained::{Kept as Retaining, Source};
+use crate::broker::shared::retained::Source;
 use crate::broker::shared::subscriptions::ShareGroup;
 use crate::mqtt::PacketId;
 use crate::mqtt::QoS;
@@ -360,7 +360,7 @@ impl Broker {
         } else {
             // A copy of its own: the mark is about Sessions that wait.
             let message = incoming.message().with_mark(0);
-            if retained.keep(&message, source.clone(), incoming.now) == Retaining::Full {
+            if !retained.keep(&message, source.clone(), incoming.now) {
                 self.stats.retained_refused += 1;
                 return;
             }

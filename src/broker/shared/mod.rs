@@ -113,7 +113,8 @@ impl Shared {
         self.body.fetch_max(highest + 1, Ordering::Relaxed);
     }
 
-    /// Retains what a store has kept; what has expired meanwhile is cleared there.
+    /// Retains what a store has kept; what has expired meanwhile is
+    /// cleared there.
     pub(crate) fn restore_retained(
         &self,
         message: &Message,
@@ -121,7 +122,8 @@ impl Shared {
         now: Instant,
     ) {
         let mut retained = self.retained_mut();
-        if message.is_expired(now) {
+        // An empty one is what no broker keeps [MQTT-3.3.1-6], but files say many things.
+        if message.is_expired(now) || message.payload().is_empty() {
             let topic = message.topic().into();
             retained.records.push(Record::Cleared(topic));
         } else {

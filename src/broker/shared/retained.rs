@@ -61,15 +61,6 @@ pub struct RetainedRow {
     pub age: Duration,
 }
 
-/// What became of a message that was to be retained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kept {
-    Stored,
-    Cleared,
-    /// A named limit is reached: the message goes to subscribers, and is not retained.
-    Full,
-}
-
 impl Held {
     fn client_id(&self) -> Option<&Arc<str>> {
         self.source.as_ref().map(|source| &source.client_id)
@@ -98,17 +89,15 @@ impl Retained {
         self.bytes
     }
 
-    /// Stores, replaces or, for an empty payload, clears [MQTT-3.3.1-5] [MQTT-3.3.1-6].
+    /// Stores or replaces [MQTT-3.3.1-5]; a message without payload is for [`clear`](Self::clear).
+    /// False: a named limit is reached, and what was there before stays.
     pub(crate) fn keep(
         &mut self,
         message: &Message,
         source: Option<Arc<Source>>,
         now: Instant,
-    ) -> Kept {
-        if message.payload().is_empty() {
-            self.clear(message.topic());
-            return Kept::Cleared;
-        }
+    ) -> bool {
+        assert!(!message.payload().is_empty(), "nothing to retain");
         let node = self.trie.insert(message.topic());
         let before = self
             .trie
@@ -118,7 +107,7 @@ impl Retained {
         let bytes = self.bytes + message.size() - before.unwrap_or(0);
         if bytes > self.bytes_max || (before.is_none() && self.len >= self.len_max) {
             self.trie.prune(node, Option::is_none);
-            return Kept::Full;
+            return false;
         }
         let expires = self.expires(message, now);
         self.expiries.set(node, expires);
@@ -130,9 +119,10 @@ impl Retained {
         });
         self.len += usize::from(before.is_none());
         self.bytes = bytes;
-        Kept::Stored
+        true
     }
 
+    /// What a message without payload does [MQTT-3.3.1-6].
     pub(crate) fn clear(&mut self, topic: &str) {
         let Some(node) = self.trie.find(topic) else {
             return;
