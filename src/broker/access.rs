@@ -79,8 +79,6 @@ pub enum Whom<'a> {
     User(Option<&'a str>),
     /// The one with this Client Identifier.
     Client(&'a str),
-    /// All of them.
-    Everybody,
 }
 
 /// Something the broker cannot answer itself. The connection waits for the [`Verdict`].

@@ -13,7 +13,7 @@ use crate::broker::connection::{About, Cause, Phase};
 use crate::broker::ending;
 use crate::broker::listener::Listener;
 use crate::broker::receive::Step;
-use crate::broker::session::{NEVER, Session, Will};
+use crate::broker::session::{Session, Will};
 use crate::broker::shared::SessionKey;
 use crate::broker::shared::directory::UNDERWAY;
 use crate::mqtt::QoS;
@@ -25,6 +25,7 @@ use crate::mqtt::connect::{self, Connect};
 use crate::mqtt::delivery::AliasesOut;
 use crate::mqtt::frame::{self, Scan};
 use crate::mqtt::limits;
+use crate::mqtt::limits::SESSION_EXPIRY_NEVER;
 use crate::mqtt::message::Message;
 use crate::mqtt::property::{PropertiesBuf, PropertyId, Value};
 use crate::mqtt::publish::Publish;
@@ -472,7 +473,7 @@ impl Broker {
                 .four(PropertyId::SessionExpiryInterval)
                 .unwrap_or(0),
             (false, true) => 0,
-            (false, false) => NEVER,
+            (false, false) => SESSION_EXPIRY_NEVER,
         };
         asked.min(self.config.limits.session_expiry_max)
     }

@@ -8,13 +8,14 @@ use crate::broker::Broker;
 use crate::broker::What;
 use crate::broker::connection::{Cause, ConnectionId, Phase};
 use crate::broker::publish::Incoming;
-use crate::broker::session::{Body, NEVER, Session};
+use crate::broker::session::{Body, Session};
 use crate::broker::timers::Deadline;
 use crate::mqtt::QoS;
 use crate::mqtt::Reason;
 use crate::mqtt::Version;
 use crate::mqtt::delivery::Pending;
 use crate::mqtt::disconnect::Disconnect;
+use crate::mqtt::limits::SESSION_EXPIRY_NEVER;
 use crate::mqtt::message::Message;
 use crate::mqtt::property::{PropertiesBuf, PropertyId, Value};
 use crate::mqtt::publish::Publish;
@@ -205,7 +206,7 @@ impl Broker {
             }
         }
         self.set_online(session, false);
-        if expiry != NEVER {
+        if expiry != SESSION_EXPIRY_NEVER {
             let at = now + Duration::from_secs(u64::from(expiry));
             let absence = self.sessions[session as usize].absence();
             absence.expires_at = Some(at);

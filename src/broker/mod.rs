@@ -211,8 +211,6 @@ pub struct Broker {
     /// When retained messages expire that nobody else looks after.
     purge_at: Option<Instant>,
     connection_serial: u32,
-    /// Of connections that came by no listener in particular.
-    anywhere: Arc<Listener>,
     assigned_ids: u64,
     stats: Stats,
     /// Sessions here that have a Network Connection.
@@ -260,7 +258,6 @@ impl Broker {
             next_check: None,
             purge_at: None,
             connection_serial: 0,
-            anywhere: Arc::default(),
             assigned_ids: 0,
             stats: Stats::default(),
             connected: 0,
@@ -269,12 +266,6 @@ impl Broker {
             rated,
             recorder: None,
         }
-    }
-
-    /// A Network Connection was made that no listener has rules for.
-    pub fn open(&mut self, now: Instant) -> Option<ConnectionId> {
-        let anywhere = Arc::clone(&self.anywhere);
-        self.open_on(&anywhere, now).ok()
     }
 
     /// A Network Connection was made to this listener. An error: it is to be closed at once.

@@ -273,7 +273,6 @@ impl Session {
         match whom {
             Whom::User(user) => user == self.user_name.as_deref(),
             Whom::Client(id) => *id == *self.client_id,
-            Whom::Everybody => true,
         }
     }
 }

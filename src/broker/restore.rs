@@ -16,7 +16,7 @@ use crate::broker::record::{
     Crossed, CrossedTarget, Kept, Record, SessionRecord, ShareOf, Waiting,
 };
 use crate::broker::recorder::{Entry, Recorder};
-use crate::broker::session::{self, Away, Body, NEVER, Queued, Session, Will};
+use crate::broker::session::{self, Away, Body, Queued, Session, Will};
 use crate::broker::shared::SessionKey;
 use crate::broker::shared::Shared;
 use crate::broker::shared::retained::Source;
@@ -24,6 +24,7 @@ use crate::broker::shared::subscriptions::{ShareGroup, Subscription};
 use crate::broker::timers::Deadline;
 use crate::mqtt::PacketId;
 use crate::mqtt::QoS;
+use crate::mqtt::limits::SESSION_EXPIRY_NEVER;
 use crate::mqtt::message::Message;
 use crate::mqtt::subscribe::SubscribeOptions;
 
@@ -134,11 +135,6 @@ impl Restore {
             }
             of_session => self.of_session(of_session),
         }
-    }
-
-    /// Sessions found so far.
-    pub fn sessions(&self) -> usize {
-        self.sessions.len()
     }
 
     fn session(&mut self, record: SessionRecord) {
@@ -400,7 +396,7 @@ impl Broker {
             let entry = &mut state.absence().will_timed;
             self.timers.wake_by(entry, due, Deadline::Will(key));
         }
-        if record.expiry != NEVER {
+        if record.expiry != SESSION_EXPIRY_NEVER {
             let at = after(record.expiry);
             let absence = state.absence();
             absence.expires_at = Some(at);

@@ -16,9 +16,6 @@ use crate::mqtt::Version;
 use crate::mqtt::delivery::{Receiver, Sender};
 use crate::mqtt::message::Message;
 
-/// A Session Expiry Interval of this value never ends (§3.1.2.11.2).
-pub(crate) const NEVER: u32 = u32::MAX;
-
 pub(crate) struct Session {
     pub(crate) key: SessionKey,
     pub(crate) client_id: Arc<str>,

@@ -13,10 +13,11 @@ use std::time::Instant;
 use crate::broker::Broker;
 use crate::broker::access::Whom;
 use crate::broker::connection::{About, ConnectionId, Traffic};
-use crate::broker::session::{NEVER, Session};
+use crate::broker::session::Session;
 use crate::broker::stats::Stats;
 use crate::mqtt::QoS;
 use crate::mqtt::Version;
+use crate::mqtt::limits::SESSION_EXPIRY_NEVER;
 use crate::mqtt::subscribe::SubscribeOptions;
 
 /// Places looked at for one page.
@@ -334,7 +335,7 @@ impl Broker {
                 .connection
                 .and_then(|slot| self.connected_row(slot, now)),
             version: state.version,
-            session_expiry: (state.expiry != NEVER).then_some(state.expiry),
+            session_expiry: (state.expiry != SESSION_EXPIRY_NEVER).then_some(state.expiry),
             expires_in: state
                 .expires_at()
                 .map(|at| at.saturating_duration_since(now)),

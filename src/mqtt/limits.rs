@@ -21,8 +21,5 @@ pub const RECEIVE_MAX_DEFAULT: u16 = 65_535;
 /// A Session Expiry Interval that never ends (section 3.1.2.11.2).
 pub const SESSION_EXPIRY_NEVER: u32 = u32::MAX;
 
-/// How long a Client Identifier every Server must take may be, in bytes (section 3.1.3.1).
-pub const CLIENT_ID_LEN_SURE: usize = 23;
-
 const _: () = assert!(REMAINING_LENGTH_MAX == (1 << 28) - 1);
 const _: () = assert!(VARIABLE_MAX as usize == REMAINING_LENGTH_MAX);

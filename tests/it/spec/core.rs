@@ -13,6 +13,7 @@ use mqttx::broker::ConnectionId;
 use mqttx::broker::Next;
 use mqttx::broker::SLICES_MAX;
 use mqttx::broker::Shared;
+use mqttx::broker::listener::Listener;
 use mqttx::broker::profile::Profile;
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -29,6 +30,8 @@ pub(crate) struct Core {
     workers: Vec<Broker>,
     piece: usize,
     links: Vec<Link>,
+    /// All clients come by one, which has no rules.
+    listener: Arc<Listener>,
     now: Instant,
 }
 
@@ -67,6 +70,7 @@ impl Core {
             workers: (0..workers).map(worker).collect(),
             piece,
             links: Vec::new(),
+            listener: Arc::default(),
             now,
         })
     }
@@ -100,7 +104,9 @@ impl Core {
                 Next::Move(worker) => {
                     broker.closed(id, self.now);
                     link.worker = usize::from(worker);
-                    link.id = self.workers[link.worker].open(self.now);
+                    link.id = self.workers[link.worker]
+                        .open_on(&self.listener, self.now)
+                        .ok();
                 }
             }
         }
@@ -199,8 +205,8 @@ impl Core {
 impl World for Core {
     fn open(&mut self, _version: Version) -> Result<usize, String> {
         let worker = self.links.len() % self.workers.len();
-        let id = self.workers[worker].open(self.now);
-        let id = Some(id.ok_or("the broker takes no connection")?);
+        let id = self.workers[worker].open_on(&self.listener, self.now);
+        let id = Some(id.map_err(|_| "the broker takes no connection")?);
         let link = Link {
             worker,
             id,
