@@ -72,25 +72,24 @@ fn feel(mut broker: Broker, attack: Attack, time: Duration) -> Felt {
         }
         stop.store(true, Ordering::Relaxed);
     });
-    waits.sort_by(f64::total_cmp);
-    let at = |part: f64| {
-        let place = (waits.len() as f64 * part) as usize;
-        waits
-            .get(place)
-            .or_else(|| waits.last())
-            .copied()
-            .unwrap_or(f64::NAN)
-    };
     Felt {
         peak_mb: broker.memory("VmHWM") as f64 / 1_024.0,
-        p99_ms: at(0.99),
-        max_ms: at(1.0),
+        p99_ms: part(&mut waits, 0.99),
+        max_ms: part(&mut waits, 1.0),
         messages: waits.len(),
         lives: broker.lives(),
     }
 }
 
-fn exchange(publisher: &mut Wire, subscriber: &mut Wire) -> Option<Duration> {
+/// What this part of the figures is not above.
+pub(crate) fn part(figures: &mut [f64], part: f64) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    let place = (figures.len() as f64 * part) as usize;
+    let found = figures.get(place).or_else(|| figures.last());
+    found.copied().unwrap_or(f64::NAN)
+}
+
+pub(crate) fn exchange(publisher: &mut Wire, subscriber: &mut Wire) -> Option<Duration> {
     let begun = Instant::now();
     publisher.publish("good", "payload", 1, 7)?;
     let message = subscriber.next()?;

@@ -3,9 +3,10 @@
 //! ```text
 //! cargo run --release --example trial -- hostile              # each attack on mqttx and on mosquitto
 //! cargo run --release --example trial -- soak --minutes 60    # mixed load, memory over time
+//! cargo run --release --example trial -- http                 # what visitors cost clients
 //! ```
 //!
-//! Both start the `mqttx` built beside this program, or what `--program` names, on a free port.
+//! All start the `mqttx` built beside this program, or what `--program` names, on a free port.
 
 #![expect(
     clippy::unwrap_used,
@@ -19,8 +20,10 @@ use clap::{Parser, Subcommand};
 
 mod attacks;
 mod hostile;
+mod http;
 mod process;
 mod soak;
+mod visit;
 mod wire;
 
 #[expect(dead_code, reason = "the tests use the rest")]
@@ -55,6 +58,8 @@ enum Trial {
         #[arg(long, default_value_t = 60)]
         minutes: u64,
     },
+    /// CPU a message with and without pages that look, and how late a pair is beside questions.
+    Http,
 }
 
 fn main() -> ExitCode {
@@ -63,6 +68,7 @@ fn main() -> ExitCode {
     let good = match args.trial {
         Trial::Hostile { seconds, only } => hostile::run(&program, seconds, &only),
         Trial::Soak { minutes } => soak::run(&program, minutes),
+        Trial::Http => http::run(&program),
     };
     ExitCode::from(u8::from(!good))
 }

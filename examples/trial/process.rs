@@ -8,8 +8,17 @@ use std::time::Duration;
 
 pub(crate) struct Broker {
     pub(crate) port: u16,
+    /// Where visitors come in, if any may.
+    pub(crate) http_port: u16,
     child: Child,
     _folder: tempfile::TempDir,
+}
+
+/// CPU time of the thread that visitors have, and of all others.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Cpu {
+    pub(crate) workers: Duration,
+    pub(crate) http: Duration,
 }
 
 /// The `mqttx` built beside this program.
@@ -20,9 +29,22 @@ pub(crate) fn beside() -> PathBuf {
 
 impl Broker {
     pub(crate) fn mqttx(program: &Path) -> Self {
+        Self::with(program, &[])
+    }
+
+    /// One that visitors can look at.
+    pub(crate) fn with_http(program: &Path) -> Self {
+        let port = free_port();
+        let mut broker = Self::with(program, &["--http", &port.to_string()]);
+        broker.http_port = port;
+        broker
+    }
+
+    fn with(program: &Path, words: &[&str]) -> Self {
         let port = free_port();
         let mut command = Command::new(program);
         command.args(["broker", "--quiet", "--port", &port.to_string()]);
+        command.args(words);
         Self::start(command, port, tempfile::tempdir().unwrap())
     }
 
@@ -56,6 +78,7 @@ impl Broker {
         }
         Self {
             port,
+            http_port: 0,
             child,
             _folder: folder,
         }
@@ -68,6 +91,23 @@ impl Broker {
         let line = status.lines().find(|line| line.starts_with(name));
         let number = line.and_then(|line| line.split_whitespace().nth(1));
         number.and_then(|word| word.parse().ok()).unwrap_or(0)
+    }
+
+    /// What its threads have used, by the scheduler's books.
+    pub(crate) fn cpu(&self) -> Cpu {
+        let mut cpu = Cpu::default();
+        let path = format!("/proc/{}/task", self.child.id());
+        for task in fs::read_dir(path).unwrap().map(|task| task.unwrap().path()) {
+            let read = |name: &str| fs::read_to_string(task.join(name)).unwrap_or_default();
+            let nanos = read("schedstat");
+            let nanos = nanos.split(' ').next().and_then(|word| word.parse().ok());
+            let nanos = Duration::from_nanos(nanos.unwrap_or(0));
+            match read("comm").trim() {
+                "http" => cpu.http += nanos,
+                _ => cpu.workers += nanos,
+            }
+        }
+        cpu
     }
 
     pub(crate) fn lives(&mut self) -> bool {

@@ -4,11 +4,11 @@
 //! `tests/setup-peers` installs playwright-core; what is missing is said aloud, with what was skipped.
 //! `ONLY=WORDS` runs the cases with these words in their names.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::support::broker_process::BrokerProcess;
-use crate::support::peers::{installed, mosquitto};
+use crate::support::peers::{installed, mosquitto, peers};
 use crate::support::programs::skipped;
 
 #[test]
@@ -74,11 +74,7 @@ fn run(file: &str, count: usize) {
 
 /// Chromium and the library that drives it, if both are there.
 fn browser(count: usize) -> Option<(PathBuf, PathBuf)> {
-    let peers = match std::env::var_os("MQTTX_PEERS") {
-        Some(folder) => folder.into(),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers"),
-    };
-    let playwright = peers.join("node/node_modules/playwright-core");
+    let playwright = peers().join("node/node_modules/playwright-core");
     let chromium = installed("chromium");
     if chromium.is_none() || installed("node").is_none() || !playwright.exists() {
         skipped(

@@ -5,6 +5,7 @@ mod api;
 mod configured;
 mod messages;
 mod openapi;
+mod schemathesis;
 mod visits;
 
 use crate::support::broker_process::BrokerProcess;

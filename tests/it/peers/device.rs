@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::peers::way::{page, words};
 use crate::support::broker_process::{PATIENCE, wait_for};
+use crate::support::peers::peers;
 use crate::support::programs::mosquittos;
 
 /// Whose client it is.
@@ -74,14 +75,6 @@ impl Kind {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mqttx"));
         command.arg(name);
         command
-    }
-}
-
-/// Where `tests/setup-peers` puts what it installs.
-fn peers() -> PathBuf {
-    match std::env::var_os("MQTTX_PEERS") {
-        Some(folder) => folder.into(),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers"),
     }
 }
 

@@ -32,6 +32,14 @@ pub(crate) fn installed(name: &str) -> Option<PathBuf> {
     found
 }
 
+/// Where `tests/setup-peers` puts what it installs.
+pub(crate) fn peers() -> PathBuf {
+    match std::env::var_os("MQTTX_PEERS") {
+        Some(folder) => folder.into(),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers"),
+    }
+}
+
 /// Starts a program on ports that are free, and waits until it listens on the last of them. One of
 /// them may be taken a moment later: then others are tried.
 pub(crate) fn start<const N: usize>(command: impl Fn([u16; N]) -> Command) -> (Peer, [u16; N]) {

@@ -2,6 +2,7 @@
 //! itself: while pages ask, one Subscription to everything feeds a tree of a bounded size, and some
 //! seconds after the last question both are gone.
 
+mod level;
 mod tree;
 mod watch;
 
@@ -14,12 +15,12 @@ use std::time::Instant;
 use axum::extract::{RawQuery, State};
 use serde_json::{Map, Value, json};
 
-use crate::daemon::http::answer::{Answer, Fault, Json};
+use crate::daemon::http::answer::{Answer, Json};
 use crate::daemon::http::app::App;
 use crate::daemon::http::payload;
 use crate::daemon::http::query::Query;
 use crate::daemon::http::sample::{rounded, time};
-use crate::daemon::http::topics::tree::{Row, TOPICS_MAX, Tree};
+use crate::daemon::http::topics::tree::{Part, Row, TOPICS_MAX, Tree};
 
 /// Rows of an answer.
 const ROWS_MAX: usize = 5_000;
@@ -47,13 +48,13 @@ impl Topics {
 }
 
 pub(super) async fn topics(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Answer {
-    let query = Query::read(query.as_deref(), &["under", "q", "limit"])?;
+    let query = Query::read(query.as_deref(), &["under", "q", "offset", "limit"])?;
     let under = query.one("under")?.filter(|under| !under.is_empty());
     let text = query.one("q")?.map(str::to_lowercase);
-    if under.is_some() && text.is_some() {
-        return Err(Fault::bad("one of under and q is wanted"));
-    }
-    let limit = query.number("limit", 1..=ROWS_MAX, 1_000)?;
+    let part = Part {
+        offset: query.number("offset", 0..=TOPICS_MAX, 0)?,
+        limit: query.number("limit", 1..=ROWS_MAX, 1_000)?,
+    };
     let mut watched = app.topics.lock();
     let now = Instant::now();
     let watched = watched.get_or_insert_with(|| {
@@ -67,19 +68,21 @@ pub(super) async fn topics(State(app): State<Arc<App>>, RawQuery(query): RawQuer
     });
     watched.asked = now;
     let tree = &watched.tree;
-    let (rows, truncated) = match &text {
-        Some(text) => tree.search(text, limit),
-        None => tree.below(under, limit).unwrap_or_default(),
+    let (rows, matched) = match &text {
+        Some(text) => tree.search(text, under, &part),
+        None => tree.below(under, &part),
     };
     Ok(Json(json!({
-        "under": if text.is_some() { None } else { Some(under.unwrap_or_default()) },
+        "under": under.unwrap_or_default(),
         "watching": true,
         "observed_s": rounded(watched.since.elapsed().as_secs_f64()),
         "sampled": watched.sampled,
         "topics_known": tree.len(),
         "topics_max": TOPICS_MAX,
         "full": tree.full,
-        "truncated": truncated,
+        "matched": matched,
+        "offset": part.offset,
+        "truncated": part.offset + rows.len() < matched,
         "topics": rows.iter().map(row).collect::<Vec<Value>>(),
     })))
 }

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
+use crate::daemon::http::topics::level::Level;
 use crate::mqtt::QoS;
 use crate::mqtt::publish::Publish;
 
@@ -41,7 +42,7 @@ pub(super) struct Tree {
 struct Node {
     parent: NodeId,
     level: Box<str>,
-    children: BTreeMap<Box<str>, NodeId>,
+    children: BTreeMap<Level, NodeId>,
     /// Topics with a message, here and below.
     topics: u32,
     messages: u64,
@@ -57,6 +58,12 @@ pub(super) struct Last {
     pub(super) qos: QoS,
     pub(super) retain: bool,
     pub(super) at: Timestamp,
+}
+
+/// Which rows are wanted.
+pub(super) struct Part {
+    pub(super) offset: usize,
+    pub(super) limit: usize,
 }
 
 /// What is told of a node.
@@ -135,7 +142,8 @@ impl Tree {
         }
         let mut at = ROOT;
         for level in topic.split('/') {
-            at = match self.nodes[at as usize].children.get(level) {
+            let key = Level::of(level);
+            at = match self.nodes[at as usize].children.get(&key) {
                 Some(&child) => child,
                 None => {
                     let new = self.nodes.len() as NodeId;
@@ -144,7 +152,7 @@ impl Tree {
                         level: level.into(),
                         ..Node::default()
                     });
-                    self.nodes[at as usize].children.insert(level.into(), new);
+                    self.nodes[at as usize].children.insert(key, new);
                     new
                 }
             };
@@ -166,39 +174,56 @@ impl Tree {
         }
     }
 
-    /// The levels below `under`; the top without one. `None`: it is not known.
-    pub(super) fn below(&self, under: Option<&str>, most: usize) -> Option<(Vec<Row<'_>>, bool)> {
-        let mut at = ROOT;
-        for level in under.into_iter().flat_map(|under| under.split('/')) {
-            at = *self.nodes[at as usize].children.get(level)?;
-        }
+    /// The levels below `under`, the top without one; how many there are in all. Nothing, where it
+    /// is not known.
+    pub(super) fn below(&self, under: Option<&str>, part: &Part) -> (Vec<Row<'_>>, usize) {
+        let Some(at) = self.at(under) else {
+            return (Vec::new(), 0);
+        };
         let children = &self.nodes[at as usize].children;
-        let rows = children.values().take(most).map(|&child| {
+        let rows = children.values().skip(part.offset).take(part.limit);
+        let rows = rows.map(|&child| {
             let level = &self.nodes[child as usize].level;
             let topic = under.map_or_else(|| level.to_string(), |under| format!("{under}/{level}"));
             self.row(child, topic)
         });
-        Some((rows.collect(), children.len() > most))
+        (rows.collect(), children.len())
     }
 
-    /// Topics with `text`, in small letters, in their names.
-    pub(super) fn search(&self, text: &str, most: usize) -> (Vec<Row<'_>>, bool) {
-        let found = self
-            .topics
-            .iter()
-            .filter(|(topic, _)| topic.to_lowercase().contains(text));
-        let mut found: Vec<(&str, NodeId)> = found
-            .map(|(topic, &node)| (&**topic, node))
-            .take(SEARCHED_MAX)
-            .collect();
+    fn at(&self, under: Option<&str>) -> Option<NodeId> {
+        let mut at = ROOT;
+        for level in under.into_iter().flat_map(|under| under.split('/')) {
+            at = *self.nodes[at as usize].children.get(&Level::of(level))?;
+        }
+        Some(at)
+    }
+
+    /// Topics below `under` with `text`, in small letters, in what follows; how many there are.
+    pub(super) fn search(
+        &self,
+        text: &str,
+        under: Option<&str>,
+        part: &Part,
+    ) -> (Vec<Row<'_>>, usize) {
+        let below = |topic: &str| match under {
+            None => Some(0),
+            Some(under) => topic
+                .strip_prefix(under)?
+                .starts_with('/')
+                .then_some(under.len()),
+        };
+        let fits = |topic: &str| below(topic).is_some_and(|from| has(&topic[from..], text));
+        let found = self.topics.iter().filter(|(topic, _)| fits(topic));
+        let mut found: Vec<(&str, NodeId)> = found.map(|(topic, &node)| (&**topic, node)).collect();
+        let (all, end) = (found.len(), part.offset + part.limit);
+        if end < all {
+            found.select_nth_unstable(end);
+            found.truncate(end);
+        }
         found.sort_unstable();
-        let cut = found.len() > most;
-        let rows = found.into_iter().take(most);
-        (
-            rows.map(|(topic, node)| self.row(node, topic.to_owned()))
-                .collect(),
-            cut,
-        )
+        let rows = found.into_iter().skip(part.offset);
+        let rows = rows.map(|(topic, node)| self.row(node, topic.to_owned()));
+        (rows.collect(), all)
     }
 
     fn row(&self, node: NodeId, topic: String) -> Row<'_> {
@@ -215,8 +240,15 @@ impl Tree {
     }
 }
 
-/// Topics found before they are sorted.
-const SEARCHED_MAX: usize = 10_000;
+/// Whether `text`, which is in small letters, is in a topic written in whatever letters.
+fn has(topic: &str, text: &str) -> bool {
+    if !topic.is_ascii() {
+        return topic.to_lowercase().contains(text);
+    }
+    let (topic, text) = (topic.as_bytes(), text.as_bytes());
+    let mut places = topic.windows(text.len().max(1));
+    text.is_empty() || places.any(|place| place.eq_ignore_ascii_case(text))
+}
 
 #[cfg(test)]
 mod tests {
@@ -233,6 +265,10 @@ mod tests {
             properties: Properties::EMPTY,
             payload: payload.as_bytes(),
         }
+    }
+
+    fn part(offset: usize, limit: usize) -> Part {
+        Part { offset, limit }
     }
 
     fn rows(rows: &[Row<'_>]) -> Vec<(String, u32, u64, bool)> {
@@ -252,18 +288,52 @@ mod tests {
         ] {
             tree.note(&publish(topic, "1"), Timestamp::UNIX_EPOCH, counts);
         }
-        let (top, cut) = tree.below(None, 10).unwrap();
+        let (top, all) = tree.below(None, &part(0, 10));
         assert_eq!(
             rows(&top),
             [("a".to_owned(), 3, 4, true), ("x".to_owned(), 1, 0, false)]
         );
-        assert!(!cut);
-        let (below, cut) = tree.below(Some("a"), 1).unwrap();
+        assert_eq!(all, 2);
+        let (below, all) = tree.below(Some("a"), &part(0, 1));
         assert_eq!(rows(&below), [("a/b".to_owned(), 1, 2, false)]);
-        assert!(cut);
-        assert_eq!(tree.below(Some("a/c"), 9).unwrap().0[0].topic, "a/c/");
-        assert!(tree.below(Some("nothing"), 1).is_none());
-        assert_eq!(rows(&tree.search("c", 9).0)[0].0, "a/c/");
+        assert_eq!(all, 2);
+        assert_eq!(tree.below(Some("a"), &part(1, 1)).0[0].level, "c");
+        assert_eq!(tree.below(Some("a/c"), &part(0, 9)).0[0].topic, "a/c/");
+        assert_eq!(tree.below(Some("nothing"), &part(0, 1)).1, 0);
+    }
+
+    #[test]
+    fn what_is_searched_for_is_found_below_a_level_in_any_letters() {
+        let mut tree = Tree::new();
+        for topic in [
+            "Hall/Lamp",
+            "hall/lamp/2",
+            "hall/door",
+            "hallway/lamp",
+            "Ä/LAMP",
+        ] {
+            tree.note(&publish(topic, "1"), Timestamp::UNIX_EPOCH, true);
+        }
+        let found = |text: &str, under: Option<&str>, offset| {
+            let (rows, all) = tree.search(text, under, &part(offset, 2));
+            let topics = rows.iter().map(|row| row.topic.clone());
+            (topics.collect::<Vec<String>>(), all)
+        };
+        let topics = |topics: &[&str]| topics.iter().map(|&one| one.to_owned()).collect();
+        assert_eq!(
+            found("lamp", None, 0),
+            (topics(&["Hall/Lamp", "hall/lamp/2"]), 4)
+        );
+        assert_eq!(
+            found("lamp", None, 2),
+            (topics(&["hallway/lamp", "Ä/LAMP"]), 4)
+        );
+        assert_eq!(found("ä", None, 0), (topics(&["Ä/LAMP"]), 1));
+        assert_eq!(
+            found("", Some("hall"), 0),
+            (topics(&["hall/door", "hall/lamp/2"]), 2)
+        );
+        assert_eq!(found("hall", Some("hall"), 0), (topics(&[]), 0));
     }
 
     #[test]
@@ -275,7 +345,7 @@ mod tests {
             }
             tree.second(0.5);
         }
-        let rate = tree.below(None, 1).unwrap().0[0].rate;
+        let rate = tree.below(None, &part(0, 1)).0[0].rate;
         assert!((rate - 20.0).abs() < 0.01, "{rate}");
     }
 

@@ -1,0 +1,286 @@
+//! What visitors cost clients: CPU of the broker a message with and without them, and how much
+//! later messages of a pair are beside questions that are asked one after the other.
+
+use std::io::{BufRead, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use mqttx::mqtt::Version;
+
+use crate::hostile::{exchange, part};
+use crate::process::{Broker, Cpu};
+use crate::support::packets::{self, Hello};
+use crate::visit::{Visit, page};
+use crate::wire::Wire;
+
+/// Messages offered a second, one publisher and one subscriber to a topic.
+const RATE: u32 = 100_000;
+const PAIRS: &str = "100";
+
+/// Of each cell of the first table, and how many in turns.
+const WINDOW: Duration = Duration::from_secs(3);
+const ROUNDS: usize = 3;
+const PAGES: usize = 10;
+
+/// What the broker holds while it is asked.
+const CLIENTS: usize = 9_900;
+const TOPICS: usize = 100_000;
+
+/// Of the second table: windows with and without the question, in turns.
+const SLICE: Duration = Duration::from_millis(500);
+const SLICES: usize = 4;
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// TABLE: questions, and what is asked.
+const QUESTIONS: &[(&str, &str)] = &[
+    ("overview", "/api/v1/overview"),
+    (
+        "clients, sorted",
+        "/api/v1/clients?sort=messages_in&order=desc",
+    ),
+    ("clients, searched", "/api/v1/clients?q=99"),
+    ("topics, a level", "/api/v1/topics?under=t&limit=1000"),
+    ("topics, searched", "/api/v1/topics?q=99"),
+    ("retained", "/api/v1/retained?limit=1000"),
+    (
+        "retained, nothing fits",
+        "/api/v1/retained?filter=no/%2B/such",
+    ),
+    ("metrics", "/metrics"),
+];
+
+/// Who looks on while messages pass.
+#[derive(Clone, Copy, PartialEq)]
+enum Looking {
+    Off,
+    Nobody,
+    Pages,
+    Tabs,
+}
+
+/// Prints both tables. False: the broker ended.
+pub(crate) fn run(program: &Path) -> bool {
+    costs(program);
+    delays(program)
+}
+
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+fn costs(program: &Path) {
+    let mut cells = vec![Looking::Off, Looking::Nobody, Looking::Pages];
+    match browser() {
+        Some(_) => cells.push(Looking::Tabs),
+        None => say("no tabs: node, chromium or playwright-core is missing (tests/setup-peers)"),
+    }
+    let mut seen: Vec<Vec<Cost>> = cells.iter().map(|_| Vec::new()).collect();
+    for round in 0..ROUNDS {
+        for (cell, seen) in cells.iter().zip(&mut seen) {
+            // A browser takes long to start.
+            if round == 0 || *cell != Looking::Tabs {
+                seen.push(cost(program, *cell));
+            }
+        }
+    }
+    say(&format!(
+        "CPU of the broker, {RATE} messages/s offered, medians:"
+    ));
+    say("| who looks | workers ns/msg | HTTP ns/msg | of the workers' | threads | idle RSS MB |");
+    say("|-|-|-|-|-|-|");
+    for (cell, seen) in cells.iter().zip(&seen) {
+        let name = match cell {
+            Looking::Off => "nobody can: no --http",
+            Looking::Nobody => "nobody",
+            Looking::Pages => "ten pages",
+            Looking::Tabs => "ten tabs of Chromium",
+        };
+        let middle = |of: fn(&Cost) -> f64| part(&mut seen.iter().map(of).collect::<Vec<_>>(), 0.5);
+        let (workers, http) = (middle(|cost| cost.workers), middle(|cost| cost.http));
+        let (threads, rss) = (middle(|cost| cost.threads), middle(|cost| cost.rss_mb));
+        let share = 100.0 * http / workers;
+        say(&format!(
+            "| {name} | {workers:.0} | {http:.1} | {share:.2} % | {threads} | {rss:.1} |"
+        ));
+    }
+}
+
+struct Cost {
+    workers: f64,
+    http: f64,
+    threads: f64,
+    rss_mb: f64,
+}
+
+fn cost(program: &Path, looking: Looking) -> Cost {
+    let broker = match looking {
+        Looking::Off => Broker::mqttx(program),
+        _ => Broker::with_http(program),
+    };
+    let rss_mb = broker.memory("VmRSS") as f64 / 1_024.0;
+    let stop = AtomicBool::new(false);
+    let used = std::thread::scope(|scope| {
+        if looking == Looking::Pages {
+            for _ in 0..PAGES {
+                scope.spawn(|| page(broker.http_port, &stop));
+            }
+        }
+        let tabs = (looking == Looking::Tabs).then(|| Tabs::open(broker.http_port, PAGES));
+        let mut load = Command::new(program)
+            .args([
+                "bench",
+                "-h",
+                "127.0.0.1",
+                "-q",
+                "0",
+                "--pubs",
+                PAIRS,
+                "--subs",
+                PAIRS,
+            ])
+            .args(["--runs", "1", "--duration", "60s", "--progress", "none"])
+            .args(["-p", &broker.port.to_string(), "--rate", &RATE.to_string()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_secs(1));
+        let (before, begun) = (broker.cpu(), Instant::now());
+        std::thread::sleep(WINDOW);
+        let (after, took) = (broker.cpu(), begun.elapsed());
+        let threads = broker.memory("Threads");
+        let _ = load.kill();
+        let _ = load.wait();
+        stop.store(true, Ordering::Relaxed);
+        drop(tabs);
+        (before, after, took, threads)
+    });
+    let (before, after, took, threads) = used;
+    let count = took.as_secs_f64() * f64::from(RATE);
+    let each = |of: fn(&Cpu) -> Duration| (of(&after) - of(&before)).as_nanos() as f64 / count;
+    Cost {
+        workers: each(|cpu| cpu.workers),
+        http: each(|cpu| cpu.http),
+        threads: threads as f64,
+        rss_mb,
+    }
+}
+
+/// Chromium and the library that drives it, as `tests/setup-peers` leaves them.
+fn browser() -> Option<(PathBuf, PathBuf)> {
+    let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers");
+    let library = peers.join("node/node_modules/playwright-core");
+    let chromium = PathBuf::from("/usr/bin/chromium");
+    (library.exists() && chromium.exists()).then_some((chromium, library))
+}
+
+struct Tabs(Child);
+
+impl Tabs {
+    fn open(port: u16, count: usize) -> Self {
+        let (chromium, library) = browser().unwrap();
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/trial/tabs.mjs");
+        let mut child = Command::new("node")
+            .arg(script)
+            .env("BASE", format!("http://127.0.0.1:{port}"))
+            .env("COUNT", count.to_string())
+            .env("CHROMIUM", chromium)
+            .env("PLAYWRIGHT", library)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let said = child.stdout.take().unwrap();
+        BufReader::new(said).read_line(&mut line).unwrap();
+        assert!(!line.is_empty(), "the tabs did not open");
+        say(&format!("first tab: {}", line.trim_end()));
+        Self(child)
+    }
+}
+
+impl Drop for Tabs {
+    fn drop(&mut self) {
+        // The script ends the browser when its input ends.
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+fn delays(program: &Path) -> bool {
+    let mut broker = Broker::with_http(program);
+    let _clients = fill(broker.port);
+    Visit::open(broker.http_port).ask("/api/v1/topics");
+    let mut publisher = Wire::connect(broker.port, &Hello::new("good-pub")).unwrap();
+    let mut subscriber = Wire::connect(broker.port, &Hello::new("good-sub")).unwrap();
+    subscriber.subscribe("good", 1).unwrap();
+    let mut window = || {
+        let (until, mut waits) = (Instant::now() + SLICE, Vec::new());
+        while Instant::now() < until {
+            let wait = exchange(&mut publisher, &mut subscriber).unwrap();
+            waits.push(wait.as_secs_f64() * 1_000.0);
+            std::thread::sleep(PAUSE);
+        }
+        waits
+    };
+    say(&format!(
+        "A pair of QoS 1 beside questions; {CLIENTS} clients, {TOPICS} topics. In ms:"
+    ));
+    say("| asked without end | answers/s | p50 | without | p99 | without | most | without |");
+    say("|-|-|-|-|-|-|-|-|");
+    let nothing = ("nothing, but a program burns a core", "");
+    for (name, path) in std::iter::once(&nothing).chain(QUESTIONS) {
+        let (mut alone, mut beside, mut answers) = (Vec::new(), Vec::new(), 0);
+        for _ in 0..SLICES {
+            alone.extend(window());
+            let stop = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                let asking = scope.spawn(|| ask_on(broker.http_port, path, &stop));
+                beside.extend(window());
+                stop.store(true, Ordering::Relaxed);
+                answers += asking.join().unwrap();
+            });
+        }
+        let rate = answers as f64 / (SLICE.as_secs_f64() * SLICES as f64);
+        let pairs = [0.5, 0.99, 1.0].map(|at| {
+            let (with, without) = (part(&mut beside, at), part(&mut alone, at));
+            format!("{with:.2} | {without:.2}")
+        });
+        say(&format!("| {name} | {rate:.0} | {} |", pairs.join(" | ")));
+    }
+    broker.lives()
+}
+
+/// Asks until told to stop; without a question, works as hard.
+fn ask_on(port: u16, path: &str, stop: &AtomicBool) -> usize {
+    let mut answers = 0;
+    if path.is_empty() {
+        while !stop.load(Ordering::Relaxed) {
+            std::hint::spin_loop();
+        }
+        return answers;
+    }
+    let mut visit = Visit::open(port);
+    while !stop.load(Ordering::Relaxed) {
+        visit.ask(path);
+        answers += 1;
+    }
+    answers
+}
+
+/// Clients that are there, and topics with a retained message.
+fn fill(port: u16) -> Vec<Wire> {
+    let mut publisher = Wire::connect(port, &Hello::new("fills")).unwrap();
+    for number in 0..TOPICS {
+        let topic = format!("t/{}/{number}", number % 100);
+        let message = packets::publish(Version::V5, &topic, "21.5", 0, 0, &[]);
+        publisher.send(&packets::retained(message)).unwrap();
+    }
+    publisher.publish("filled", "", 1, 1).unwrap();
+    publisher.next().unwrap();
+    let hello = |number| Hello::new(&format!("client-{number}")).keep_alive(0);
+    let clients = (0..CLIENTS).map(|number| Wire::connect(port, &hello(number)).unwrap());
+    clients.collect()
+}
