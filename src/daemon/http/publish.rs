@@ -66,8 +66,7 @@ impl Order {
         let payload = payload(object)?;
         let asked = match object.remove("qos") {
             None => 0,
-            Some(number) => number
-                .as_u64()
+            Some(number) => whole(&number)
                 .filter(|&number| number <= 2)
                 .ok_or_else(|| Fault::bad("qos: 0, 1 or 2 is wanted"))?,
         };
@@ -184,9 +183,7 @@ fn properties(object: &mut Map<String, Value>) -> Result<PropertiesBuf, Fault> {
         Some(_) => return Err(Fault::bad("payload_format_utf8: true or false is wanted")),
     }
     if let Some(seconds) = object.remove("message_expiry_s") {
-        let seconds = seconds
-            .as_u64()
-            .and_then(|seconds| u32::try_from(seconds).ok());
+        let seconds = whole(&seconds).and_then(|seconds| u32::try_from(seconds).ok());
         let what = "message_expiry_s: a number of seconds is wanted";
         let seconds = seconds.ok_or_else(|| Fault::bad(what))?;
         all.push(PropertyId::MessageExpiryInterval, Given::Four(seconds));
@@ -221,6 +218,16 @@ fn properties(object: &mut Map<String, Value>) -> Result<PropertiesBuf, Fault> {
     }
     nothing_left(object)?;
     Ok(all)
+}
+
+/// A number without a fraction: for JSON, 1.0 is one.
+fn whole(number: &Value) -> Option<u64> {
+    let float = || {
+        let number = number.as_f64()?;
+        let is_whole = number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number);
+        is_whole.then_some(number as u64)
+    };
+    number.as_u64().or_else(float)
 }
 
 /// Bytes of a text in a packet.

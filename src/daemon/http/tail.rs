@@ -12,10 +12,13 @@ use crate::daemon::http::query::Query;
 use crate::daemon::http::sample::time;
 use crate::daemon::log::tail::{KEPT_MAX, Kept};
 
+/// The largest number that all programs read from JSON as it is.
+const SEQ_MAX: u64 = 9_007_199_254_740_991;
+
 pub(super) async fn log(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Answer {
     let query = Query::read(query.as_deref(), &["after", "limit"])?;
     let after = match query.one("after")? {
-        Some(_) => Some(query.number("after", 0..=u64::MAX, 0)?),
+        Some(_) => Some(query.number("after", 0..=SEQ_MAX, 0)?),
         None => None,
     };
     let limit = query.number("limit", 1..=KEPT_MAX, 200)?;

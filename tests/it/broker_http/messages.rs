@@ -24,7 +24,7 @@ fn a_message_is_published_with_all_it_carries() {
         (&true.into(), true)
     );
     assert!(reader.expect("PUBLISH").contains("hello"));
-    let told = publish(r#"{"topic":"a","payload_base64":"AAE=","qos":1}"#);
+    let told = publish(r#"{"topic":"a","payload_base64":"AAE=","qos":1.0}"#);
     assert_eq!(told["matched"], true);
     reader.expect("PUBLISH");
     let whole = r#"{"topic":"a/b","payload_json":{"x":[1]},"qos":2,"retain":true,"properties":{
@@ -240,9 +240,15 @@ fn topics_are_seen_while_somebody_asks() {
     );
     let found = visitor.json("/api/v1/topics?q=HALL");
     assert_eq!(found["topics"][0]["topic"], "home/hall/t");
+    let below = visitor.json("/api/v1/topics?q=T&under=home/hall&offset=0&limit=1");
     assert_eq!(
-        visitor.get("/api/v1/topics?q=a&under=b").fault(),
-        "bad_request"
+        (&below["matched"], &below["under"]),
+        (&1.into(), &"home/hall".into())
+    );
+    let none = visitor.json("/api/v1/topics?q=T&under=home/hall&offset=1");
+    assert_eq!(
+        (&none["matched"], none["topics"].as_array().unwrap().len()),
+        (&1.into(), 0)
     );
 }
 
