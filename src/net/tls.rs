@@ -10,10 +10,12 @@ mod clients;
 mod der;
 mod key;
 mod names;
+mod protection;
 #[cfg(feature = "psk")]
 pub mod psk;
 #[cfg(feature = "psk")]
 pub mod psk_server;
+pub mod records;
 pub mod server;
 pub mod session;
 mod trust;

@@ -108,5 +108,6 @@ mod spec;
 mod store;
 mod support;
 mod tidy;
+mod tls_records;
 #[cfg(target_os = "linux")]
 mod web_pages;

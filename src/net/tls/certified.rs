@@ -1,6 +1,5 @@
-//! A connection of a TLS listener with a certificate, without I/O, through rustls. Records are opened
-//! where they were read and sealed where they are written from: nothing is kept between two turns
-//! but a record that is not whole.
+//! A connection of a TLS listener with a certificate, without I/O: rustls shakes hands, `records` goes
+//! on from there. Nothing is kept between two turns but a record that is not whole.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,34 +7,41 @@ use std::sync::Arc;
 use rustls::ProtocolVersion;
 use rustls::pki_types::CertificateDer;
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
-use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError, WriteTraffic,
-};
+use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData};
 
 use crate::net::tls::ciphers;
+use crate::net::tls::records::Records;
 use crate::net::tls::server::TlsServer;
-use crate::net::tls::session::{Established, RECORD_MAX};
+use crate::net::tls::session::Established;
 
 /// See the module.
 pub(crate) struct Certified {
-    tls: Box<UnbufferedServerConnection>,
+    state: State,
     server: Arc<TlsServer>,
+    /// The client's, its own first.
+    certificates: Box<[CertificateDer<'static>]>,
+    established: Option<Box<Established>>,
     /// Of a record that is not whole.
     held: Vec<u8>,
-    established: bool,
     closed: bool,
-    failed: bool,
+}
+
+enum State {
+    Shaking(Box<UnbufferedServerConnection>),
+    Open(Box<Records>),
+    Failed,
 }
 
 impl Certified {
     pub(super) fn new(server: &Arc<TlsServer>) -> Result<Self, rustls::Error> {
+        let tls = UnbufferedServerConnection::new(server.config())?;
         Ok(Self {
-            tls: Box::new(UnbufferedServerConnection::new(server.config())?),
+            state: State::Shaking(Box::new(tls)),
             server: Arc::clone(server),
+            certificates: Box::default(),
+            established: None,
             held: Vec::new(),
-            established: false,
             closed: false,
-            failed: false,
         })
     }
 
@@ -49,10 +55,33 @@ impl Certified {
         sealed: Range<usize>,
         out: &mut Vec<u8>,
     ) -> Result<usize, String> {
+        let end = sealed.end;
+        let (filled, rest) = match &mut self.state {
+            State::Shaking(_) => self.shake_hands(room, sealed, out)?,
+            State::Open(records) => {
+                let taken = records.read(room, sealed, out);
+                let taken = taken.map_err(|error| error.to_string())?;
+                self.closed = records.is_closed();
+                (taken.filled, taken.rest)
+            }
+            State::Failed => (0, end),
+        };
+        self.held = room[rest..end].to_vec();
+        Ok(filled)
+    }
+
+    /// What came behind the last message of the handshake with the same read is opened here, too.
+    /// Returns how much that was, and where what is not whole begins.
+    fn shake_hands(
+        &mut self,
+        room: &mut [u8],
+        sealed: Range<usize>,
+        out: &mut Vec<u8>,
+    ) -> Result<(usize, usize), String> {
         let (mut at, end, mut filled) = (sealed.start, sealed.end, 0);
-        loop {
+        while let State::Shaking(tls) = &mut self.state {
             let (front, rest) = room[..end].split_at_mut(at);
-            let status = self.tls.process_tls_records(rest);
+            let status = tls.process_tls_records(rest);
             let mut used = status.discard;
             match status.state {
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
@@ -70,107 +99,80 @@ impl Certified {
                 Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => {
                     // Behind its goodbye nothing is read any more.
                     self.closed = true;
-                    self.held = room[at + used..end].to_vec();
-                    return Ok(filled);
+                    self.open_records()?;
                 }
                 Ok(_) => {
-                    self.held = room[at + used..end].to_vec();
-                    return Ok(filled);
+                    self.open_records()?;
+                    return Ok((filled, at + used));
                 }
                 Err(error) => {
                     let why = error.to_string();
-                    self.failed = true;
                     // The alert that tells the client of it.
-                    let status = self.tls.process_tls_records(&mut room[at + used..end]);
+                    let status = tls.process_tls_records(&mut room[at + used..end]);
                     if let Ok(ConnectionState::EncodeTlsData(mut data)) = status.state {
                         put(&mut data, out);
                     }
+                    self.state = State::Failed;
                     return Err(why);
                 }
             }
             at += used;
         }
+        Ok((filled, at))
     }
 
-    /// Lets TLS itself say what it has to say, and then `speak`. It is shown what is held: it
-    /// remembers where in it the parts of a message lie.
-    fn speak<T>(
-        &mut self,
-        out: &mut Vec<u8>,
-        speak: impl FnOnce(&mut WriteTraffic<'_, ServerConnectionData>, &mut Vec<u8>) -> T,
-    ) -> Option<T> {
-        while !self.failed {
-            let status = self.tls.process_tls_records(&mut self.held);
-            let used = status.discard;
-            match status.state {
-                Ok(ConnectionState::EncodeTlsData(mut data)) => put(&mut data, out),
-                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
-                Ok(ConnectionState::WriteTraffic(mut traffic)) => {
-                    let said = speak(&mut traffic, out);
-                    self.held.drain(..used);
-                    return Some(said);
-                }
-                _ => self.failed = true,
+    /// When hands are shaken.
+    fn open_records(&mut self) -> Result<(), String> {
+        let tls = match std::mem::replace(&mut self.state, State::Failed) {
+            State::Shaking(tls) if !tls.is_handshaking() => tls,
+            other => {
+                self.state = other;
+                return Ok(());
             }
-            self.held.drain(..used);
-        }
-        None
-    }
-
-    pub(super) fn established(&mut self) -> Option<Established> {
-        if self.established || self.tls.is_handshaking() {
-            return None;
-        }
-        self.established = true;
-        let version = match self.tls.protocol_version() {
+        };
+        let version = match tls.protocol_version() {
             Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
             _ => "TLSv1.2",
         };
-        let suite = self.tls.negotiated_cipher_suite();
+        let suite = tls.negotiated_cipher_suite();
         let cipher = suite.map_or("unknown", |suite| ciphers::name(suite.suite()));
-        Some(Established {
+        self.certificates = tls.peer_certificates().unwrap_or_default().into();
+        self.established = Some(Box::new(Established {
             version,
             cipher: cipher.to_owned(),
-            user_name: self.server.user_name(self.certificates()),
-        })
+            user_name: self.server.user_name(&self.certificates),
+        }));
+        let records = Records::new(*tls).map_err(|error| error.to_string())?;
+        self.state = State::Open(Box::new(records));
+        Ok(())
     }
 
-    /// The client's, its own first.
-    fn certificates(&self) -> &[CertificateDer<'static>] {
-        self.tls.peer_certificates().unwrap_or_default()
+    pub(super) fn established(&mut self) -> Option<Established> {
+        self.established.take().map(|established| *established)
     }
 
     /// Whether this client would be let in by `server`, too.
     pub(super) fn would_be_taken(&self, server: &TlsServer) -> bool {
-        !self.established || server.still_takes(self.certificates())
+        !matches!(self.state, State::Open(_)) || server.still_takes(&self.certificates)
     }
 
-    /// Seals all of `slices` into `room`; returns how many bytes that gave.
+    /// Seals all of `parts` into `room`; returns how many bytes that gave.
     pub(super) fn write<'a>(
         &mut self,
-        slices: impl Iterator<Item = &'a [u8]>,
-        gather: &mut Vec<u8>,
+        parts: impl Iterator<Item = &'a [u8]>,
         room: &mut [u8],
     ) -> usize {
-        let said = self.speak(&mut Vec::new(), |traffic, out| {
-            let (first, rest) = room.split_at_mut(out.len());
-            first.copy_from_slice(out);
-            first.len() + seal(traffic, slices, gather, rest)
-        });
-        said.unwrap_or(0)
+        match &mut self.state {
+            State::Open(records) => records.write(parts, room),
+            State::Shaking(_) | State::Failed => 0,
+        }
     }
 
     /// Says goodbye.
     pub(super) fn close(&mut self, out: &mut Vec<u8>) {
-        if self.tls.is_handshaking() {
-            return;
+        if let State::Open(records) = &mut self.state {
+            records.close(out);
         }
-        self.speak(out, |traffic, out| {
-            append(out, |room| match traffic.queue_close_notify(room) {
-                Err(EncryptError::InsufficientSize(short)) => Err(short),
-                result => Ok(result.unwrap_or(0)),
-            });
-        });
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -178,55 +180,15 @@ impl Certified {
     }
 }
 
-/// Small parts are gathered until they fill a record; those that fill one are sealed from where
-/// they are.
-fn seal<'a>(
-    traffic: &mut WriteTraffic<'_, ServerConnectionData>,
-    slices: impl Iterator<Item = &'a [u8]>,
-    gather: &mut Vec<u8>,
-    room: &mut [u8],
-) -> usize {
-    let mut at = 0;
-    let mut seal = |part: &[u8]| {
-        // Room there is; what else can go wrong is a key that is used up, which ends all.
-        at += traffic.encrypt(part, &mut room[at..]).unwrap_or(0);
-    };
-    gather.clear();
-    for slice in slices {
-        let full = slice.len() >= RECORD_MAX || gather.len() + slice.len() > RECORD_MAX;
-        if full && !gather.is_empty() {
-            seal(gather);
-            gather.clear();
-        }
-        match slice.len() >= RECORD_MAX {
-            true => seal(slice),
-            false => gather.extend_from_slice(slice),
-        }
-    }
-    if !gather.is_empty() {
-        seal(gather);
-    }
-    at
-}
-
 fn put(data: &mut EncodeTlsData<'_, ServerConnectionData>, out: &mut Vec<u8>) {
-    append(out, |room| match data.encode(room) {
-        Ok(size) => Ok(size),
-        Err(EncodeError::InsufficientSize(short)) => Err(short),
-        Err(EncodeError::AlreadyEncoded) => Ok(0),
-    });
-}
-
-/// Appends what `write` writes, with as much room as it asks for.
-fn append(
-    out: &mut Vec<u8>,
-    mut write: impl FnMut(&mut [u8]) -> Result<usize, InsufficientSizeError>,
-) {
     let start = out.len();
     loop {
-        match write(&mut out[start..]) {
+        match data.encode(&mut out[start..]) {
             Ok(size) => return out.truncate(start + size),
-            Err(short) => out.resize(start + short.required_size, 0),
+            Err(EncodeError::InsufficientSize(short)) => {
+                out.resize(start + short.required_size, 0);
+            }
+            Err(EncodeError::AlreadyEncoded) => return out.truncate(start),
         }
     }
 }

@@ -218,24 +218,27 @@ impl Keyed {
         !self.established || known
     }
 
+    /// What does not fill a record is gathered in `room`.
     pub(super) fn write<'a>(
         &mut self,
-        slices: impl Iterator<Item = &'a [u8]>,
-        gather: &mut Vec<u8>,
+        parts: impl Iterator<Item = &'a [u8]>,
         room: &mut [u8],
     ) -> usize {
-        gather.clear();
-        for slice in slices {
-            if gather.len() + slice.len() > RECORD_MAX {
-                self.seal(gather);
-                gather.clear();
+        let mut size = 0;
+        for part in parts {
+            if size + part.len() > RECORD_MAX {
+                self.seal(&room[..size]);
+                size = 0;
             }
-            match slice.len() >= RECORD_MAX {
-                true => self.seal(slice),
-                false => gather.extend_from_slice(slice),
+            match part.len() >= RECORD_MAX {
+                true => self.seal(part),
+                false => {
+                    room[size..size + part.len()].copy_from_slice(part);
+                    size += part.len();
+                }
             }
         }
-        self.seal(gather);
+        self.seal(&room[..size]);
         let out = self.tls.output();
         room[..out.len()].copy_from_slice(out);
         let size = out.len();

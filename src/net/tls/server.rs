@@ -126,6 +126,8 @@ impl ServerTls {
             .iter()
             .map(|name| name.as_bytes().to_vec())
             .collect();
+        // For `records`.
+        config.enable_secret_extraction = true;
         if let Some(path) = &self.key_log {
             config.key_log = Arc::new(KeyLogFile::open(path)?);
         }

@@ -113,15 +113,14 @@ impl Session {
         each!(self, inner => inner.established())
     }
 
-    /// Seals all of `slices` into `room`, which has place for them ([`sealed_max`]); returns how
-    /// many bytes that gave. `gather` is for parts that do not fill a record.
+    /// Seals all of `parts` into `room`, which has place for them ([`sealed_max`]); returns how many
+    /// bytes that gave.
     pub(crate) fn write<'a>(
         &mut self,
-        slices: impl Iterator<Item = &'a [u8]>,
-        gather: &mut Vec<u8>,
+        parts: impl Iterator<Item = &'a [u8]>,
         room: &mut [u8],
     ) -> usize {
-        each!(self, inner => inner.write(slices, gather, room))
+        each!(self, inner => inner.write(parts, room))
     }
 
     /// Says goodbye.

@@ -13,6 +13,7 @@ pub(crate) mod programs;
 #[cfg(target_os = "linux")]
 pub(crate) mod raw_client;
 pub(crate) mod scripted_broker;
+pub(crate) mod sealer;
 pub(crate) mod teller;
 #[cfg(target_os = "linux")]
 pub(crate) mod visitor;
