@@ -240,12 +240,39 @@ impl Error {
         }
         // A second sentence is mosquitto's way to say the same again.
         let told = told.lines().next().unwrap_or_default();
-        let mut out = format!("{}: {}\n", caller.name(), on_one_line(told));
-        if let Some(hint) = &self.hint {
-            out.push_str(&format!("  try: {}\n", on_one_line(hint)));
+        let told = without_number(told);
+        let mut out = format!("{}: {}\n", caller.name(), on_one_line(&told));
+        let help = || format!("{} --help", caller.name());
+        let hint = match self.kind {
+            Kind::Usage => Some(self.hint.clone().unwrap_or_else(help)),
+            _ => self.hint.clone(),
+        };
+        if let Some(hint) = hint {
+            out.push_str(&format!("  try: {}\n", on_one_line(&hint)));
         }
         out
     }
+}
+
+/// Without the number the standard library puts behind what the system says.
+pub(crate) fn without_number(text: &str) -> String {
+    const BEFORE: &str = " (os error ";
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once(BEFORE) {
+        out.push_str(before);
+        match behind.split_once(')') {
+            Some((number, behind)) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+                rest = behind;
+            }
+            _ => {
+                out.push_str(BEFORE);
+                rest = behind;
+            }
+        }
+    }
+    out.push_str(rest);
+    out
 }
 
 /// What clap says in paragraphs, as one line of ours and one that helps. `text` begins `error: `.
@@ -258,7 +285,10 @@ pub(crate) fn in_one_line(name: &str, text: &str) -> String {
         let values = line.strip_prefix("[possible values: ");
         if let Some(values) = values.and_then(|values| values.strip_suffix(']')) {
             values.clone_into(&mut hint);
-        } else if let Some((_, alike)) = line.split_once(" exists: '") {
+        } else if let Some(alike) = line
+            .strip_prefix("tip: a similar argument exists: '")
+            .or_else(|| line.strip_prefix("tip: a similar subcommand exists: '"))
+        {
             alike.trim_end_matches('\'').clone_into(&mut hint);
         } else if !is_told {
             told = format!("{told} {line}");
@@ -273,6 +303,21 @@ pub(crate) fn in_one_line(name: &str, text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_number_of_a_system_error_is_left_out() {
+        for (text, told) in [
+            ("no such file (os error 2)", "no such file"),
+            (
+                "a: b (os error 28) at c (os error 2",
+                "a: b at c (os error 2",
+            ),
+            ("(os error x)", "(os error x)"),
+            (" (os error x) (os error 3)", " (os error x)"),
+        ] {
+            assert_eq!(without_number(text), told);
+        }
+    }
 
     #[test]
     fn claps_paragraphs_are_two_lines() {

@@ -31,6 +31,7 @@ pub(crate) mod words;
 use std::ffi::OsString;
 
 use clap::Args as _;
+use clap::builder::PossibleValuesParser;
 
 use crate::cli::error::Error;
 use crate::cli::layers::{Saved, Sources};
@@ -267,7 +268,15 @@ pub fn tree(program: Program) -> clap::Command {
         Program::Replay => args::record::Replay::augment_args(base),
         Program::List => args::record::List::augment_args(base),
         Program::Top => args::top::Top::augment_args(base),
-        Program::Ctrl => args::ctrl::Ctrl::augment_args(base),
+        Program::Ctrl => {
+            let names = operator::WORDS.iter().map(|word| word.name);
+            let names: Vec<&str> = names.chain(["broker", "dynsec"]).collect();
+            // For completions; what else may stand there the commands say themselves.
+            args::ctrl::Ctrl::augment_args(base).mut_arg("words", |arg| {
+                arg.value_parser(PossibleValuesParser::new(names))
+                    .hide_possible_values(true)
+            })
+        }
     };
     usage::dress(program, command)
 }

@@ -208,19 +208,22 @@ fn more(program: Program) -> &'static str {
     match program {
         Program::Publish => {
             "
-Templates:
-  Jinja's language: {{ seq }} counts from 1, {{ now }} and {{ time }} (seconds), {{ time_ms }}, {{ elapsed }},
-  {{ client }}, {{ topic }}; {{ random(1, 6) }}, {{ normal(20, 0.5) | round(1) }}, {{ pick('a', 'b') }},
-  {{ uuid() }}, {{ wave(20, 5, 600) }} (mean, amplitude, seconds), {{ csv('table.csv').column }} (a row each).
+Templates, in Jinja's language:
+  {{ seq }} counts from 1; {{ client }}, {{ topic }}, {{ uuid() }}
+  {{ now }}, {{ time }} (seconds), {{ time_ms }}, {{ elapsed }}
+  {{ random(1, 6) }}, {{ normal(20, 0.5) | round(1) }}, {{ pick('a', 'b') }}
+  {{ wave(20, 5, 600) }}: mean, amplitude and seconds
+  {{ csv('table.csv').column }}: a row each
 "
         }
         Program::Subscribe => {
             "
 Expectations:
-  A message meets the first open expectation it fits; what fits none is let pass. All met ends it with 0,
-  with -C the messages of -C must meet them all. 80 when a message is rejected, comes out of order, or -C is
-  reached too soon; 27 when time runs out (-W, --idle). A COMMAND that fails ends it with COMMAND's status;
-  one that ends well while nothing else is awaited, with 0, behind all messages the broker had by then.
+  A message meets the first open expectation it fits; what fits none is let pass. All met ends
+  it with 0, with -C the messages of -C must meet them all. 80 when a message is rejected, comes
+  out of order, or -C is reached too soon; 27 when time runs out (-W, --idle). A COMMAND that
+  fails ends it with COMMAND's status; one that ends well while nothing else is awaited, with 0,
+  behind all messages the broker had by then.
 "
         }
         _ => "",

@@ -5,6 +5,7 @@ use std::io;
 
 use crate::mqtt::property::{PropertiesBuf, PropertyId};
 use crate::mqtt::{Reason, Version, Violation};
+use crate::net::system_words;
 use crate::net::tls::tls_error;
 
 /// The reason of an end. Commands turn it into a sentence and an exit status.
@@ -120,7 +121,7 @@ impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Finished => f.write_str("finished"),
-            Self::Unreachable(error) => write!(f, "no connection: {error}"),
+            Self::Unreachable(error) => write!(f, "no connection: {}", system_words(error)),
             Self::Refused {
                 version, reason, ..
             } if version.is_v5() => {

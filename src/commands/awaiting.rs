@@ -20,8 +20,8 @@ use tokio::time::{Instant, Sleep};
 use crate::cli::args::expect::Expect;
 use crate::cli::error::{Error, Kind};
 use crate::cli::expect::{Expectations, Judgment};
-use crate::commands::outcome;
 use crate::mqtt::Reason;
+use crate::net::system_words;
 
 /// How long a command that is asked to end may take.
 const GRACE: Duration = Duration::from_secs(2);
@@ -119,7 +119,7 @@ impl Awaiting {
             let shown = program.to_string_lossy();
             Error::new(
                 Kind::Failed,
-                format!("cannot run {shown}: {}", outcome::system_words(&error)),
+                format!("cannot run {shown}: {}", system_words(&error)),
             )
         })?;
         Ok(Running {
@@ -244,6 +244,6 @@ fn descriptor(number: u32) -> Result<File, Error> {
 }
 
 fn unwritten(what: impl std::fmt::Display, error: &io::Error) -> Error {
-    let words = outcome::system_words(error);
+    let words = system_words(error);
     Error::new(Kind::Failed, format!("cannot write to {what}: {words}"))
 }

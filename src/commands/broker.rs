@@ -18,7 +18,6 @@ use crate::cli::args::broker::{BrokerArgs, EXAMPLES, LogFormat, RefuseSubscribe,
 use crate::commands::http;
 use crate::commands::listening;
 use crate::commands::mosquitto;
-use crate::commands::outcome::system_words;
 use crate::commands::terminal;
 use crate::daemon;
 use crate::daemon::Ended;
@@ -32,6 +31,7 @@ use crate::daemon::conf::{Conf, Durability, Endpoint, Persistence, Plugin};
 use crate::daemon::control;
 use crate::daemon::log::{Form, LogConf};
 use crate::daemon::process::go_to_background;
+use crate::net::system_words;
 
 /// One line for the list of commands.
 pub const ABOUT: &str = "Run a broker for MQTT 3.1, 3.1.1 and 5.0";
@@ -57,7 +57,7 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            terminal::print_err(&format!("mqttx broker: {error:#}\n"));
+            terminal::complain(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }

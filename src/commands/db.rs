@@ -100,7 +100,7 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
     match done {
         Ok(text) => terminal::print_out(&text),
         Err(sentence) => {
-            terminal::print_err(&format!("mqttx db: {sentence}\n"));
+            terminal::complain(&sentence);
             ExitCode::FAILURE
         }
     }

@@ -7,7 +7,8 @@ use zeroize::Zeroizing;
 use crate::cli::args::tls::Tls as Args;
 use crate::cli::error::{Error, Kind};
 use crate::cli::{Caller, Manner};
-use crate::commands::{outcome, secret};
+use crate::commands::secret;
+use crate::net::system_words;
 use crate::net::tls::{PskKey, Tls, TlsFault, TlsOptions, TlsVersion, every_suite};
 
 /// What OpenSSL's users may ask for and rustls has no counterpart to.
@@ -157,11 +158,7 @@ fn explain(fault: &TlsFault) -> Error {
     };
     let told = match fault {
         TlsFault::File(path, error) => {
-            format!(
-                "cannot read {}: {}",
-                path.display(),
-                outcome::system_words(error)
-            )
+            format!("cannot read {}: {}", path.display(), system_words(error))
         }
         _ => fault.to_string(),
     };

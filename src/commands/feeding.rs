@@ -10,9 +10,9 @@ use crate::cli::encoding::Format;
 use crate::cli::error::{Error, Kind};
 use crate::commands::lines::Lines;
 use crate::commands::making::{Maker, digits};
-use crate::commands::outcome;
 use crate::commands::template::Template;
 use crate::mqtt::limits;
+use crate::net::system_words;
 
 /// Where the payloads come from.
 pub(crate) enum Feeding {
@@ -109,7 +109,7 @@ fn template(args: &Publish, named: &str) -> Result<Feeding, Error> {
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
     std::fs::read(path).map_err(|error| {
         let shown = path.display();
-        let words = outcome::system_words(&error);
+        let words = system_words(&error);
         Error::new(
             Kind::Failed,
             format!(
@@ -132,7 +132,7 @@ pub(crate) fn read_stdin() -> Result<Vec<u8>, Error> {
         .lock()
         .take(most)
         .read_to_end(&mut payload)
-        .map_err(|error| failed(&outcome::system_words(&error)))?;
+        .map_err(|error| failed(&system_words(&error)))?;
     if payload.is_empty() {
         return Err(failed("Zero length input."));
     }

@@ -7,6 +7,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::PossibleValuesParser;
 use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
 
@@ -14,8 +15,8 @@ use crate::cli::topics;
 use crate::cli::topics::{TOPICS, Topic};
 use crate::commands::COMMANDS;
 use crate::commands::conf_page;
-use crate::commands::outcome;
 use crate::commands::terminal;
+use crate::net::system_words;
 
 pub const COMPLETIONS_ABOUT: &str = "Print the completions of a shell";
 pub const MAN_ABOUT: &str = "Print a man page, or write all of them to a directory";
@@ -52,7 +53,20 @@ pub fn completions_tree() -> clap::Command {
 }
 
 pub fn man_tree() -> clap::Command {
-    Man::command()
+    // For completions; a page that is none is told in our own words.
+    Man::command().mut_arg("page", |arg| {
+        arg.value_parser(PossibleValuesParser::new(page_names()))
+            .hide_possible_values(true)
+    })
+}
+
+/// What `mqttx man` takes besides nothing.
+fn page_names() -> Vec<&'static str> {
+    let commands = COMMANDS.iter().map(|command| command.name);
+    let topics = TOPICS
+        .iter()
+        .map(|topic| topic.page.trim_start_matches("mqttx-"));
+    commands.chain(topics).chain(["conf"]).collect()
 }
 
 /// The whole tree, for what must know every command at once.
@@ -132,7 +146,7 @@ pub fn run_man(words: Vec<OsString>) -> ExitCode {
     match written {
         Ok(text) => terminal::print_out_bytes(&text),
         Err(sentence) => {
-            terminal::print_err(&format!("mqttx man: {sentence}\n"));
+            terminal::complain(&sentence);
             ExitCode::FAILURE
         }
     }
@@ -149,12 +163,15 @@ fn one_page(asked: Option<&str>) -> Result<Vec<u8>, String> {
         .into_iter()
         .find(|(file, _)| file.rsplit_once('.').is_some_and(|(stem, _)| stem == name))
         .map(|(_, text)| text)
-        .ok_or_else(|| format!("no page '{}'", asked.unwrap_or_default()))
+        .ok_or_else(|| {
+            let asked = asked.unwrap_or_default();
+            format!("no page '{asked}'\n  try: {}", page_names().join(", "))
+        })
 }
 
 fn all_pages(dir: &std::path::Path) -> Result<Vec<u8>, String> {
     let told = |error: io::Error| {
-        let words = outcome::system_words(&error);
+        let words = system_words(&error);
         format!("cannot write to {}: {words}", dir.display())
     };
     std::fs::create_dir_all(dir).map_err(told)?;

@@ -14,9 +14,9 @@ use clap::{CommandFactory, Parser};
 use crate::cli::Program;
 use crate::commands::db;
 use crate::commands::mosquitto;
-use crate::commands::outcome;
 use crate::commands::passwd;
 use crate::commands::terminal;
+use crate::net::system_words;
 
 pub const ABOUT: &str =
     "Make links named mosquitto, mosquitto_pub, mosquitto_sub and so on, leading to this program";
@@ -51,7 +51,7 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
     match made {
         Ok(text) => terminal::print_out(&text),
         Err(sentence) => {
-            terminal::print_err(&format!("mqttx link: {sentence}\n"));
+            terminal::complain(&sentence);
             ExitCode::FAILURE
         }
     }
@@ -108,6 +108,12 @@ fn place(link: &Path, target: &Path) -> io::Result<()> {
 }
 
 fn failed(link: &Path, error: &io::Error) -> String {
-    let words = outcome::system_words(error);
-    format!("cannot make {}: {words}", link.display())
+    let words = system_words(error);
+    let told = format!("cannot make {}: {words}", link.display());
+    match (error.kind(), link.parent()) {
+        (io::ErrorKind::NotFound, Some(dir)) => {
+            format!("{told}\n  try: mkdir -p {}", dir.display())
+        }
+        _ => told,
+    }
 }

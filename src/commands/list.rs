@@ -58,6 +58,7 @@ pub(crate) fn run(caller: Caller, args: &List) -> Result<ExitCode, Error> {
         is_cut: false,
         failed: None,
         looking: None,
+        is_subscribed: false,
         wishes: wishes.clone(),
     };
     let mut session = Session::new(options).map_err(|told| Error::new(Kind::Failed, told))?;
@@ -66,8 +67,12 @@ pub(crate) fn run(caller: Caller, args: &List) -> Result<ExitCode, Error> {
             .map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
         Ok(drive(&mut session, &mut lister, &wishes, sources).await)
     })?;
-    terminal::print_out(&lister.text());
+    let printed = terminal::print_out(&lister.text());
     let verdict = lister.verdict(caller, end.as_ref(), &place);
+    let verdict = verdict.map(|code| match printed == ExitCode::SUCCESS {
+        true => code,
+        false => printed,
+    });
     verdict.map_err(|error| if quiet { error.silent() } else { error })
 }
 
@@ -78,6 +83,7 @@ struct Lister<'a> {
     is_cut: bool,
     failed: Option<Error>,
     looking: Option<Looking>,
+    is_subscribed: bool,
     wishes: Wishes,
 }
 
@@ -141,6 +147,10 @@ impl Lister<'_> {
             .looking
             .as_mut()
             .is_some_and(|looking| looking.is_over(waits_for_silence, cx));
+        if is_over && !self.is_subscribed {
+            let told = "timed out: the broker did not answer SUBSCRIBE";
+            self.failed = Some(Error::new(Kind::Timeout, told));
+        }
         if is_over || self.wishes.is_parting_due() {
             self.looking = None;
             client.finish();
@@ -198,6 +208,8 @@ impl Handler for Lister<'_> {
             Event::Message(publish) => self.message(publish.topic, publish.payload),
             Event::Connack(connack) if connack.reason == Reason::SUCCESS => {
                 self.wishes.set_up(true);
+                let patience = self.args.timeout.unwrap_or(LOOK_MAX.as_secs() as u32);
+                self.looking = Some(Looking::new(Some(patience)));
                 if let Err(told) = subscribe(client, &self.args.topic, 0) {
                     self.failed = Some(Error::new(Kind::Failed, told));
                     client.finish();
@@ -208,7 +220,10 @@ impl Handler for Lister<'_> {
                     self.failed = Some(error);
                     client.finish();
                 }
-                None => self.looking = Some(Looking::new(self.args.timeout)),
+                None => {
+                    self.is_subscribed = true;
+                    self.looking = Some(Looking::new(self.args.timeout));
+                }
             },
             _ => {}
         }

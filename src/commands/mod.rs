@@ -53,6 +53,8 @@ use std::process::ExitCode;
 
 use crate::cli;
 use crate::cli::error::Error;
+use crate::cli::format::on_one_line;
+use crate::cli::lexer::distance;
 use crate::cli::topics::TOPICS;
 use crate::cli::{Caller, Manner, Program};
 
@@ -259,13 +261,29 @@ fn overview() -> String {
 }
 
 fn unknown(word: &OsStr) -> ExitCode {
-    let names: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
     let shown = word.to_string_lossy();
-    terminal::print_err(&format!(
-        "mqttx: no command '{shown}'\n  try: {}\n",
-        names.join(", ")
-    ));
+    let names: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
+    let told = names.join(", ");
+    let remedy = match TOPICS.iter().find(|topic| topic.name == shown) {
+        Some(topic) => format!("mqttx help {}", topic.name),
+        None if shown.starts_with('-') => format!("a command first: {told}"),
+        None => match alike(&shown, &names)[..] {
+            [] => told,
+            ref alike => alike.join(", "),
+        },
+    };
+    let shown = on_one_line(&shown);
+    terminal::print_err(&format!("mqttx: no command '{shown}'\n  try: {remedy}\n"));
     ExitCode::FAILURE
+}
+
+/// The names that one letter more, less or another makes of a word, or its beginning.
+fn alike<'a>(word: &str, names: &[&'a str]) -> Vec<&'a str> {
+    let is_alike = |name: &&str| {
+        let begins = name.starts_with(word) || word.starts_with(*name);
+        !word.is_empty() && (begins || distance(&word.to_lowercase(), name) <= 1)
+    };
+    names.iter().copied().filter(is_alike).collect()
 }
 
 /// Runs one of mosquitto's programs, in our words or in theirs.

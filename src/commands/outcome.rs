@@ -12,8 +12,9 @@ use crate::client::End;
 use crate::commands::remedy;
 use crate::mqtt::property::{Properties, PropertyId};
 use crate::mqtt::{Reason, Version};
+use crate::net::system_words;
 use crate::net::tcp::NoSuchHost;
-use crate::net::tls::{is_cut, tls_error};
+use crate::net::tls::{is_ca_as_end_entity, is_cut, tls_error};
 
 /// What is told when MQTT itself broke down.
 const PROTOCOL: &str = "A network protocol error occurred when communicating with the broker";
@@ -108,6 +109,9 @@ fn untrusted(caller: Caller, fault: &rustls::Error, place: &str) -> Error {
     }
     let told = match fault {
         rustls::Error::InvalidMessage(_) => "what came was no TLS".to_owned(),
+        fault if is_ca_as_end_entity(fault) => {
+            "the broker's certificate vouches for itself, and is not among those trusted".to_owned()
+        }
         _ => fault.to_string(),
     };
     Error::new(Kind::Tls, format!("cannot connect to {place}: TLS: {told}"))
@@ -125,15 +129,6 @@ fn untrusted_key(caller: Caller, fault: &crate::net::tls::psk::PskFault, place: 
         format!("cannot connect to {place}: TLS-PSK: {fault}"),
     )
     .hint("are --psk and --psk-identity what the broker's psk_file says?")
-}
-
-/// `Connection refused`, without the number Rust puts behind it.
-pub(crate) fn system_words(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.find(" (os error") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
-    }
 }
 
 fn refused(caller: Caller, version: Version, reason: Reason, end: &End, place: &str) -> Error {

@@ -14,12 +14,12 @@ use std::process::ExitCode;
 use crate::cli::Manner;
 use crate::cli::args::passwd;
 use crate::cli::args::passwd::{Action, HashKind, LENGTH_MAX, Passwd, Refusal};
-use crate::commands::outcome::system_words;
 use crate::commands::passwd::file::{Entries, Place};
 use crate::commands::terminal;
 use crate::daemon::auth::hash::{
     HASH_LEN, Hash, ITERATIONS, Method, SCRAM_ITERATIONS, SHORT_SALT_LEN,
 };
+use crate::net::system_words;
 
 pub const ABOUT: &str = "Add, change and delete users in a password file";
 
@@ -49,6 +49,8 @@ struct Fault {
     weight: &'static str,
     sentence: String,
     status: u8,
+    /// What surely helps, in our own words.
+    remedy: Option<String>,
 }
 
 fn error(sentence: impl Into<String>) -> Fault {
@@ -56,6 +58,15 @@ fn error(sentence: impl Into<String>) -> Fault {
         weight: "Error",
         sentence: sentence.into(),
         status: 1,
+        remedy: None,
+    }
+}
+
+/// A mistake in the words.
+fn misworded(sentence: impl Into<String>) -> Fault {
+    Fault {
+        remedy: Some("mqttx passwd --help".to_owned()),
+        ..error(sentence)
     }
 }
 
@@ -71,7 +82,7 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
 pub(crate) fn speak(manner: Manner, words: &[OsString]) -> ExitCode {
     let fault = match passwd::parse(manner, words) {
         Ok(args) => match obey(manner, &args) {
-            Ok(()) => return ExitCode::SUCCESS,
+            Ok(code) => return code,
             Err(fault) => fault,
         },
         Err(Refusal::Help) => return terminal::print_out(&tree().render_help().to_string()),
@@ -79,14 +90,18 @@ pub(crate) fn speak(manner: Manner, words: &[OsString]) -> ExitCode {
             terminal::print_out(USAGE);
             return ExitCode::FAILURE;
         }
-        Err(Refusal::Usage) => error("FILE and USER are wanted, with -b also PASSWORD"),
-        Err(Refusal::Told(sentence)) => error(sentence),
+        Err(Refusal::Usage) => misworded("FILE and USER are wanted, with -b also PASSWORD"),
+        Err(Refusal::Told(sentence)) => misworded(sentence),
     };
     let sentence = &fault.sentence;
-    terminal::print_err(&match manner {
+    let mut told = match manner {
         Manner::Mosquitto => format!("{}: {sentence}\n", fault.weight),
         Manner::Mqttx => format!("mqttx passwd: {}\n", in_our_words(sentence)),
-    });
+    };
+    if let Some(remedy) = fault.remedy.filter(|_| manner == Manner::Mqttx) {
+        told += &format!("  try: {remedy}\n");
+    }
+    terminal::print_err(&told);
     ExitCode::from(fault.status)
 }
 
@@ -101,7 +116,7 @@ fn in_our_words(sentence: &str) -> String {
     }
 }
 
-fn obey(manner: Manner, args: &Passwd) -> Result<(), Fault> {
+fn obey(manner: Manner, args: &Passwd) -> Result<ExitCode, Fault> {
     match &args.action {
         Action::Set {
             user,
@@ -119,8 +134,7 @@ fn obey(manner: Manner, args: &Passwd) -> Result<(), Fault> {
             };
             let line = format!("{user}:{}\n", hash(args, &password)?);
             if old.is_none() && args.file == Path::new("-") {
-                terminal::print_out(&line);
-                return Ok(());
+                return Ok(terminal::print_out(&line));
             }
             let (place, mut entries) = match old {
                 Some(old) => old,
@@ -129,8 +143,9 @@ fn obey(manner: Manner, args: &Passwd) -> Result<(), Fault> {
             let was_there = entries.set(user, line.into_bytes());
             write(&place, &entries)?;
             let doing = if was_there { "Updating" } else { "Adding" };
-            terminal::print_out(&format!("{doing} password for user {user}\n"));
-            Ok(())
+            Ok(terminal::print_out(&format!(
+                "{doing} password for user {user}\n"
+            )))
         }
         Action::Delete { user } => {
             let (place, mut entries) = open(&args.file)?;
@@ -140,12 +155,12 @@ fn obey(manner: Manner, args: &Passwd) -> Result<(), Fault> {
                     ..error(format!("User {user} not found in password file."))
                 });
             }
-            write(&place, &entries)
+            write(&place, &entries).map(|()| ExitCode::SUCCESS)
         }
         Action::HashAll => {
             let (place, mut entries) = open(&args.file)?;
             entries.hash_all(|password| hash(args, password).map(|hash| hash.to_string()))?;
-            write(&place, &entries)
+            write(&place, &entries).map(|()| ExitCode::SUCCESS)
         }
     }
 }
@@ -154,10 +169,15 @@ fn open(path: &Path) -> Result<(Place, Entries), Fault> {
     let place = find(path)?;
     let text = place.read().map_err(|cause| {
         let shown = place.path().display();
-        error(format!(
+        let is_missing = cause.kind() == io::ErrorKind::NotFound;
+        let told = format!(
             "Unable to open password file {shown}. {}.",
             system_words(&cause)
-        ))
+        );
+        Fault {
+            remedy: is_missing.then(|| format!("mqttx passwd -c {shown} USER, which makes it")),
+            ..error(told)
+        }
     })?;
     let entries = Entries::parse(&text)
         .map_err(|line| error(format!("Corrupt password file at line {line}.")))?;

@@ -3,6 +3,7 @@
 //! One connection; the first line tells its beginning, then a line an answer, then a summary, also
 //! after Ctrl-C. With `--wait` this is how a script waits for a broker.
 
+use std::cell::Cell;
 use std::process::ExitCode;
 use std::task::Context;
 use std::time::{Duration, Instant};
@@ -51,6 +52,7 @@ pub(crate) fn run(caller: Caller, args: &Ping) -> Result<ExitCode, Error> {
         due: None,
         sent: 0,
         open: None,
+        is_stuck: Cell::new(false),
         answers: Answers::default(),
     };
     let mut session = Session::new(options).map_err(|told| Error::new(Kind::Failed, told))?;
@@ -84,6 +86,8 @@ struct Pinger<'a> {
     due: Option<Instant>,
     sent: u32,
     open: Option<Instant>,
+    /// Standard output takes nothing any more.
+    is_stuck: Cell<bool>,
     answers: Answers,
 }
 
@@ -146,7 +150,14 @@ impl Pinger<'_> {
 
     fn tell(&self, line: &str) {
         if !self.args.json && !self.args.connection.quiet {
-            terminal::print_out(line);
+            self.print(line);
+        }
+    }
+
+    /// What cannot be written is told once.
+    fn print(&self, line: &str) {
+        if !self.is_stuck.get() && terminal::print_out(line) != ExitCode::SUCCESS {
+            self.is_stuck.set(true);
         }
     }
 
@@ -180,7 +191,9 @@ impl Pinger<'_> {
                 "mean_ms": of(mean),
                 "max_ms": of(most),
             });
-            terminal::print_out(&format!("{summary}\n"));
+            return self.print(&format!("{summary}\n"));
+        }
+        if self.sent == 0 {
             return;
         }
         if count == 0 {
@@ -200,6 +213,9 @@ impl Pinger<'_> {
     }
 
     fn verdict(&self, caller: Caller, end: Option<&End>) -> Result<ExitCode, Error> {
+        if self.is_stuck.get() {
+            return Ok(ExitCode::FAILURE);
+        }
         if self.wishes.ask() == Some(Ask::Signal) && self.answers.count > 0 {
             return Ok(ExitCode::SUCCESS);
         }

@@ -13,13 +13,13 @@ use crate::cli::error::{Error, Kind};
 use crate::cli::format;
 use crate::cli::format::{Arrival, Moment};
 use crate::client::Way;
-use crate::commands::outcome::system_words;
 use crate::commands::show::{Show, unwritten};
 use crate::commands::stdout::Stdout;
 use crate::commands::terminal;
 use crate::commands::trace::Tracer;
 use crate::mqtt::Packet;
 use crate::mqtt::publish::Publish;
+use crate::net::system_words;
 
 pub(crate) struct Printer {
     pub(crate) caller: Caller,

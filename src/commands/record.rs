@@ -26,6 +26,7 @@ use crate::commands::terminal;
 use crate::mqtt::publish::Publish;
 use crate::mqtt::subscribe::SubscribeOptions;
 use crate::mqtt::{Reason, Version};
+use crate::net::system_words;
 
 pub(crate) fn run(caller: Caller, args: &Record) -> Result<ExitCode, Error> {
     let quiet = args.connection.quiet;
@@ -135,10 +136,7 @@ impl Recorder<'_> {
         if let Some(error) = &self.out.failed
             && error.kind() != std::io::ErrorKind::BrokenPipe
         {
-            let told = format!(
-                "cannot write the recording: {}",
-                outcome::system_words(error)
-            );
+            let told = format!("cannot write the recording: {}", system_words(error));
             return Err(Error::new(Kind::Failed, told));
         }
         if let Some(reason) = self.denied {

@@ -8,7 +8,7 @@ use rustls::{AlertDescription, CertificateError, Error};
 use crate::client::End;
 use crate::mqtt::property::PropertyId;
 use crate::mqtt::{Reason, Version};
-use crate::net::tls::is_cut;
+use crate::net::tls::{is_ca_as_end_entity, is_cut};
 use crate::net::websocket::NotGranted;
 
 const SIGN_IN: &str = "-u NAME -P, which asks for the password";
@@ -72,6 +72,7 @@ pub(crate) const UNANSWERED: &str = "--cafile FILE or --tls-use-os-certs, if the
 /// The TLS handshake failed.
 pub(crate) fn of_tls(fault: &Error) -> Option<String> {
     let told = match fault {
+        fault if is_ca_as_end_entity(fault) => "--cafile FILE, with this very certificate",
         Error::InvalidCertificate(fault) => match fault {
             CertificateError::UnknownIssuer => {
                 "--cafile FILE, with the certificate that signed the broker's"

@@ -22,6 +22,7 @@ use crate::commands::reach;
 use crate::commands::terminal;
 use crate::mqtt::property::Properties;
 use crate::mqtt::{QoS, Reason, Version};
+use crate::net::system_words;
 
 pub(crate) fn run(caller: Caller, args: &Replay) -> Result<ExitCode, Error> {
     let quiet = args.connection.quiet;
@@ -76,7 +77,7 @@ fn open(args: &Replay) -> Result<Lines, Error> {
     match opened {
         Ok(file) => Ok(Lines::new(file)),
         Err(error) => {
-            let (shown, words) = (path.display(), outcome::system_words(&error));
+            let (shown, words) = (path.display(), system_words(&error));
             Err(Error::new(
                 Kind::Failed,
                 format!("cannot read {shown}: {words}"),

@@ -8,9 +8,9 @@ use std::io::{self, IsTerminal, Read};
 use crate::cli::args::connection::Connection;
 use crate::cli::error::{Error, Kind};
 use crate::client::Secret;
-use crate::commands::outcome;
 use crate::commands::terminal;
 use crate::mqtt::limits;
+use crate::net::system_words;
 
 /// The password of this connection, wherever it comes from.
 pub(crate) fn password(connection: &Connection) -> Result<Option<Secret>, Error> {
@@ -30,7 +30,7 @@ pub(crate) fn password(connection: &Connection) -> Result<Option<Secret>, Error>
             false => File::open(path).and_then(to_end),
         };
         let read = read.map_err(|error| {
-            let (shown, words) = (path.display(), outcome::system_words(&error));
+            let (shown, words) = (path.display(), system_words(&error));
             Error::new(
                 Kind::Failed,
                 format!("cannot read the password from {shown}: {words}"),

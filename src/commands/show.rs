@@ -19,7 +19,7 @@ use crate::cli::error::{Error, Kind};
 use crate::cli::format::{Arrival, Moment, Output, on_one_line};
 use crate::cli::jsonl;
 use crate::cli::select::plain;
-use crate::commands::outcome;
+use crate::net::system_words;
 
 /// Columns the topics of a log are padded to, at most.
 const TOPIC_COLUMNS: usize = 40;
@@ -255,7 +255,7 @@ impl Folder {
 
 pub(crate) fn unwritten(path: &Path, error: &std::io::Error) -> Error {
     let shown = path.display();
-    let words = outcome::system_words(error);
+    let words = system_words(error);
     Error::new(Kind::Failed, format!("cannot write to {shown}: {words}"))
 }
 

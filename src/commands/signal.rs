@@ -11,8 +11,8 @@ use clap::{CommandFactory, Parser, ValueEnum};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use crate::commands::outcome::system_words;
 use crate::commands::terminal;
+use crate::net::system_words;
 
 pub const ABOUT: &str = "Send a signal to a running broker";
 

@@ -10,7 +10,7 @@ use crate::cli;
 use crate::cli::error::{Error, Kind};
 use crate::cli::layers::{PREFIX, Saved, Sources};
 use crate::cli::{Caller, Manner, Program};
-use crate::commands::outcome;
+use crate::net::system_words;
 
 /// Words that have to do with profiles begin like one of these.
 const OF_PROFILES: [&str; 6] = [
@@ -58,7 +58,7 @@ fn profiles(path: &Path) -> Result<Option<(String, String)>, Error> {
 }
 
 fn failed(what: &str, path: &Path, error: &io::Error) -> Error {
-    let (shown, words) = (path.display(), outcome::system_words(error));
+    let (shown, words) = (path.display(), system_words(error));
     Error::new(Kind::Failed, format!("cannot {what} {shown}: {words}"))
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Colour only on a terminal, never with NO_COLOR or TERM=dumb, and never a byte more than colour.
 
+use std::ffi::OsStr;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,7 +11,7 @@ use colored::Colorize;
 
 use crate::cli::Caller;
 use crate::cli::Manner;
-use crate::cli::error::{Error, in_one_line};
+use crate::cli::error::{Error, in_one_line, without_number};
 
 /// Prints text to stdout; a reader that has gone away is no failure.
 pub(crate) fn print_out(text: &str) -> ExitCode {
@@ -36,11 +37,26 @@ fn without_colour(text: &str) -> String {
 }
 
 pub(crate) fn print_out_bytes(text: &[u8]) -> ExitCode {
-    match std::io::stdout().lock().write_all(text) {
+    let mut out = std::io::stdout().lock();
+    written(out.write_all(text).and_then(|()| out.flush()))
+}
+
+/// What came of writing to stdout: a disk that is full is told.
+fn written(result: std::io::Result<()>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
+        Err(error) => {
+            complain(&format!("cannot write to standard output: {error}"));
+            ExitCode::FAILURE
+        }
     }
+}
+
+/// One line on stderr behind the program's name, and below it what helps, if the sentence has it.
+pub(crate) fn complain(sentence: &str) {
+    let told = without_number(sentence);
+    print_err(&format!("{}: {told}\n", called_as()));
 }
 
 /// Prints text to stdout that a person is to see before the line ends.
@@ -71,8 +87,7 @@ pub(crate) fn tell(caller: Caller, error: &Error) {
 /// Prints what clap has to say: help to stdout with success, errors to stderr.
 pub(crate) fn clap(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        let _ = error.print();
-        return ExitCode::SUCCESS;
+        return written(error.print().and_then(|()| std::io::stdout().flush()));
     }
     let text = error.render().to_string();
     // Where a command is due and none is there, clap tells help.
@@ -90,8 +105,15 @@ fn called_as() -> String {
     let own = own.file_stem().unwrap_or_default().to_string_lossy();
     match own.starts_with("mosquitto") {
         true => own.into_owned(),
-        false => format!("mqttx {}", words.next().unwrap_or_default().display()),
+        false => match words.next().filter(|word| !is_option(word)) {
+            Some(command) => format!("mqttx {}", command.display()),
+            None => "mqttx".to_owned(),
+        },
     }
+}
+
+fn is_option(word: &OsStr) -> bool {
+    word.as_encoded_bytes().starts_with(b"-")
 }
 
 fn stderr_takes_colour() -> bool {

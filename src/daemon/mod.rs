@@ -59,6 +59,7 @@ use crate::daemon::storage::Storage;
 pub use crate::daemon::storage::wall;
 use crate::daemon::worker::Seat;
 use crate::daemon::workers::Workers;
+use crate::net::system_words;
 
 /// A broker that runs on threads of its own.
 pub struct Daemon {
@@ -115,22 +116,22 @@ impl fmt::Display for Error {
             Self::Listen(place, error) => match error.kind() {
                 io::ErrorKind::AddrInUse => write!(f, "{place} is taken by another program"),
                 io::ErrorKind::PermissionDenied => write!(f, "may not listen on {place}"),
-                _ => write!(f, "cannot listen on {place}: {}", in_words(error)),
+                _ => write!(f, "cannot listen on {place}: {}", system_words(error)),
             },
-            Self::System(doing, error) => write!(f, "{doing} failed: {}", in_words(error)),
+            Self::System(doing, error) => write!(f, "{doing} failed: {}", system_words(error)),
             Self::Store(folder, error) => {
                 let folder = folder.display();
                 match error.kind() {
                     io::ErrorKind::WouldBlock => write!(f, "{folder} is in use by another broker"),
                     _ => {
-                        let words = in_words(error);
+                        let words = system_words(error);
                         write!(f, "cannot take up what is kept in {folder}: {words}")
                     }
                 }
             }
             Self::Rules(what) => f.write_str(what),
             Self::Command(program, error) => {
-                write!(f, "cannot run {program}: {}", in_words(error))
+                write!(f, "cannot run {program}: {}", system_words(error))
             }
         }
     }
@@ -151,15 +152,6 @@ impl Error {
             }
             _ => None,
         }
-    }
-}
-
-/// What the system says, without its number.
-fn in_words(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error") {
-        Some((words, _)) => words.to_owned(),
-        None => text,
     }
 }
 

@@ -17,6 +17,10 @@ pub(crate) fn write(path: &Path, listening: &[Listening]) -> io::Result<()> {
     let text = serde_json::json!({ "listeners": listeners }).to_string();
     let mut name = path.as_os_str().to_owned();
     name.push(".part");
-    std::fs::write(&name, text + "\n")?;
-    std::fs::rename(&name, path)
+    let written = std::fs::write(&name, text + "\n").and_then(|()| std::fs::rename(&name, path));
+    if written.is_err() {
+        // The first failure is the one to tell.
+        let _ = std::fs::remove_file(&name);
+    }
+    written
 }

@@ -40,6 +40,15 @@ use crate::net::proxy::Proxy;
 use crate::net::tls::Tls;
 use crate::net::websocket::WebSocket;
 
+/// `Connection refused`: what the system says, without the number Rust puts behind it.
+pub(crate) fn system_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
+}
+
 /// Where to, and by which way.
 #[derive(Clone, Debug)]
 pub struct Dial {

@@ -21,6 +21,7 @@ pub mod session;
 mod trust;
 
 pub(crate) use ciphers::every_name as every_suite;
+pub(crate) use trust::is_ca_as_end_entity;
 
 use std::fmt;
 use std::fs::{self, File};

@@ -98,7 +98,7 @@ fn dynamic_security_is_made_kept_and_obeyed() {
     );
     let output = ctrl(&broker, &password, &["getClient", "nobody"]);
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(output.stderr, b"getClient: Error: Client not found\n");
+    assert_eq!(output.stderr, b"mqttx ctrl: client not found: getClient\n");
     drop(broker);
     let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&file).unwrap());
     assert_eq!(mode & 0o777, 0o600);

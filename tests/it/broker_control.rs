@@ -102,7 +102,11 @@ fn clients_sessions_and_subscriptions_are_told() {
     assert_eq!(stats["counters"]["violations"], 0);
     let left = ctrl(&broker, "clients nobody");
     assert_eq!(left.status, 1);
-    assert_eq!(left.err(), "nobody: Error: Client not found\n");
+    let told =
+        |name: &str| format!("mqttx ctrl: client not found: {name}\n  try: mqttx ctrl clients\n");
+    assert_eq!(left.err(), told("nobody"));
+    // The name is the client's own.
+    assert_eq!(ctrl(&broker, "clients Anna").err(), told("Anna"));
 }
 
 #[test]
@@ -119,7 +123,10 @@ fn a_client_is_sent_away_and_the_log_says_by_whom() {
     let left = ctrl(&broker, "kick alpha");
     assert_eq!(
         (left.status, left.err()),
-        (1, "alpha: Error: Client not found\n".into())
+        (
+            1,
+            "mqttx ctrl: client not found: alpha\n  try: mqttx ctrl clients\n".into()
+        )
     );
     // One that sends itself away has the answer first.
     let mut own = asker(broker.port, &Hello::new("own"));

@@ -211,7 +211,7 @@ fn words_that_are_none_are_told() {
         ("--log-dest file", "Empty \"log_dest file\" value"),
         ("--log-dest dlt", "use syslog or a file"),
         ("--log-type loud", "--log-type loud: one of error | warning"),
-        ("--log-format xml", "possible values: text, json, mosquitto"),
+        ("--log-format xml", "try: text, json, mosquitto"),
     ];
     for (words, expected) in rows {
         let left = Program::mqttx()

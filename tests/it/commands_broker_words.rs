@@ -2,6 +2,7 @@
 //! listens. What the link named `mosquitto` says is mosquitto's, and in `commands_mosquitto`.
 
 use std::fs;
+use std::path::Path;
 
 use crate::support::certificates::Certificates;
 use crate::support::programs::Program;
@@ -207,6 +208,8 @@ fn what_it_cannot_keep_or_run() {
         assert_eq!(left.err(), format!("mqttx broker: {told}\n"), "{words}");
         assert_eq!((left.status, &*left.out()), (1, ""), "{words}");
     }
+    let left_over = Path::new(&format!("{dir}.part")).exists();
+    assert!(!left_over, "half a ready file");
 }
 
 /// A list that nobody reads to its end is no failure.

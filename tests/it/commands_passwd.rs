@@ -318,7 +318,16 @@ fn usage_and_help_are_where_they_belong() {
     assert!(help.out().contains("Usage: mqttx passwd"));
     let left = Program::mqttx().words("passwd -H md5 f u").run();
     assert_eq!((left.status, &*left.out()), (1, ""));
-    assert_eq!(left.err(), "mqttx passwd: unknown hash type 'md5'\n");
+    assert_eq!(
+        left.err(),
+        "mqttx passwd: unknown hash type 'md5'\n  try: mqttx passwd --help\n"
+    );
+    let left = Program::mqttx().words("passwd -b /nowhere/f u p").run();
+    assert_eq!(
+        left.err(),
+        "mqttx passwd: unable to open password file /nowhere/f. No such file or directory\n  \
+         try: mqttx passwd -c /nowhere/f USER, which makes it\n"
+    );
 }
 
 #[test]

@@ -96,6 +96,28 @@ fn whoever_shows_another_certificate() {
     tells(secure, &skipped, 8, &at(issuer), with_ca);
 }
 
+/// What `openssl req -x509` makes.
+#[test]
+fn whoever_vouches_for_itself() {
+    let made = Certificates::new();
+    let lines = |[secure]: [u16; 1]| made.listener(secure, "self");
+    let Some((_broker, [port])) = mosquitto(made.folder.path(), lines) else {
+        return;
+    };
+    let told = "the broker's certificate vouches for itself, and is not among those trusted";
+    let ca = trusting(&made, "ca.pem");
+    tells(
+        port,
+        &ca,
+        8,
+        &at(told),
+        "--cafile FILE, with this very certificate",
+    );
+    let line = format!("pub -p {port} -t t -n {}", trusting(&made, "self.pem"));
+    let left = Program::mqttx().words(&line).run();
+    assert_eq!((left.status, left.err()), (0, String::new()));
+}
+
 #[test]
 fn whoever_asks_for_ours() {
     let made = Certificates::new();

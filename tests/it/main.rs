@@ -79,6 +79,8 @@ mod commands_sub;
 #[cfg(unix)]
 mod commands_sub_shown;
 mod commands_top;
+#[cfg(target_os = "linux")]
+mod commands_words;
 #[cfg(unix)]
 mod compare_argv;
 #[cfg(target_os = "linux")]
@@ -87,6 +89,8 @@ mod compare_broker;
 mod compare_wire;
 mod conf_language;
 mod conf_malformed;
+#[cfg(target_os = "linux")]
+mod examples;
 #[cfg(target_os = "linux")]
 mod faults;
 mod fuzz_corpus;

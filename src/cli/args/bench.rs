@@ -416,10 +416,10 @@ Latency counts from the moment a message was due, so waiting for a stalled broke
 Every message is checked: lost, duplicated, reordered, corrupt.
 
 Exit status:
-  0 measured · 1 wrong words, no broker, or stopped · 7 connections lost or, in churn, refused · 81 the
-  broker lost, doubled, reordered or changed what it must not · 82 with --strict: the generator was the
-  limit · 99 a threshold was not met · 128-162 refused, a connection, a subscription or a message, with
-  the broker's Reason Code (version 3: 1-5)";
+  0 measured · 1 wrong words, no broker, or stopped · 7 connections lost or, in churn, refused
+  81 the broker lost, doubled, reordered or changed what it must not · 82 with --strict: the
+  generator was the limit · 99 a threshold was not met · 128-162 refused, a connection, a
+  subscription or a message, with the broker's Reason Code (version 3: 1-5)";
 
 fn parse_version(text: &str) -> Result<Version, String> {
     match text {

@@ -250,8 +250,8 @@ fn user(word: &OsStr) -> Result<String, Refusal> {
 }
 
 const EXAMPLES: &str = "\
-Options come first, each a word of its own. Without -b the password is asked for twice; where standard
-input is no terminal, its first two lines are the password and the password again.
+Options come first, each a word of its own. Without -b the password is asked for twice; where
+standard input is no terminal, its first two lines are the password and the password again.
 
 Lines keep their order, and comments stay. The file is replaced as a whole, so that a broker never
 reads half of it; a new one may be read by its owner only.

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use crate::cli::Caller;
+use crate::cli::Manner;
 use crate::cli::error::{Error, Kind};
 use crate::cli::operator::{self, Wanted};
 use crate::commands::ctrl::wire::{self, Answer};
@@ -32,6 +33,9 @@ const RIGHTS: &str = "`topic readwrite $CONTROL/broker/#` in the ACL file, or th
 
 /// The broker's own word for what it does not let this client do.
 const NOT_ALLOWED: &str = "Not allowed";
+
+/// And for a client that is not there.
+const NOT_FOUND: &str = "Client not found";
 
 fn usage(caller: Caller) -> String {
     let mut out = String::from("What a running broker tells of itself.\n");
@@ -67,7 +71,7 @@ fn run(errand: &Errand<'_>) -> Result<ExitCode, Error> {
                 Some(text) => terminal::print_out(&text),
                 None => errand.refuse(INVALID, "Error: Invalid response from server."),
             },
-            Answer::Refused(why) => refused(word.command, &why),
+            Answer::Refused(why) => refused(errand, word.command, &why),
         });
     }
     carry_out(errand, &wanted)
@@ -101,7 +105,7 @@ pub(crate) fn carry_out(errand: &Errand<'_>, wanted: &Wanted) -> Result<ExitCode
         "getStats" => Ok(match ask(errand, json!({ "command": command }))? {
             Answer::Done(data) if wanted.json => terminal::print_out(&format!("{data}\n")),
             Answer::Done(data) => terminal::print_out(&broker_text::stats(&data)),
-            Answer::Refused(why) => refused(command, &why),
+            Answer::Refused(why) => refused(errand, command, &why),
         }),
         _ => list(errand, wanted, json!({ "command": command })),
     }
@@ -118,11 +122,14 @@ fn ask(errand: &Errand<'_>, command: Value) -> Result<Answer, Error> {
     })
 }
 
-fn refused(command: &str, why: &str) -> ExitCode {
-    terminal::print_err(&format!("{command}: Error: {why}\n"));
-    if why.starts_with(NOT_ALLOWED) {
-        terminal::print_err(&format!("  try: on the broker's machine, or {RIGHTS}\n"));
-    }
+fn refused(errand: &Errand<'_>, about: &str, why: &str) -> ExitCode {
+    let remedy = match why {
+        _ if why.starts_with(NOT_ALLOWED) => Some(format!("on the broker's machine, or {RIGHTS}")),
+        // mosquitto_ctrl has no such command.
+        NOT_FOUND if errand.caller.manner == Manner::Mqttx => Some("mqttx ctrl clients".to_owned()),
+        _ => None,
+    };
+    errand.refused(about, why, remedy.as_deref());
     ExitCode::FAILURE
 }
 
@@ -134,7 +141,7 @@ fn list(errand: &Errand<'_>, wanted: &Wanted, mut asked: Value) -> Result<ExitCo
     loop {
         let mut data = match ask(errand, asked.clone())? {
             Answer::Done(data) => data,
-            Answer::Refused(why) => return Ok(refused(command, &why)),
+            Answer::Refused(why) => return Ok(refused(errand, command, &why)),
         };
         let rows = data[table.key()].take();
         let Value::Array(rows) = rows else {
@@ -161,7 +168,7 @@ fn each_client(errand: &Errand<'_>, wanted: &Wanted) -> Result<ExitCode, Error> 
                 terminal::print_out(&broker_text::client(&data["client"]));
             }
             Answer::Refused(why) => {
-                refused(id, &why);
+                refused(errand, id, &why);
                 worst = ExitCode::FAILURE;
             }
         }
@@ -185,7 +192,7 @@ fn kick(errand: &Errand<'_>, wanted: &Wanted) -> Result<ExitCode, Error> {
                 terminal::print_out(&format!("{count} connection{many} ended\n"));
             }
             Answer::Refused(why) => {
-                refused(name, &why);
+                refused(errand, name, &why);
                 worst = ExitCode::FAILURE;
             }
         }
@@ -202,6 +209,6 @@ fn delete(errand: &Errand<'_>, wanted: &Wanted) -> Result<ExitCode, Error> {
             let many = if count == 1 { "" } else { "s" };
             terminal::print_out(&format!("{count} retained message{many} deleted\n"))
         }
-        Answer::Refused(why) => refused("deleteRetained", &why),
+        Answer::Refused(why) => refused(errand, "deleteRetained", &why),
     })
 }

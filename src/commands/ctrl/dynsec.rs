@@ -176,7 +176,7 @@ fn run(errand: &Errand<'_>) -> Result<ExitCode, Error> {
             None => errand.refuse(INVALID, "Error: Invalid response from server."),
         },
         Answer::Refused(why) => {
-            terminal::print_err(&format!("{}: Error: {why}\n", row.name));
+            errand.refused(row.name, &why, None);
             // mosquitto_ctrl ends well all the same.
             match errand.caller.manner {
                 Manner::Mosquitto => ExitCode::SUCCESS,

@@ -40,6 +40,8 @@ const MODULES: &[Module] = &[broker::MODULE, dynsec::MODULE];
 /// What a module is asked to do.
 pub(crate) struct Errand<'a> {
     pub(crate) caller: Caller,
+    /// The module's name; empty where the words name none.
+    pub(crate) module: &'static str,
     pub(crate) args: &'a Ctrl,
     /// The command, and what follows it.
     pub(crate) words: &'a [String],
@@ -55,8 +57,29 @@ impl Errand<'_> {
             }
             Manner::Mqttx => {
                 let sentence = sentence.trim_start_matches("Error: ");
-                terminal::print_err(&format!("mqttx ctrl: {sentence}\n"));
+                let help = match self.module {
+                    "" => "mqttx ctrl --help".to_owned(),
+                    module => format!("mqttx ctrl {module} help"),
+                };
+                let error = Error::new(Kind::Usage, sentence).hint(help);
+                terminal::tell(self.caller, &error);
                 ExitCode::FAILURE
+            }
+        }
+    }
+
+    /// What the broker refuses, in mosquitto_ctrl's shape or in ours.
+    pub(crate) fn refused(&self, about: &str, why: &str, remedy: Option<&str>) {
+        match self.caller.manner {
+            Manner::Mosquitto => {
+                terminal::print_err(&format!("{about}: Error: {why}\n"));
+                if let Some(remedy) = remedy {
+                    terminal::print_err(&format!("  try: {remedy}\n"));
+                }
+            }
+            Manner::Mqttx => {
+                let error = Error::new(Kind::Failed, format!("{why}: {about}"));
+                terminal::tell(self.caller, &error.maybe_hint(remedy));
             }
         }
     }
@@ -66,23 +89,38 @@ pub(crate) fn run(caller: Caller, args: &Ctrl) -> Result<ExitCode, Error> {
     let words = readable(&args.words)?;
     if let Some(ours) = words.first().and_then(|name| our_word(caller, name)) {
         let wanted = ours.read(&words[1..]);
-        let told = |what: String| Error::new(Kind::Usage, what).hint("mqttx ctrl --help");
+        let told = |what: String| {
+            let hint = match what.contains(" does not take '-") {
+                true => "options of the connection before the command: mqttx ctrl -h HOST clients",
+                false => "mqttx ctrl --help",
+            };
+            Error::new(Kind::Usage, what).hint(hint)
+        };
         let errand = Errand {
             caller,
+            module: "",
             args,
             words: &words[1..],
         };
         return broker::carry_out(&errand, &wanted.map_err(told)?);
     }
     let (Some(name), Some(command)) = (words.first(), words.get(1)) else {
-        return Ok(overview(caller));
+        return match words.first().filter(|_| caller.manner == Manner::Mqttx) {
+            Some(word) => Err(unknown(word)),
+            None => Ok(overview(caller)),
+        };
     };
+    let module = MODULES.iter().find(|module| module.name == name);
     let errand = Errand {
         caller,
+        module: module.map_or("", |module| module.name),
         args,
         words: &words[1..],
     };
-    let Some(module) = MODULES.iter().find(|module| module.name == name) else {
+    let Some(module) = module else {
+        if caller.manner == Manner::Mqttx {
+            return Err(unknown(name));
+        }
         let sentence = format!("Error: Module '{name}' not supported.");
         return Ok(errand.refuse(NO_MODULE, &sentence));
     };
@@ -90,6 +128,18 @@ pub(crate) fn run(caller: Caller, args: &Ctrl) -> Result<ExitCode, Error> {
         return Ok(terminal::print_out(&(module.usage)(caller)));
     }
     (module.run)(&errand)
+}
+
+/// A word that is neither a module nor a command, or a module without a command.
+fn unknown(word: &str) -> Error {
+    if MODULES.iter().any(|module| module.name == word) {
+        let told = format!("'{word}' wants a command");
+        return Error::new(Kind::Usage, told).hint(format!("mqttx ctrl {word} help"));
+    }
+    let commands = operator::WORDS.iter().map(|word| word.name);
+    let modules = MODULES.iter().map(|module| module.name);
+    let names: Vec<&str> = commands.chain(modules).collect();
+    Error::new(Kind::Usage, format!("no command '{word}'")).hint(names.join(", "))
 }
 
 /// `mqttx ctrl clients` and its neighbours, which mosquitto_ctrl does not have.

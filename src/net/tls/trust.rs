@@ -153,7 +153,7 @@ pub(super) fn vouches_for_itself(
 }
 
 /// webpki looks at dates before it looks at this, so an expired certificate fails for its date.
-fn is_ca_as_end_entity(error: &Error) -> bool {
+pub(crate) fn is_ca_as_end_entity(error: &Error) -> bool {
     match error {
         Error::InvalidCertificate(CertificateError::Other(OtherError(inner))) => {
             inner.to_string().contains("CaUsedAsEndEntity")
