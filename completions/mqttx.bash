@@ -543,7 +543,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__ctrl)
-            opts="-f -q -v -h -p -S -A -u -P -i -I -k -x -V -D -d -L -o --file --qos --verbose --wait --connect-timeout --host --port --srv --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --scram --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --profile --save-profile --print-config --options-file --help --version"
+            opts="-f -q -v -h -p -S -A -u -P -i -I -k -x -V -D -d -L -o --file --qos --verbose --wait --connect-timeout --host --port --srv --unix --bind-address --proxy --ws --ws-path --ws-header --reconnect-period --nodelay --username --pw --password-file --password-env --ask-password --scram --id --id-prefix --keepalive --disable-clean-session --session-expiry --protocol-version --max-inflight --property --debug --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --will-topic --will-payload --will-qos --will-retain --url --protocol --profile --save-profile --print-config --options-file --help --version clients sessions kick subscriptions retained listeners plugins stats broker dynsec"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1113,7 +1113,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__man)
-            opts="-h --dir --help"
+            opts="-h --dir --help pub sub rr ping record replay ls top broker bench passwd ctrl db link signal completions man exit-status format environment words conf"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
