@@ -56,7 +56,8 @@ fn a_stranger_with_the_document_finds_no_fault() {
         .arg(format!("Authorization: Bearer {TOKEN}"))
         // Streams of events do not end by themselves.
         .args(["--exclude-path-regex", "/(events|subscribe)$"])
-        .args(["--max-examples", "8", "--seed", "1", "--workers", "2"])
+        // One worker: CPython 3.11 cannot parse in two threads at a time ("AST constructor recursion depth").
+        .args(["--max-examples", "8", "--seed", "1", "--workers", "1"])
         .args(["--phases", "coverage,fuzzing", "--no-shrink"])
         .args(["--request-timeout", "10", "--generation-database", "none"])
         .current_dir(&folder)

@@ -36,7 +36,14 @@ fn refused(words: &[&str], texts: &[&str]) {
     let output = run(words);
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    let (first, others) = stderr.split_once('\n').unwrap();
+    assert!(first.starts_with("mqttx broker: "), "{stderr}");
+    let remedies = others.lines();
+    assert!(remedies.clone().count() <= 1, "{stderr}");
+    assert!(
+        remedies.into_iter().all(|line| line.starts_with("  try: ")),
+        "{stderr}"
+    );
     for text in texts {
         assert!(stderr.contains(text), "{text:?} is not in {stderr:?}");
     }
