@@ -105,11 +105,11 @@ fn what_cannot_be_a_key_is_said_before_anything_is_sent() {
         let left = run(1, &format!("pub -t t -m x {line}"), vec![]);
         assert_eq!(left.status, 1, "{left:?}");
         assert!(left.err().contains(told), "{line}: {left:?}");
-        let remedy = left
-            .err()
+        let told = left.err();
+        let remedies = told
             .lines()
             .skip(1)
             .filter(|line| line.starts_with("  try: "));
-        assert_eq!(left.err().lines().count(), 1 + remedy.count(), "{left:?}");
+        assert_eq!(told.lines().count(), 1 + remedies.count(), "{left:?}");
     }
 }
