@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::broker::ClientRow;
 use crate::broker::access::Whom;
+use crate::daemon::control::form::Reply;
 use crate::daemon::control::{Desk, rows};
 use crate::daemon::worker::Worker;
 use crate::mqtt::topic;
@@ -53,9 +54,6 @@ pub(crate) struct Order<'a> {
     /// Who is to go, after the answer.
     pub(crate) kicks: Vec<Kick>,
 }
-
-/// Data, or the reason why there is none.
-pub(crate) type Reply = Result<Value, String>;
 
 /// Clients that are sent away.
 #[derive(Clone)]

@@ -8,6 +8,7 @@
 //! the workers for a page at a time, so that nobody's messages wait for a long list.
 
 mod commands;
+pub(crate) mod form;
 mod rows;
 
 use std::io;
@@ -15,12 +16,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::time::Instant;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::broker::Control;
 use crate::broker::Shared;
 use crate::daemon::conf::{Conf, Plugin};
 use crate::daemon::control::commands::{COMMANDS, Command, For, Kick, Order};
+use crate::daemon::control::form::Reply;
 use crate::daemon::log::Log;
 use crate::daemon::socket::From;
 use crate::daemon::workers::Workers;
@@ -106,26 +108,10 @@ impl Desk {
 
     fn obey(&self, worker: usize, from: From, control: &Control) {
         let mut kicks = Vec::new();
-        let mut responses = Vec::new();
-        match serde_json::from_slice::<Value>(&control.payload) {
-            Err(_) => responses.push(fault("Payload not valid JSON")),
-            Ok(whole) => match whole.get("commands").and_then(Value::as_array) {
-                None => responses.push(fault("Invalid/missing commands")),
-                Some(commands) => {
-                    let mut size = 0;
-                    for json in commands.iter().take(COMMANDS_MAX) {
-                        let may = control.granted || from.is_local();
-                        let response = self.one(json, may, control, &mut kicks);
-                        size += response.to_string().len();
-                        responses.push(response);
-                        if size > ANSWER_MAX {
-                            break;
-                        }
-                    }
-                }
-            },
-        }
-        let answer = json!({ "responses": responses }).to_string();
+        let may = control.granted || from.is_local();
+        let answer = form::answer(&control.payload, COMMANDS_MAX, ANSWER_MAX, |name, json| {
+            self.one(name, json, may, control, &mut kicks)
+        });
         let connection = control.connection;
         self.workers.tell(worker, move |worker| {
             let now = worker.now;
@@ -135,13 +121,14 @@ impl Desk {
         self.kick(kicks);
     }
 
-    fn one(&self, json: &Value, may: bool, control: &Control, kicks: &mut Vec<Kick>) -> Value {
-        if !json.is_object() {
-            return fault("Command not an object");
-        }
-        let Some(name) = json.get("command").and_then(Value::as_str) else {
-            return fault("Missing command");
-        };
+    fn one(
+        &self,
+        name: &str,
+        json: &Value,
+        may: bool,
+        control: &Control,
+        kicks: &mut Vec<Kick>,
+    ) -> Reply {
         let mut order = Order {
             desk: self,
             json,
@@ -158,16 +145,7 @@ impl Desk {
             self.tell(row, json, control);
         }
         kicks.append(&mut order.kicks);
-        let mut response = json!({ "command": name });
-        match reply {
-            Ok(Value::Null) => {}
-            Ok(data) => response["data"] = data,
-            Err(error) => response["error"] = json!(error),
-        }
-        if let Some(correlation) = json.get("correlationData").and_then(Value::as_str) {
-            response["correlationData"] = json!(correlation);
-        }
-        response
+        reply
     }
 
     /// Who changed what, for the log.
@@ -211,10 +189,6 @@ impl Desk {
 
 const NOT_ALLOWED: &str = "Not allowed: no rule says that this client may give commands, and it \
                            is not on the broker's machine";
-
-fn fault(what: &str) -> Value {
-    json!({ "command": "Unknown command", "error": what })
-}
 
 fn message(answer: &str) -> Message {
     let publish = Publish {

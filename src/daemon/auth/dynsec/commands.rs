@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use crate::daemon::auth::dynsec::members::{clients, groups, roles};
 use crate::daemon::auth::dynsec::model::{DEFAULTS, Model};
 use crate::daemon::auth::dynsec::{Kick, Outcome};
+use crate::daemon::control::form;
+use crate::daemon::control::form::Reply;
 
 /// Commands of one message; more are not looked at.
 const COMMANDS_MAX: usize = 10_000;
@@ -18,9 +20,6 @@ pub(crate) struct Order<'a> {
     pub(crate) changed: bool,
     pub(crate) kicks: Vec<Kick>,
 }
-
-/// What is answered: data, or the reason why not.
-pub(crate) type Reply = Result<Value, String>;
 
 /// A command that only does something.
 pub(crate) const DONE: Value = Value::Null;
@@ -80,52 +79,19 @@ pub(crate) fn obey(model: &mut Model, payload: &[u8]) -> Outcome {
         changed: false,
         kicks: Vec::new(),
     };
-    let responses = match serde_json::from_slice::<Value>(payload) {
-        Err(_) => vec![fault("Payload not valid JSON")],
-        Ok(whole) => match whole.get("commands").and_then(Value::as_array) {
-            None => vec![fault("Invalid/missing commands")],
-            Some(commands) => {
-                let commands = commands.iter().take(COMMANDS_MAX);
-                commands
-                    .map(|json| one(model, json, &mut outcome))
-                    .collect()
-            }
-        },
-    };
-    outcome.answer = json!({ "responses": responses }).to_string();
+    outcome.answer = form::answer(payload, COMMANDS_MAX, usize::MAX, |command, json| {
+        let mut order = Order {
+            model: &mut *model,
+            json,
+            changed: false,
+            kicks: Vec::new(),
+        };
+        let reply = obey_one(command, &mut order);
+        outcome.changed |= order.changed;
+        outcome.kicks.append(&mut order.kicks);
+        reply
+    });
     outcome
-}
-
-fn fault(what: &str) -> Value {
-    json!({ "command": "Unknown command", "error": what })
-}
-
-fn one(model: &mut Model, json: &Value, outcome: &mut Outcome) -> Value {
-    if !json.is_object() {
-        return fault("Command not an object");
-    }
-    let Some(command) = json.get("command").and_then(Value::as_str) else {
-        return fault("Missing command");
-    };
-    let mut order = Order {
-        model,
-        json,
-        changed: false,
-        kicks: Vec::new(),
-    };
-    let reply = obey_one(command, &mut order);
-    let mut response = json!({ "command": command });
-    match reply {
-        Ok(Value::Null) => {}
-        Ok(data) => response["data"] = data,
-        Err(error) => response["error"] = json!(error),
-    }
-    if let Some(correlation) = json.get("correlationData").and_then(Value::as_str) {
-        response["correlationData"] = json!(correlation);
-    }
-    outcome.changed |= order.changed;
-    outcome.kicks.append(&mut order.kicks);
-    response
 }
 
 fn obey_one(command: &str, order: &mut Order<'_>) -> Reply {

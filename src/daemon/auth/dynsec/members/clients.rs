@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::daemon::auth::dynsec::commands::{DONE, Order, Reply};
+use crate::daemon::auth::dynsec::commands::{DONE, Order};
 use crate::daemon::auth::dynsec::members::{checked, ranked};
 use crate::daemon::auth::dynsec::model::{Client, NONE, Ranked, Texts};
 use crate::daemon::auth::hash::{HASH_LEN, Hash, ITERATIONS, Method};
+use crate::daemon::control::form::Reply;
 
 const NOT_FOUND: &str = "Client not found";
 const NO_ROLE: &str = "Role not found";

@@ -3,9 +3,10 @@
 use serde_json::json;
 
 use crate::daemon::auth::dynsec::Kick;
-use crate::daemon::auth::dynsec::commands::{DONE, Order, Reply};
+use crate::daemon::auth::dynsec::commands::{DONE, Order};
 use crate::daemon::auth::dynsec::members::{checked, ranked};
 use crate::daemon::auth::dynsec::model::{Group, NONE, Ranked, Texts};
+use crate::daemon::control::form::Reply;
 
 const NOT_FOUND: &str = "Group not found";
 const NO_ROLE: &str = "Role not found";

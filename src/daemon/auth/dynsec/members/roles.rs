@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::daemon::auth::dynsec::commands::{DONE, Order, Reply};
+use crate::daemon::auth::dynsec::commands::{DONE, Order};
 use crate::daemon::auth::dynsec::members::checked;
 use crate::daemon::auth::dynsec::model::{Acl, Role, Texts};
+use crate::daemon::control::form::Reply;
 
 const NOT_FOUND: &str = "Role not found";
 
