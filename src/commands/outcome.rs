@@ -136,7 +136,7 @@ fn refused(caller: Caller, version: Version, reason: Reason, end: &End, place: &
     if caller.manner == Manner::Mqttx {
         let words = match version {
             Version::V5 => reason.name().to_lowercase(),
-            Version::V31 | Version::V311 => return_code(reason.value()).to_owned(),
+            Version::V31 | Version::V311 => Reason::v3_connect_name(reason.value()).to_owned(),
         };
         let told = end
             .reason_string()
@@ -155,7 +155,10 @@ fn refused(caller: Caller, version: Version, reason: Reason, end: &End, place: &
         ),
         Version::V5 => reason.name().to_owned(),
         Version::V31 | Version::V311 => {
-            format!("Connection Refused: {}", return_code(reason.value()))
+            format!(
+                "Connection Refused: {}",
+                Reason::v3_connect_name(reason.value())
+            )
         }
     };
     let mut sentence = format!("Connection error: {words}");
@@ -198,17 +201,5 @@ fn why_not(version: Version, reason: Reason, said: Properties<'_>) -> String {
         (Version::V31 | Version::V311, _) => String::new(),
         (Version::V5, None) => format!(": {name} ({code})"),
         (Version::V5, Some(text)) => format!(": {name} ({code}): {text}"),
-    }
-}
-
-/// The return codes of version 3, as mosquitto words them.
-fn return_code(code: u8) -> &'static str {
-    match code {
-        1 => "unacceptable protocol version",
-        2 => "identifier rejected",
-        3 => "broker unavailable",
-        4 => "bad user name or password",
-        5 => "not authorised",
-        _ => "unknown reason",
     }
 }

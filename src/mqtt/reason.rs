@@ -123,6 +123,18 @@ impl Reason {
         self.rows().next().map_or(SERVER_UNAVAILABLE, |row| row.v3)
     }
 
+    /// What mosquitto calls the return code of a version 3 CONNACK.
+    pub fn v3_connect_name(code: u8) -> &'static str {
+        match code {
+            1 => "unacceptable protocol version",
+            2 => "identifier rejected",
+            3 => "broker unavailable",
+            4 => "bad user name or password",
+            5 => "not authorised",
+            _ => "unknown reason",
+        }
+    }
+
     fn rows(self) -> impl Iterator<Item = &'static Row> {
         TABLE.iter().filter(move |row| row.reason == self)
     }

@@ -502,13 +502,5 @@ fn why(conf: &BridgeConf, reason: Reason) -> String {
     if conf.version.is_v5() {
         return reason.name().to_owned();
     }
-    match reason.value() {
-        1 => "unacceptable protocol version",
-        2 => "identifier rejected",
-        3 => "broker unavailable",
-        4 => "bad user name or password",
-        5 => "not authorised",
-        _ => "unknown reason",
-    }
-    .to_owned()
+    Reason::v3_connect_name(reason.value()).to_owned()
 }
