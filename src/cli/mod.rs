@@ -36,6 +36,7 @@ use clap::builder::PossibleValuesParser;
 use crate::cli::error::Error;
 use crate::cli::layers::{Saved, Sources};
 use crate::cli::lexer::Lexed;
+use crate::mqtt::Version;
 
 pub use lexer::options_file;
 
@@ -93,6 +94,14 @@ impl Program {
             Self::List => words::LIST,
             Self::Top => words::TOP,
             Self::Ctrl => words::CTRL,
+        }
+    }
+
+    /// The version a program speaks where nothing is said about it.
+    pub fn version(self) -> Version {
+        match self {
+            Self::Publish | Self::Subscribe | Self::Ping | Self::List => Version::V311,
+            Self::Request | Self::Record | Self::Replay | Self::Top | Self::Ctrl => Version::V5,
         }
     }
 

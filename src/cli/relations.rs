@@ -4,6 +4,8 @@
 
 use crate::cli::Caller;
 use crate::cli::Manner;
+use crate::cli::Program;
+use crate::cli::args::approach::Approach;
 use crate::cli::args::connection::Connection;
 use crate::cli::args::ctrl::Ctrl;
 use crate::cli::args::message::Source;
@@ -65,7 +67,7 @@ fn making(args: &Publish) -> Result<(), Error> {
 pub(crate) fn publish(caller: Caller, args: &Publish) -> Result<(), Error> {
     reach(&args.beyond.reach)?;
     making(args)?;
-    shared(&args.connection, &args.tls, &args.will, Version::V311)?;
+    shared(&args.connection, &args.tls, &args.will, Program::Publish)?;
     let is_input = matches!(args.source(), Some(Source::Lines | Source::Stdin));
     input_twice(&args.connection, is_input)?;
     if caller.manner == Manner::Mqttx && !args.is_complete() {
@@ -81,15 +83,15 @@ pub fn incomplete_publish() -> Error {
 }
 
 pub(crate) fn ping(args: &Ping) -> Result<(), Error> {
-    shared(&args.connection, &args.tls, &args.will, Version::V311)
+    approach(Program::Ping, &args.approach)
 }
 
 pub(crate) fn ctrl(args: &Ctrl) -> Result<(), Error> {
-    shared(&args.connection, &args.tls, &args.will, Version::V5)
+    approach(Program::Ctrl, &args.approach)
 }
 
 pub(crate) fn record(args: &Record) -> Result<(), Error> {
-    shared(&args.connection, &args.tls, &args.will, Version::V5)
+    approach(Program::Record, &args.approach)
 }
 
 pub(crate) fn replay(args: &Replay) -> Result<(), Error> {
@@ -98,15 +100,15 @@ pub(crate) fn replay(args: &Replay) -> Result<(), Error> {
             "--loop needs a file (-f): what came by standard input is gone.",
         ));
     }
-    shared(&args.connection, &args.tls, &args.will, Version::V5)
+    approach(Program::Replay, &args.approach)
 }
 
 pub(crate) fn list(args: &List) -> Result<(), Error> {
-    shared(&args.connection, &args.tls, &args.will, Version::V311)
+    approach(Program::List, &args.approach)
 }
 
 pub(crate) fn top(args: &Top) -> Result<(), Error> {
-    shared(&args.connection, &args.tls, &args.will, Version::V5)
+    approach(Program::Top, &args.approach)
 }
 
 /// One form a message, and one place.
@@ -144,7 +146,7 @@ fn showing(args: &Subscribe) -> Result<(), Error> {
 
 pub(crate) fn subscribe(args: &Subscribe) -> Result<(), Error> {
     reach(&args.beyond.reach)?;
-    shared(&args.connection, &args.tls, &args.will, Version::V311)?;
+    shared(&args.connection, &args.tls, &args.will, Program::Subscribe)?;
     if args.topic.is_empty() && args.unsubscribe.is_empty() {
         return Err(usage(
             "You must specify a topic to subscribe to (-t) or unsubscribe from (-U).",
@@ -177,7 +179,7 @@ pub(crate) fn subscribe(args: &Subscribe) -> Result<(), Error> {
 
 pub(crate) fn request(args: &Request) -> Result<(), Error> {
     reach(&args.reach)?;
-    shared(&args.connection, &args.tls, &args.will, Version::V5)?;
+    shared(&args.connection, &args.tls, &args.will, Program::Request)?;
     let is_input = args.message.source() == Some(Source::Stdin);
     input_twice(&args.connection, is_input)?;
     let complete =
@@ -205,7 +207,14 @@ fn input_twice(connection: &Connection, is_message: bool) -> Result<(), Error> {
     }
 }
 
-fn shared(connection: &Connection, tls: &Tls, will: &Will, version: Version) -> Result<(), Error> {
+fn approach(program: Program, args: &Approach) -> Result<(), Error> {
+    shared(&args.connection, &args.tls, &args.will, program)
+}
+
+fn shared(connection: &Connection, tls: &Tls, will: &Will, program: Program) -> Result<(), Error> {
+    let version = connection
+        .protocol_version
+        .unwrap_or_else(|| program.version());
     if let Some(sentence) = will.conflict().or_else(|| tls.conflict()) {
         return Err(usage(sentence));
     }
@@ -227,7 +236,7 @@ fn shared(connection: &Connection, tls: &Tls, will: &Will, version: Version) -> 
         ));
     }
     if connection.scram {
-        if connection.protocol_version.unwrap_or(version) != Version::V5 {
+        if version != Version::V5 {
             return Err(usage("--scram needs version 5 of the protocol.").hint("-V 5"));
         }
         let typed = passwords.into_iter().any(|is_given| is_given);
@@ -238,7 +247,7 @@ fn shared(connection: &Connection, tls: &Tls, will: &Will, version: Version) -> 
     }
     let named = connection.id.is_some() && connection.id_prefix.is_none();
     let kept = connection.disable_clean_session;
-    match connection.protocol_version.unwrap_or(version) {
+    match version {
         Version::V5 => {
             let unset = if kept { Some(u32::MAX) } else { None };
             if connection.session_expiry.or(unset) == Some(u32::MAX) && !named {

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::cli::address;
+use crate::cli::args::approach::Approach;
 use crate::cli::args::connection::{Connection, PORT_DEFAULT, PORT_TLS};
 use crate::cli::args::tls::Tls;
 use crate::cli::args::will::Will;
@@ -16,8 +17,9 @@ use crate::cli::property::Target;
 use crate::cli::words;
 use crate::cli::{Caller, Manner, Program};
 use crate::client;
-use crate::client::{Backoff, Options, Retry};
+use crate::client::{Backoff, Options, Retry, Session};
 use crate::commands::encryption;
+use crate::commands::reach;
 use crate::commands::secret;
 use crate::mqtt::property::{PropertyId, Value};
 use crate::mqtt::{QoS, Version};
@@ -73,6 +75,26 @@ pub(crate) fn options(asked: &Asked<'_>) -> Result<Options, Error> {
         connect_properties(asked, &mut options);
     }
     Ok(options)
+}
+
+/// The same for the commands whose words are ours alone.
+pub(crate) fn approach(caller: Caller, args: &Approach, retry: Retry) -> Result<Options, Error> {
+    let mut options = options(&Asked {
+        caller,
+        connection: &args.connection,
+        tls: &args.tls,
+        will: &args.will,
+        version: caller.program.version(),
+        receive_max: None,
+    })?;
+    options.retry = retry;
+    reach::apply_first(&args.reach, &mut options);
+    Ok(options)
+}
+
+/// A session that is about to begin.
+pub(crate) fn session(options: Options) -> Result<Session, Error> {
+    Session::new(options).map_err(|told| Error::new(Kind::Failed, told))
 }
 
 fn connect_properties(asked: &Asked<'_>, options: &mut Options) {

@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use tokio::time::Sleep;
 
+use crate::cli::error::{Error, Kind};
 use crate::client::{End, Handler, Session};
+use crate::commands::connect;
 
 /// Who wants an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +104,20 @@ pub(crate) async fn drive<H: Handler>(
         Poll::Pending
     })
     .await
+}
+
+/// The same on a runtime of its own, until these many seconds are over or a signal comes.
+pub(crate) fn drive_alone<H: Handler>(
+    session: &mut Session,
+    handler: &mut H,
+    wishes: &Wishes,
+    timeout: Option<u32>,
+) -> Result<Option<End>, Error> {
+    connect::runtime()?.block_on(async {
+        let sources = Sources::new(timeout, true)
+            .map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
+        Ok(drive(session, handler, wishes, sources).await)
+    })
 }
 
 #[cfg(unix)]

@@ -16,15 +16,13 @@ use crate::cli::Caller;
 use crate::cli::args::record::List;
 use crate::cli::error::{Error, Kind};
 use crate::cli::expect::show;
-use crate::client::{End, Engine, Event, Feed, Handler, Retry, Session};
+use crate::client::{End, Engine, Event, Feed, Handler, Retry};
 use crate::commands::connect;
-use crate::commands::connect::Asked;
-use crate::commands::drive::{Sources, Wishes, drive};
+use crate::commands::drive::{Wishes, drive_alone};
 use crate::commands::outcome;
-use crate::commands::reach;
 use crate::commands::record::{refusal, subscribe};
 use crate::commands::terminal;
-use crate::mqtt::{Reason, Version};
+use crate::mqtt::Reason;
 
 /// Silence after which all retained messages have come.
 const SILENCE: Duration = Duration::from_millis(500);
@@ -39,17 +37,8 @@ const TOPICS_MAX: usize = 1_000_000;
 const PAYLOAD_MAX: usize = 512;
 
 pub(crate) fn run(caller: Caller, args: &List) -> Result<ExitCode, Error> {
-    let quiet = args.connection.quiet;
-    let mut options = connect::options(&Asked {
-        caller,
-        connection: &args.connection,
-        tls: &args.tls,
-        will: &args.will,
-        version: Version::V311,
-        receive_max: None,
-    })?;
-    options.retry = Retry::never();
-    reach::apply_first(&args.reach, &mut options);
+    let quiet = args.approach.connection.quiet;
+    let options = connect::approach(caller, &args.approach, Retry::never())?;
     let place = options.dial.address.to_string();
     let wishes = Wishes::default();
     let mut lister = Lister {
@@ -61,12 +50,8 @@ pub(crate) fn run(caller: Caller, args: &List) -> Result<ExitCode, Error> {
         is_subscribed: false,
         wishes: wishes.clone(),
     };
-    let mut session = Session::new(options).map_err(|told| Error::new(Kind::Failed, told))?;
-    let end = connect::runtime()?.block_on(async {
-        let sources = Sources::new(None, true)
-            .map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
-        Ok(drive(&mut session, &mut lister, &wishes, sources).await)
-    })?;
+    let mut session = connect::session(options)?;
+    let end = drive_alone(&mut session, &mut lister, &wishes, None)?;
     let printed = terminal::print_out(&lister.text());
     let verdict = lister.verdict(caller, end.as_ref(), &place);
     let verdict = verdict.map(|code| match printed == ExitCode::SUCCESS {

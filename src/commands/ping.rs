@@ -13,27 +13,16 @@ use serde_json::json;
 use crate::cli::Caller;
 use crate::cli::args::ping::Ping;
 use crate::cli::error::{Error, Kind};
-use crate::client::{End, Engine, Event, Feed, Handler, Retry, Session, Way};
+use crate::client::{End, Engine, Event, Feed, Handler, Retry, Way};
 use crate::commands::connect;
-use crate::commands::connect::Asked;
-use crate::commands::drive::{Ask, Sources, Wishes, drive};
+use crate::commands::drive::{Ask, Wishes, drive_alone};
 use crate::commands::outcome;
-use crate::commands::reach;
 use crate::commands::terminal;
 use crate::commands::trace::Tracer;
-use crate::mqtt::{Packet, Reason, Version};
+use crate::mqtt::{Packet, Reason};
 
 pub(crate) fn run(caller: Caller, args: &Ping) -> Result<ExitCode, Error> {
-    let mut options = connect::options(&Asked {
-        caller,
-        connection: &args.connection,
-        tls: &args.tls,
-        will: &args.will,
-        version: Version::V311,
-        receive_max: None,
-    })?;
-    options.retry = Retry::never();
-    reach::apply_first(&args.reach, &mut options);
+    let mut options = connect::approach(caller, &args.approach, Retry::never())?;
     // Only so is the moment seen at which CONNECT leaves.
     options.trace = true;
     let place = options.dial.address.to_string();
@@ -41,6 +30,7 @@ pub(crate) fn run(caller: Caller, args: &Ping) -> Result<ExitCode, Error> {
     let mut pinger = Pinger {
         args,
         tracer: args
+            .approach
             .connection
             .debug
             .then(|| Tracer::new(&options.client_id)),
@@ -55,15 +45,11 @@ pub(crate) fn run(caller: Caller, args: &Ping) -> Result<ExitCode, Error> {
         is_stuck: Cell::new(false),
         answers: Answers::default(),
     };
-    let mut session = Session::new(options).map_err(|told| Error::new(Kind::Failed, told))?;
-    let end = connect::runtime()?.block_on(async {
-        let sources = Sources::new(None, true)
-            .map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
-        Ok(drive(&mut session, &mut pinger, &wishes, sources).await)
-    })?;
+    let mut session = connect::session(options)?;
+    let end = drive_alone(&mut session, &mut pinger, &wishes, None)?;
     pinger.summarise();
     pinger.verdict(caller, end.as_ref()).map_err(|error| {
-        if args.connection.quiet {
+        if args.approach.connection.quiet {
             error.silent()
         } else {
             error
@@ -149,7 +135,7 @@ impl Pinger<'_> {
     }
 
     fn tell(&self, line: &str) {
-        if !self.args.json && !self.args.connection.quiet {
+        if !self.args.json && !self.args.approach.connection.quiet {
             self.print(line);
         }
     }

@@ -17,7 +17,7 @@ use crate::cli::property::Target;
 use crate::cli::relations;
 use crate::cli::usage;
 use crate::cli::{Caller, Manner};
-use crate::client::{Acked, End, Engine, Event, Feed, Handler, Message, Refused, Session, Way};
+use crate::client::{Acked, End, Engine, Event, Feed, Handler, Message, Refused, Way};
 use crate::commands::connect;
 use crate::commands::connect::Asked;
 use crate::commands::drive::{Sources, Wishes, drive};
@@ -31,7 +31,7 @@ use crate::commands::template::Template;
 use crate::commands::terminal;
 use crate::commands::trace::Tracer;
 use crate::mqtt::property::{PropertiesBuf, PropertyId};
-use crate::mqtt::{Packet, QoS, Reason, Version};
+use crate::mqtt::{Packet, QoS, Reason};
 
 /// Refused messages told one by one; of more than that there is a count at the end.
 const REFUSALS_TOLD: u64 = 5;
@@ -50,7 +50,7 @@ pub(crate) fn run(caller: Caller, args: &Publish) -> Result<ExitCode, Error> {
         connection: &args.connection,
         tls: &args.tls,
         will: &args.will,
-        version: Version::V311,
+        version: caller.program.version(),
         receive_max: (caller.manner == Manner::Mosquitto).then_some(20),
     })?;
     if matches!(feeding, Feeding::Lines { .. }) || caller.manner == Manner::Mqttx {
@@ -81,7 +81,7 @@ pub(crate) fn run(caller: Caller, args: &Publish) -> Result<ExitCode, Error> {
             .then(|| Tracer::new(&options.client_id)),
         out: Stdout::new().map_err(|error| Error::new(Kind::Failed, error.to_string()))?,
     };
-    let mut session = Session::new(options).map_err(|told| Error::new(Kind::Failed, told))?;
+    let mut session = connect::session(options)?;
     let runtime = connect::runtime()?;
     let end = match publisher.wishes.clone() {
         None => Some(runtime.block_on(session.run(&mut publisher))),

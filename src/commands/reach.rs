@@ -1,6 +1,8 @@
 //! `--wait`, `--connect-timeout`, `--max-reconnects` and `--no-reconnect`, laid over what a command
 //! does without them.
 
+use std::time::Duration;
+
 use crate::cli::args::reach::{First, Reach};
 use crate::client::{Backoff, Options, Retry};
 
@@ -10,6 +12,14 @@ const ATTEMPTS_MAX: u32 = 12;
 
 /// How often a broker may hang up on what it is sent before that counts as a refusal.
 const FRUITLESS_MAX: u32 = 5;
+
+/// The habit of who receives: once there, it comes back each second.
+pub(crate) fn receiving() -> Retry {
+    Retry {
+        backoff: Backoff::every(Duration::from_secs(1)),
+        ..Retry::once_connected()
+    }
+}
 
 /// The habit of who publishes.
 pub(crate) fn publishing() -> Retry {

@@ -14,35 +14,22 @@ use crate::cli::args::record::Record;
 use crate::cli::error::{Error, Kind};
 use crate::cli::format::{Arrival, Moment};
 use crate::cli::jsonl;
-use crate::client::{Backoff, End, Engine, Event, Feed, Handler, Retry, Session};
+use crate::client::{End, Engine, Event, Feed, Handler};
 use crate::commands::connect;
-use crate::commands::connect::Asked;
-use crate::commands::drive::{Sources, Wishes, drive};
+use crate::commands::drive::{Wishes, drive_alone};
 use crate::commands::outcome;
 use crate::commands::reach;
 use crate::commands::show::unwritten;
 use crate::commands::stdout::Stdout;
 use crate::commands::terminal;
+use crate::mqtt::Reason;
 use crate::mqtt::publish::Publish;
 use crate::mqtt::subscribe::SubscribeOptions;
-use crate::mqtt::{Reason, Version};
 use crate::net::system_words;
 
 pub(crate) fn run(caller: Caller, args: &Record) -> Result<ExitCode, Error> {
-    let quiet = args.connection.quiet;
-    let mut options = connect::options(&Asked {
-        caller,
-        connection: &args.connection,
-        tls: &args.tls,
-        will: &args.will,
-        version: Version::V5,
-        receive_max: None,
-    })?;
-    options.retry = Retry {
-        backoff: Backoff::every(Duration::from_secs(1)),
-        ..Retry::once_connected()
-    };
-    reach::apply_first(&args.reach, &mut options);
+    let quiet = args.approach.connection.quiet;
+    let options = connect::approach(caller, &args.approach, reach::receiving())?;
     let place = options.dial.address.to_string();
     let out = match &args.out {
         Some(path) => Stdout::to(path).map_err(|error| unwritten(path, &error))?,
@@ -59,12 +46,8 @@ pub(crate) fn run(caller: Caller, args: &Record) -> Result<ExitCode, Error> {
         denied: None,
         wishes: wishes.clone(),
     };
-    let mut session = Session::new(options).map_err(|told| Error::new(Kind::Failed, told))?;
-    let end = connect::runtime()?.block_on(async {
-        let sources = Sources::new(args.timeout, true)
-            .map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
-        Ok(drive(&mut session, &mut recorder, &wishes, sources).await)
-    })?;
+    let mut session = connect::session(options)?;
+    let end = drive_alone(&mut session, &mut recorder, &wishes, args.timeout)?;
     recorder.out.flush();
     let verdict = recorder.verdict(end.as_ref(), &place);
     verdict.map_err(|error| if quiet { error.silent() } else { error })
@@ -127,7 +110,7 @@ impl Recorder<'_> {
     }
 
     fn tell(&self, error: &Error) {
-        if !self.args.connection.quiet {
+        if !self.args.approach.connection.quiet {
             terminal::tell(self.caller, error);
         }
     }

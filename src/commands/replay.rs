@@ -12,31 +12,21 @@ use crate::cli::Caller;
 use crate::cli::args::record::Replay;
 use crate::cli::error::{Error, Kind};
 use crate::cli::jsonl::Line;
-use crate::client::{End, Engine, Event, Feed, Handler, Message, Session};
+use crate::client::{End, Engine, Event, Feed, Handler, Message};
 use crate::commands::connect;
-use crate::commands::connect::Asked;
-use crate::commands::drive::{Sources, Wishes, drive};
+use crate::commands::drive::{Wishes, drive_alone};
 use crate::commands::lines::{Lines, Next};
 use crate::commands::outcome;
 use crate::commands::reach;
 use crate::commands::terminal;
 use crate::mqtt::property::Properties;
-use crate::mqtt::{QoS, Reason, Version};
+use crate::mqtt::{QoS, Reason};
 use crate::net::system_words;
 
 pub(crate) fn run(caller: Caller, args: &Replay) -> Result<ExitCode, Error> {
-    let quiet = args.connection.quiet;
+    let quiet = args.approach.connection.quiet;
     let lines = open(args)?;
-    let mut options = connect::options(&Asked {
-        caller,
-        connection: &args.connection,
-        tls: &args.tls,
-        will: &args.will,
-        version: Version::V5,
-        receive_max: None,
-    })?;
-    options.retry = reach::publishing();
-    reach::apply_first(&args.reach, &mut options);
+    let options = connect::approach(caller, &args.approach, reach::publishing())?;
     let place = options.dial.address.to_string();
     let wishes = Wishes::default();
     let mut replayer = Replayer {
@@ -53,12 +43,8 @@ pub(crate) fn run(caller: Caller, args: &Replay) -> Result<ExitCode, Error> {
         failed: None,
         wishes: wishes.clone(),
     };
-    let mut session = Session::new(options).map_err(|told| Error::new(Kind::Failed, told))?;
-    let end = connect::runtime()?.block_on(async {
-        let sources = Sources::new(None, true)
-            .map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
-        Ok(drive(&mut session, &mut replayer, &wishes, sources).await)
-    })?;
+    let mut session = connect::session(options)?;
+    let end = drive_alone(&mut session, &mut replayer, &wishes, None)?;
     let verdict = replayer.verdict(end.as_ref(), session.engine(), &place);
     verdict.map_err(|error| if quiet { error.silent() } else { error })
 }
@@ -231,7 +217,7 @@ impl Handler for Replayer<'_> {
 
     fn retry(&mut self, end: &End, pause: Duration) {
         self.wishes.set_up(false);
-        if !self.args.connection.quiet {
+        if !self.args.approach.connection.quiet {
             terminal::print_err(&format!("mqttx replay: {end}; trying again in {pause:?}\n"));
         }
     }

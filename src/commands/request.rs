@@ -10,7 +10,7 @@ use crate::cli::error::{Error, Kind};
 use crate::cli::property;
 use crate::cli::property::Target;
 use crate::cli::{Caller, Manner};
-use crate::client::{End, Engine, Event, Feed, Handler, Message, Session, Way};
+use crate::client::{End, Engine, Event, Feed, Handler, Message, Way};
 use crate::commands::connect;
 use crate::commands::connect::Asked;
 use crate::commands::drive::{Ask, Sources, Wishes, drive};
@@ -35,7 +35,7 @@ pub(crate) fn run(caller: Caller, args: &Request) -> Result<ExitCode, Error> {
         connection: &args.connection,
         tls: &args.tls,
         will: &args.will,
-        version: Version::V5,
+        version: caller.program.version(),
         receive_max: (caller.manner == Manner::Mosquitto).then_some(1),
     })?;
     reach::apply(&args.reach, &mut options);
@@ -59,7 +59,7 @@ pub(crate) fn run(caller: Caller, args: &Request) -> Result<ExitCode, Error> {
         answered: None,
         denied: None,
     };
-    let mut session = Session::new(options).map_err(|told| Error::new(Kind::Failed, told))?;
+    let mut session = connect::session(options)?;
     let end = connect::runtime()?.block_on(async {
         let sources = Sources::new(args.timeout, false)
             .map_err(|error| Error::new(Kind::Failed, error.to_string()))?;

@@ -14,7 +14,7 @@ use crate::cli::expect::{Judgment, show};
 use crate::cli::property;
 use crate::cli::property::Target;
 use crate::cli::{Caller, Manner};
-use crate::client::{Backoff, End, Engine, Event, Feed, Handler, Message, Retry, Session, Way};
+use crate::client::{End, Engine, Event, Feed, Handler, Message, Way};
 use crate::commands::awaiting::{Awaiting, Happened};
 use crate::commands::broker::status_of;
 use crate::commands::connect;
@@ -43,14 +43,11 @@ pub(crate) fn run(caller: Caller, args: &Subscribe) -> Result<ExitCode, Error> {
         connection: &args.connection,
         tls: &args.tls,
         will: &args.will,
-        version: Version::V311,
+        version: caller.program.version(),
         receive_max: (caller.manner == Manner::Mosquitto || args.count.is_some())
             .then_some(receive_max),
     })?;
-    options.retry = Retry {
-        backoff: Backoff::every(Duration::from_secs(1)),
-        ..Retry::once_connected()
-    };
+    options.retry = reach::receiving();
     connect::period(&args.connection, &mut options.retry);
     reach::apply(&args.beyond.reach, &mut options);
     let place = options.dial.address.to_string();
@@ -70,7 +67,7 @@ pub(crate) fn run(caller: Caller, args: &Subscribe) -> Result<ExitCode, Error> {
     let awaiting = Awaiting::new(&args.beyond.expect, reachable)?;
     let mut subscriber = Subscriber::new(args, options.version, printer, wishes.clone(), awaiting);
     subscriber.watch_header(&args.connection.host);
-    let mut session = Session::new(options).map_err(|told| Error::new(Kind::Failed, told))?;
+    let mut session = connect::session(options)?;
     let end = connect::runtime()?.block_on(async {
         let sources = Sources::new(args.timeout, true)
             .map_err(|error| Error::new(Kind::Failed, error.to_string()))?;

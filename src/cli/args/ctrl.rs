@@ -5,10 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::args::connection::Connection;
-use crate::cli::args::reach::First;
-use crate::cli::args::tls::Tls;
-use crate::cli::args::will::Will;
+use crate::cli::args::approach::Approach;
 
 #[derive(Args, Clone, Debug)]
 pub struct Ctrl {
@@ -35,14 +32,5 @@ pub struct Ctrl {
     pub verbose: bool,
 
     #[command(flatten)]
-    pub reach: First,
-
-    #[command(flatten)]
-    pub connection: Connection,
-
-    #[command(flatten)]
-    pub tls: Tls,
-
-    #[command(flatten)]
-    pub will: Will,
+    pub approach: Approach,
 }

@@ -3,6 +3,7 @@
 //! Values were judged by the lexer, so the parsers here only turn words into types. Doc comments are
 //! the help and the man pages.
 
+pub mod approach;
 pub mod bench;
 pub mod broker;
 pub mod connection;

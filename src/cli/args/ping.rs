@@ -4,11 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::cli::args::approach::Approach;
 use crate::cli::args::bench::parse_time;
-use crate::cli::args::connection::Connection;
-use crate::cli::args::reach::First;
-use crate::cli::args::tls::Tls;
-use crate::cli::args::will::Will;
 
 #[derive(Args, Clone, Debug)]
 pub struct Ping {
@@ -26,16 +23,7 @@ pub struct Ping {
     pub json: bool,
 
     #[command(flatten)]
-    pub reach: First,
-
-    #[command(flatten)]
-    pub connection: Connection,
-
-    #[command(flatten)]
-    pub tls: Tls,
-
-    #[command(flatten)]
-    pub will: Will,
+    pub approach: Approach,
 }
 
 pub(crate) fn count(value: &str) -> Result<(), String> {

@@ -5,10 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::args::connection::Connection;
-use crate::cli::args::reach::First;
-use crate::cli::args::tls::Tls;
-use crate::cli::args::will::Will;
+use crate::cli::args::approach::Approach;
 
 #[derive(Args, Clone, Debug)]
 pub struct Record {
@@ -43,16 +40,7 @@ pub struct Record {
     pub timeout: Option<u32>,
 
     #[command(flatten)]
-    pub reach: First,
-
-    #[command(flatten)]
-    pub connection: Connection,
-
-    #[command(flatten)]
-    pub tls: Tls,
-
-    #[command(flatten)]
-    pub will: Will,
+    pub approach: Approach,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -75,16 +63,7 @@ pub struct Replay {
     pub map: Vec<Map>,
 
     #[command(flatten)]
-    pub reach: First,
-
-    #[command(flatten)]
-    pub connection: Connection,
-
-    #[command(flatten)]
-    pub tls: Tls,
-
-    #[command(flatten)]
-    pub will: Will,
+    pub approach: Approach,
 }
 
 /// What a pause of the recording is divided by.
@@ -166,16 +145,7 @@ pub struct List {
     pub verbose: bool,
 
     #[command(flatten)]
-    pub reach: First,
-
-    #[command(flatten)]
-    pub connection: Connection,
-
-    #[command(flatten)]
-    pub tls: Tls,
-
-    #[command(flatten)]
-    pub will: Will,
+    pub approach: Approach,
 }
 
 pub(crate) fn speed(text: &str) -> Result<(), String> {

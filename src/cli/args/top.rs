@@ -2,10 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::args::connection::Connection;
-use crate::cli::args::reach::First;
-use crate::cli::args::tls::Tls;
-use crate::cli::args::will::Will;
+use crate::cli::args::approach::Approach;
 
 #[derive(Args, Clone, Debug)]
 pub struct Top {
@@ -22,14 +19,5 @@ pub struct Top {
     pub timeout: Option<u32>,
 
     #[command(flatten)]
-    pub reach: First,
-
-    #[command(flatten)]
-    pub connection: Connection,
-
-    #[command(flatten)]
-    pub tls: Tls,
-
-    #[command(flatten)]
-    pub will: Will,
+    pub approach: Approach,
 }

@@ -8,19 +8,17 @@ use serde_json::{Value, json};
 
 use crate::cli::Manner;
 use crate::cli::error::{Error, Kind};
-use crate::client::{Engine, Event, Handler, Message, Retry, Session};
+use crate::client::{Engine, Event, Handler, Message, Retry};
 use crate::commands::connect;
-use crate::commands::connect::Asked;
 use crate::commands::ctrl::Errand;
-use crate::commands::drive::{Sources, Wishes, drive};
+use crate::commands::drive::{Wishes, drive_alone};
 use crate::commands::outcome;
-use crate::commands::reach;
 use crate::commands::terminal;
 use crate::commands::trace::Tracer;
 use crate::mqtt::property::Properties;
 use crate::mqtt::publish::Publish;
 use crate::mqtt::subscribe::SubscribeOptions;
-use crate::mqtt::{Packet, Reason, Version};
+use crate::mqtt::{Packet, Reason};
 
 /// As long as mosquitto_ctrl is ready to wait.
 const PATIENCE: u32 = 10;
@@ -36,21 +34,13 @@ pub(crate) enum Answer {
 /// Sends `command` to `$CONTROL/{topic}` and waits for what is said to it.
 pub(crate) fn ask(errand: &Errand<'_>, topic: &str, mut command: Value) -> Result<Answer, Error> {
     let args = errand.args;
-    let mut options = connect::options(&Asked {
-        caller: errand.caller,
-        connection: &args.connection,
-        tls: &args.tls,
-        will: &args.will,
-        version: Version::V5,
-        receive_max: None,
-    })?;
-    options.retry = Retry::never();
-    reach::apply_first(&args.reach, &mut options);
+    let options = connect::approach(errand.caller, &args.approach, Retry::never())?;
     warn(errand, options.dial.tls.is_none());
     let correlation = correlation();
     command["correlationData"] = json!(correlation);
     let place = options.dial.address.to_string();
     let tracer = args
+        .approach
         .connection
         .debug
         .then(|| Tracer::new(&options.client_id));
@@ -66,12 +56,8 @@ pub(crate) fn ask(errand: &Errand<'_>, topic: &str, mut command: Value) -> Resul
         refused: None,
         answer: None,
     };
-    let mut session = Session::new(options).map_err(|told| Error::new(Kind::Failed, told))?;
-    let end = connect::runtime()?.block_on(async {
-        let sources = Sources::new(Some(PATIENCE), true)
-            .map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
-        Ok(drive(&mut session, &mut courier, &wishes, sources).await)
-    })?;
+    let mut session = connect::session(options)?;
+    let end = drive_alone(&mut session, &mut courier, &wishes, Some(PATIENCE))?;
     if let Some(answer) = courier.answer {
         return Ok(reading(answer));
     }
@@ -88,7 +74,7 @@ pub(crate) fn ask(errand: &Errand<'_>, topic: &str, mut command: Value) -> Resul
 
 /// Passwords cross the network with these commands.
 fn warn(errand: &Errand<'_>, plain: bool) {
-    let connection = &errand.args.connection;
+    let connection = &errand.args.approach.connection;
     let local = connection.unix.is_some() || connection.port == Some(0);
     if plain && !local && !connection.quiet && errand.caller.manner == Manner::Mosquitto {
         terminal::print_err(

@@ -25,9 +25,8 @@ use tokio::time::Sleep;
 use crate::cli::Caller;
 use crate::cli::args::top::Top;
 use crate::cli::error::{Error, Kind};
-use crate::client::{Backoff, End, Engine, Event, Handler, Message, Retry, Session};
+use crate::client::{End, Engine, Event, Handler, Message, Session};
 use crate::commands::connect;
-use crate::commands::connect::Asked;
 use crate::commands::drive::Signals;
 use crate::commands::outcome;
 use crate::commands::reach;
@@ -40,26 +39,14 @@ use crate::commands::top::screen::{Order, Screen, State};
 use crate::commands::top::tree::{ROOT, Seen};
 use crate::mqtt::property::Properties;
 use crate::mqtt::subscribe::SubscribeOptions;
-use crate::mqtt::{QoS, Reason, Version};
+use crate::mqtt::{QoS, Reason};
 
 /// Pictures a second where something changes all the time.
 const REFRESH: Duration = Duration::from_millis(200);
 
 pub(crate) fn run(caller: Caller, args: &Top) -> Result<ExitCode, Error> {
-    let quiet = args.connection.quiet;
-    let mut options = connect::options(&Asked {
-        caller,
-        connection: &args.connection,
-        tls: &args.tls,
-        will: &args.will,
-        version: Version::V5,
-        receive_max: None,
-    })?;
-    options.retry = Retry {
-        backoff: Backoff::every(Duration::from_secs(1)),
-        ..Retry::once_connected()
-    };
-    reach::apply_first(&args.reach, &mut options);
+    let quiet = args.approach.connection.quiet;
+    let mut options = connect::approach(caller, &args.approach, reach::receiving())?;
     if args.once {
         options.retry.again = false;
     }
@@ -73,7 +60,7 @@ pub(crate) fn run(caller: Caller, args: &Top) -> Result<ExitCode, Error> {
         failed: None,
     };
     let is_plain = watcher.is_plain;
-    let mut session = Session::new(options).map_err(|told| Error::new(Kind::Failed, told))?;
+    let mut session = connect::session(options)?;
     let end = connect::runtime()?.block_on(async {
         let mut view = View::new(args, is_plain, screen.clone())?;
         let end = watch(&mut session, &mut watcher, &mut view).await;
@@ -204,7 +191,7 @@ impl Handler for Watcher<'_> {
 
     fn retry(&mut self, end: &End, pause: Duration) {
         let told = format!("{end}; trying again");
-        if self.is_plain && !self.args.connection.quiet {
+        if self.is_plain && !self.args.approach.connection.quiet {
             let told = format!("{told} in {pause:?}");
             terminal::tell(self.caller, &Error::new(Kind::Lost, told));
         }
