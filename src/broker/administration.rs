@@ -1,4 +1,8 @@
-//! What an administrator does to Sessions from outside.
+//! What an administrator does to Sessions from outside, and what is shown to those who look.
+
+pub(super) mod inspection;
+pub(super) mod retaining;
+pub(super) mod snapshot;
 
 use std::time::Instant;
 

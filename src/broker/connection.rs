@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::broker::durable::gate::Gate;
 use crate::broker::exchange::Exchange;
 use crate::broker::following::Audience;
-use crate::broker::gate::Gate;
 use crate::broker::listener::Listener;
 use crate::broker::outbox::Outbox;
 use crate::broker::permission::Permits;

@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use crate::broker::Broker;
 use crate::broker::crossing::{Crossing, Item};
-use crate::broker::gate::gated;
+use crate::broker::durable::gate::gated;
+use crate::broker::durable::recorder::Entry;
 use crate::broker::listener;
 use crate::broker::outgoing::Outgoing;
 use crate::broker::publish::Incoming;
-use crate::broker::recorder::Entry;
 use crate::broker::router::{Route, Target};
 use crate::broker::session::{Body, Kept, Queued};
 use crate::broker::shared::subscriptions::ShareGroup;

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use crate::broker::Broker;
 use crate::broker::What;
-use crate::broker::gate::gated;
+use crate::broker::durable::gate::gated;
+use crate::broker::durable::record::Record;
 use crate::broker::listener;
-use crate::broker::record::Record;
 use crate::broker::session::{ReplayPart, Share};
 use crate::broker::shared::subscriptions::{Member, Subscription};
 use crate::mqtt::Reason;

@@ -13,7 +13,7 @@ use base64::Engine as _;
 use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
 
-use crate::broker::record::Record;
+use crate::broker::durable::record::Record;
 use crate::commands::db::chunks::{render, render_json};
 use crate::commands::terminal;
 use crate::daemon::store::Store;
@@ -253,7 +253,7 @@ fn dump_store(path: &Path, as_json: bool, stats: bool) -> Result<String, String>
 
 /// A record, in the words of its fields.
 fn row(record: &Record) -> serde_json::Value {
-    let message = |kept: &crate::broker::record::Kept| {
+    let message = |kept: &crate::broker::durable::record::Kept| {
         json!({
             "topic": kept.message.topic(),
             "qos": kept.message.qos().bits(),

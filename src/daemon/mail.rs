@@ -12,7 +12,7 @@ use mio::Waker;
 use crate::broker::Crossing;
 use crate::broker::Fetch;
 use crate::broker::Parcel;
-use crate::broker::record::Kept;
+use crate::broker::durable::record::Kept;
 use crate::daemon::listener::Accepted;
 use crate::daemon::worker::Worker;
 

@@ -26,7 +26,7 @@ use crate::broker::Part;
 use crate::broker::Restore;
 use crate::broker::Shared;
 use crate::broker::Turn;
-use crate::broker::record::Record;
+use crate::broker::durable::record::Record;
 use crate::daemon::conf::Durability;
 use crate::daemon::log::Log;
 use crate::daemon::mail::{Mail, Mailbox};

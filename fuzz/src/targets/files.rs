@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use mqttx::broker::record::Record;
+use mqttx::broker::durable::record::Record;
 use mqttx::daemon::auth::password_file::PasswordFile;
 use mqttx::daemon::auth::{acl_file, dynsec};
 use mqttx::daemon::conf::{self, Conf};

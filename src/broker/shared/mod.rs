@@ -22,8 +22,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use crate::broker::access::rules::Rights;
+use crate::broker::durable::record::Record;
 use crate::broker::limits::Limits;
-use crate::broker::record::Record;
 use crate::broker::shared::directory::Directory;
 use crate::broker::shared::retained::{Retained, Source};
 use crate::broker::shared::subscriptions::Subscriptions;

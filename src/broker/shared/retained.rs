@@ -5,8 +5,8 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::broker::access::rules::RuleList;
+use crate::broker::durable::record::Record;
 use crate::broker::limits::Limits;
-use crate::broker::record::Record;
 use crate::broker::shared::expiries::Expiries;
 use crate::broker::shared::trie::{self, NodeId, Trie};
 use crate::broker::sys::SYS;

@@ -1,7 +1,7 @@
 //! Numbers, texts and messages as bytes of a row. Whatever is read may be damaged: reading gives
 //! `None`, never a panic, and takes no memory for what is not there.
 
-use crate::broker::record::Kept;
+use crate::broker::durable::record::Kept;
 use crate::mqtt::PacketId;
 use crate::mqtt::QoS;
 use crate::mqtt::message::Message;

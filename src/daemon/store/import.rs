@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::broker::record::{Kept, Record, SessionRecord, Waiting};
+use crate::broker::durable::record::{Kept, Record, SessionRecord, Waiting};
 use crate::daemon::store::mosquitto_db::{Base, Client, ClientMsg, Db, Fault, Sub, VERSIONS, What};
 use crate::mqtt::PacketId;
 use crate::mqtt::QoS;

@@ -16,7 +16,7 @@
 
 use std::io;
 
-use crate::broker::record::{Kept, Record};
+use crate::broker::durable::record::{Kept, Record};
 use crate::daemon::store::Store;
 use crate::daemon::store::batch::{self, BATCH_HEAD, HEAD, Read, What};
 use crate::daemon::store::disk::Disk;

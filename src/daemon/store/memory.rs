@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use crate::broker::record::{Kept, Record};
+use crate::broker::durable::record::{Kept, Record};
 use crate::daemon::store::Store;
 use crate::daemon::store::rows::{self, Change, Table};
 

@@ -16,7 +16,7 @@ pub(crate) mod values;
 
 use std::io;
 
-use crate::broker::record::{Kept, Record};
+use crate::broker::durable::record::{Kept, Record};
 
 /// A place that keeps records.
 pub trait Store: Send {

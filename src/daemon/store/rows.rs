@@ -16,7 +16,7 @@
 //! is version [`FORMAT`] of the format; a change here is a new version, and the old one is still
 //! read.
 
-use crate::broker::record::{Kept, Record};
+use crate::broker::durable::record::{Kept, Record};
 use crate::daemon::store::encoding::{Reader, Writer};
 use crate::daemon::store::values;
 use crate::mqtt::PacketId;

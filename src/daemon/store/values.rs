@@ -1,6 +1,6 @@
 //! The values of rows that have more than a field or two, beside their readers.
 
-use crate::broker::record::{Crossed, CrossedTarget, SessionRecord, Waiting, WillRecord};
+use crate::broker::durable::record::{Crossed, CrossedTarget, SessionRecord, Waiting, WillRecord};
 use crate::daemon::store::encoding::{Reader, Writer};
 use crate::mqtt::PacketId;
 use crate::mqtt::Version;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use mqttx::broker::record::Record;
+use mqttx::broker::durable::record::Record;
 use mqttx::daemon::store::Store;
 use mqttx::daemon::store::disk::Disk;
 use mqttx::daemon::store::log::Log;

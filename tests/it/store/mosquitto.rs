@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use mqttx::broker::record::Record;
+use mqttx::broker::durable::record::Record;
 use mqttx::daemon::store::import;
 use mqttx::daemon::store::mosquitto_db::{Db, What};
 use mqttx::mqtt::{Packet, Version};

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use mqttx::broker::record::Record;
+use mqttx::broker::durable::record::Record;
 use mqttx::daemon::store::Store;
 use mqttx::daemon::store::memory::Memory;
 use mqttx::daemon::store::sqlite::Sqlite;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use mqttx::broker::record::{Kept, Record, SessionRecord, Waiting};
+use mqttx::broker::durable::record::{Kept, Record, SessionRecord, Waiting};
 use mqttx::daemon::store::Store;
 use mqttx::daemon::store::disk::Folder;
 use mqttx::daemon::store::log::Log;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use mqttx::broker::record::Record;
+use mqttx::broker::durable::record::Record;
 use mqttx::broker::{Broker, Fetch, Restore, Shared};
 use mqttx::daemon::store::Store;
 use mqttx::daemon::store::memory::Memory;

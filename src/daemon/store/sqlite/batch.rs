@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension as _, Params, Statement, params};
 
-use crate::broker::record::{Kept, Record, SessionRecord, Waiting};
+use crate::broker::durable::record::{Kept, Record, SessionRecord, Waiting};
 use crate::daemon::store::encoding::Writer;
 use crate::daemon::store::sqlite::properties;
 use crate::daemon::store::sqlite::schema::{

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use crate::broker::record::{Kept, Record};
+use crate::broker::durable::record::{Kept, Record};
 use crate::daemon::storage;
 use crate::daemon::store::Store;
 use crate::daemon::store::disk::{self, Lock};

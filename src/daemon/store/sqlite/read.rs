@@ -6,7 +6,7 @@ use std::io;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 
-use crate::broker::record::{Kept, Record, SessionRecord, Waiting, WillRecord};
+use crate::broker::durable::record::{Kept, Record, SessionRecord, Waiting, WillRecord};
 use crate::daemon::store::encoding::Reader;
 use crate::daemon::store::rows::{self, Table};
 use crate::daemon::store::sqlite::batch::{Names, Times};

@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use crate::broker::Broker;
-use crate::broker::record::{Kept, Record};
-use crate::broker::recorder::{Recorder, body_of};
+use crate::broker::durable::record::{Kept, Record};
+use crate::broker::durable::recorder::{Recorder, body_of};
 use crate::broker::session::{Away, Body, Queued};
 use crate::broker::shared::SessionKey;
 use crate::mqtt::message::Message;

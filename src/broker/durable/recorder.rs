@@ -10,10 +10,10 @@ use std::time::Instant;
 
 use crate::broker::Broker;
 use crate::broker::connection::ConnectionId;
-use crate::broker::publish::Incoming;
-use crate::broker::record::{
+use crate::broker::durable::record::{
     Crossed, CrossedTarget, Kept, Record, SessionRecord, Waiting, WillRecord,
 };
+use crate::broker::publish::Incoming;
 use crate::broker::router::Target;
 use crate::broker::session::{Body, Session, SubscriptionIds};
 use crate::broker::shared::retained::Source;

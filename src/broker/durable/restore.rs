@@ -12,10 +12,10 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::broker::Broker;
-use crate::broker::record::{
+use crate::broker::durable::record::{
     Crossed, CrossedTarget, Kept, Record, SessionRecord, ShareOf, Waiting,
 };
-use crate::broker::recorder::{Entry, Recorder};
+use crate::broker::durable::recorder::{Entry, Recorder};
 use crate::broker::session::{self, Away, Body, Queued, Session, Will};
 use crate::broker::shared::SessionKey;
 use crate::broker::shared::Shared;

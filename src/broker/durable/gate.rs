@@ -17,10 +17,10 @@ use std::collections::VecDeque;
 
 use crate::broker::Broker;
 use crate::broker::connection::{Connection, ConnectionId, Phase};
+use crate::broker::durable::record::Record;
+use crate::broker::durable::recorder::Recorder;
 use crate::broker::outbox::Outbox;
 use crate::broker::receive::Step;
-use crate::broker::record::Record;
-use crate::broker::recorder::Recorder;
 use crate::broker::router::{Route, Target};
 use crate::mqtt::QoS;
 use crate::mqtt::Reason;
