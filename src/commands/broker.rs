@@ -1,5 +1,9 @@
 //! `mqttx broker`: the words become a [`Conf`], and the daemon runs until it is told to stop.
 
+mod http;
+mod listening;
+pub(super) mod mosquitto;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
@@ -15,9 +19,6 @@ use crate::broker::access::rules::{Rules, SubscribeCheck};
 use crate::broker::limits::{Limits, ROWS};
 use crate::broker::profile::Profile;
 use crate::cli::args::broker::{BrokerArgs, EXAMPLES, LogFormat, RefuseSubscribe, SyncWhen};
-use crate::commands::http;
-use crate::commands::listening;
-use crate::commands::mosquitto;
 use crate::commands::terminal;
 use crate::daemon;
 use crate::daemon::Ended;

@@ -12,8 +12,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use crate::cli::Program;
+use crate::commands::broker::mosquitto;
 use crate::commands::db;
-use crate::commands::mosquitto;
 use crate::commands::passwd;
 use crate::commands::terminal;
 use crate::net::system_words;

@@ -1,30 +1,24 @@
 //! The hands: each command reads its Args, drives the rooms below and ends with an exit status.
 //!
 //! [`main`] is the whole program. Called through a link named `mosquitto`, `mosquitto_pub`,
-//! `mosquitto_sub`, `mosquitto_rr` or `mosquitto_passwd` it is that program; otherwise the first
+//! `mosquitto_sub` … (every `LINK` of the files here) it is that program; otherwise the first
 //! word picks a row of [`COMMANDS`], and only that row's clap tree is built. A new command is a file
 //! here and a row there.
 
-mod awaiting;
 pub mod bench;
 pub mod broker;
 mod conf_page;
 mod connect;
-mod csv;
 mod ctrl;
 pub mod db;
 mod drive;
 mod encryption;
 mod feeding;
 pub mod generate;
-mod glance;
-mod http;
 mod lines;
 pub mod link;
 mod list;
-mod listening;
 mod making;
-pub mod mosquitto;
 mod outcome;
 pub mod passwd;
 mod ping;
@@ -198,8 +192,8 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     if Path::new(&called).file_stem() == Some(OsStr::new(db::LINK)) {
         return db::speak(&rest);
     }
-    if Path::new(&called).file_stem() == Some(OsStr::new(mosquitto::LINK)) {
-        return mosquitto::speak(&rest);
+    if Path::new(&called).file_stem() == Some(OsStr::new(broker::mosquitto::LINK)) {
+        return broker::mosquitto::speak(&rest);
     }
     let Some(first) = rest.first() else {
         terminal::print_err(&overview());

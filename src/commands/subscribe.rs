@@ -4,6 +4,9 @@
 //! after `-W` seconds, at SIGINT or SIGTERM (reason 4, so that a Will is published), when every
 //! subscription was refused, or when the reader of standard output has gone.
 
+mod awaiting;
+mod glance;
+
 use std::process::ExitCode;
 use std::task::Context;
 use std::time::Duration;
@@ -15,16 +18,16 @@ use crate::cli::property;
 use crate::cli::property::Target;
 use crate::cli::{Caller, Manner};
 use crate::client::{End, Engine, Event, Feed, Handler, Message, Way};
-use crate::commands::awaiting::{Awaiting, Happened};
 use crate::commands::broker::status_of;
 use crate::commands::connect;
 use crate::commands::connect::Asked;
 use crate::commands::drive::{Ask, Sources, Wishes, drive};
-use crate::commands::glance::{Chance, Rate, Screen};
 use crate::commands::outcome;
 use crate::commands::printer::Printer;
 use crate::commands::reach;
 use crate::commands::remedy;
+use crate::commands::subscribe::awaiting::{Awaiting, Happened};
+use crate::commands::subscribe::glance::{Chance, Rate, Screen};
 use crate::commands::trace::Tracer;
 use crate::mqtt::property::PropertiesBuf;
 use crate::mqtt::publish::Publish;

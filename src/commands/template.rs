@@ -3,13 +3,13 @@
 //! The same seed makes the same messages, but for the clocks. A few templates are built in, so that the
 //! thermometer of every tutorial is one command.
 
+mod csv;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, context};
-
-use crate::commands::csv;
 
 /// Templates by name.
 const BUILT_IN: &[(&str, &str)] = &[

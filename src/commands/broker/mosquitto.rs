@@ -26,7 +26,7 @@ use crate::daemon::opening::goodbye;
 use crate::daemon::process::{PidFile, go_to_background, leave_root, take_umask};
 
 /// The link that makes us mosquitto's broker.
-pub const LINK: &str = "mosquitto";
+pub(crate) const LINK: &str = "mosquitto";
 
 /// The status when the words or the file are wrong.
 const MISCONFIGURED: u8 = 3;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use anyhow::anyhow;
 
 use crate::cli::args::broker::BrokerArgs;
+use crate::commands::broker::listening::{load, server_tls};
 use crate::commands::broker::{read, with_remedy};
-use crate::commands::listening::{load, server_tls};
 use crate::daemon::conf::{Endpoint, Place};
 use crate::daemon::http::{HttpListener, Service, Token};
 use crate::net::tls::server::CertificateUser;
