@@ -7,10 +7,22 @@ use std::time::Duration;
 use mqttx::mqtt::Version;
 use mqttx::mqtt::property::{PropertyId, Value};
 
+use crate::handshakes;
 use crate::support::packets::{self, Hello, Written};
 use crate::wire::Wire;
 
 pub(crate) type Attack = fn(u16, &AtomicBool);
+
+/// On a port with TLS, while the well-behaved use one without.
+pub(crate) const TLS_ATTACKS: [(&str, Attack); 4] = [
+    ("a listener with TLS (for comparison)", |_, _| ()),
+    (
+        "800 connections with half a TLS handshake",
+        handshakes::half_handshakes,
+    ),
+    ("TLS handshakes that are begun", handshakes::hello_flood),
+    ("TLS renegotiation", handshakes::renegotiation),
+];
 
 pub(crate) const ATTACKS: [(&str, Attack); 11] = [
     ("nothing (for comparison)", |_, _| ()),
@@ -39,12 +51,12 @@ fn fresh() -> Hello {
     Hello::new(&format!("h{}", NEXT.fetch_add(1, Ordering::Relaxed)))
 }
 
-fn goes_on(stop: &AtomicBool) -> bool {
+pub(crate) fn goes_on(stop: &AtomicBool) -> bool {
     !stop.load(Ordering::Relaxed)
 }
 
 /// The same in several threads.
-fn together(count: usize, what: impl Fn() + Sync) {
+pub(crate) fn together(count: usize, what: impl Fn() + Sync) {
     std::thread::scope(|scope| {
         for _ in 0..count {
             scope.spawn(&what);

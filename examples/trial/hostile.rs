@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::attacks::{ATTACKS, Attack};
+use crate::attacks::{ATTACKS, Attack, TLS_ATTACKS};
 use crate::process::Broker;
 use crate::support::packets::{Hello, ack};
 use crate::wire::Wire;
@@ -32,9 +32,15 @@ pub(crate) fn run(program: &Path, seconds: u64, only: &str) -> bool {
     };
     say("| attack | broker | peak RSS MB | p99 ms | worst ms | messages |".to_owned());
     say("|-|-|-|-|-|-|".to_owned());
-    for (name, attack) in ATTACKS.iter().filter(|(name, _)| name.contains(only)) {
-        let ours = Some(("mqttx", Broker::mqttx(program)));
-        let theirs = Broker::mosquitto().map(|broker| ("mosquitto", broker));
+    let plain = ATTACKS.iter().map(|attack| (attack, false));
+    let all = plain.chain(TLS_ATTACKS.iter().map(|attack| (attack, true)));
+    for ((name, attack), tls) in all.filter(|((name, _), _)| name.contains(only)) {
+        let ours = match tls {
+            true => Broker::mqttx_with_tls(program),
+            false => Broker::mqttx(program),
+        };
+        let ours = Some(("mqttx", ours));
+        let theirs = Broker::mosquitto(tls).map(|broker| ("mosquitto", broker));
         for (whose, broker) in ours.into_iter().chain(theirs) {
             let felt = feel(broker, *attack, Duration::from_secs(seconds));
             good &= felt.lives || whose != "mqttx";
@@ -57,7 +63,7 @@ fn feel(mut broker: Broker, attack: Attack, time: Duration) -> Felt {
             Wire::connect(port, &Hello::new("good-pub")),
             Wire::connect(port, &Hello::new("good-sub")),
         );
-        scope.spawn(|| attack(port, &stop));
+        scope.spawn(|| attack(broker.tls_port.unwrap_or(port), &stop));
         if let (Some(mut publisher), Some(mut subscriber)) = pair
             && subscriber.subscribe("good", 1).is_some()
         {

@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod attacks;
+mod handshakes;
 mod hostile;
 mod http;
 mod process;

@@ -10,6 +10,8 @@ pub(crate) struct Broker {
     pub(crate) port: u16,
     /// Where visitors come in, if any may.
     pub(crate) http_port: u16,
+    /// The same broker's port for TLS, if it has one.
+    pub(crate) tls_port: Option<u16>,
     child: Child,
     _folder: tempfile::TempDir,
 }
@@ -48,19 +50,35 @@ impl Broker {
         Self::start(command, port, tempfile::tempdir().unwrap())
     }
 
+    /// From a configuration, with a second port for TLS.
+    pub(crate) fn mqttx_with_tls(program: &Path) -> Self {
+        let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+        let (lines, tls_port) = with_tls(folder.path());
+        let conf = configuration(folder.path(), port, &lines);
+        let mut command = Command::new(program);
+        command.args(["broker", "-q", "-c"]).arg(conf);
+        let mut broker = Self::start(command, port, folder);
+        broker.tls_port = Some(tls_port);
+        broker
+    }
+
     /// Debian's, with its defaults, where it is installed.
-    pub(crate) fn mosquitto() -> Option<Self> {
+    pub(crate) fn mosquitto(tls: bool) -> Option<Self> {
         let program = Path::new("/usr/sbin/mosquitto");
         if !program.exists() {
             return None;
         }
         let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
-        let conf = folder.path().join("conf");
-        let lines = "allow_anonymous true\nlog_type error\n";
-        fs::write(&conf, format!("listener {port} 127.0.0.1\n{lines}")).unwrap();
+        let (lines, tls_port) = match tls {
+            true => with_tls(folder.path()),
+            false => (String::new(), 0),
+        };
+        let conf = configuration(folder.path(), port, &lines);
         let mut command = Command::new(program);
         command.arg("-c").arg(conf);
-        Some(Self::start(command, port, folder))
+        let mut broker = Self::start(command, port, folder);
+        broker.tls_port = tls.then_some(tls_port);
+        Some(broker)
     }
 
     fn start(mut command: Command, port: u16, folder: tempfile::TempDir) -> Self {
@@ -79,6 +97,7 @@ impl Broker {
         Self {
             port,
             http_port: 0,
+            tls_port: None,
             child,
             _folder: folder,
         }
@@ -120,6 +139,28 @@ impl Drop for Broker {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn configuration(folder: &Path, port: u16, lines: &str) -> PathBuf {
+    let conf = folder.join("conf");
+    let rules = "user root\nallow_anonymous true\nlog_type error\n";
+    fs::write(
+        &conf,
+        format!("{rules}listener {port} 127.0.0.1\n{lines}\n"),
+    )
+    .unwrap();
+    conf
+}
+
+/// The lines of a listener with a fresh certificate, and its port.
+fn with_tls(folder: &Path) -> (String, u16) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    fs::write(&cert, made.cert.pem()).unwrap();
+    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let (port, cert, key) = (free_port(), cert.display(), key.display());
+    let lines = format!("listener {port} 127.0.0.1\ncertfile {cert}\nkeyfile {key}\n");
+    (lines, port)
 }
 
 fn free_port() -> u16 {

@@ -11,7 +11,7 @@ use mqttx::mqtt::limits::PACKET_SIZE_MAX;
 use crate::support::packets::{self, Hello};
 
 pub(crate) struct Wire {
-    stream: TcpStream,
+    pub(crate) stream: TcpStream,
     bytes: Vec<u8>,
 }
 
@@ -51,6 +51,12 @@ impl Wire {
 
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Option<()> {
         self.stream.write_all(bytes).ok()
+    }
+
+    /// Reads and forgets what comes until the broker closes.
+    pub(crate) fn drain(&mut self) {
+        let mut block = [0; 16_384];
+        while self.stream.read(&mut block).is_ok_and(|count| count > 0) {}
     }
 
     /// The next packet; `None`: the broker closed, or says nothing for ten seconds.

@@ -6,6 +6,8 @@ pub mod rules;
 
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use crate::broker::access::rules::{RuleList, Rules};
 use crate::broker::connection::ConnectionId;
 use crate::mqtt::Reason;
@@ -101,8 +103,8 @@ pub enum Asked {
     Password {
         /// User Name of CONNECT.
         user_name: Box<str>,
-        /// Password of CONNECT.
-        password: Box<[u8]>,
+        /// Password of CONNECT, wiped when it was judged.
+        password: Zeroizing<Box<[u8]>>,
     },
     /// A step of an Authentication Method (§4.12): CONNECT or AUTH.
     Exchange {

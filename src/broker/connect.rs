@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use zeroize::Zeroizing;
+
 use sha2::Digest;
 use sha2::Sha256;
 
@@ -97,7 +99,8 @@ impl Broker {
             return Step::Move(owner.worker);
         }
         if let Some(asked) = self.question(slot, connect) {
-            self.ask(slot, asked, connect.client_id, bytes.into());
+            let bytes = Zeroizing::new(bytes.into());
+            self.ask(slot, asked, connect.client_id, bytes);
             return Step::Done;
         }
         self.accept(slot, connect, &[], None, now)

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use zeroize::Zeroizing;
+
 use crate::broker::durable::gate::Gate;
 use crate::broker::exchange::Exchange;
 use crate::broker::following::Audience;
@@ -52,9 +54,9 @@ pub(crate) enum Phase {
     /// No CONNECT yet.
     Waiting,
     /// CONNECT is here, a verdict on it is not.
-    Asking(Box<[u8]>),
+    Asking(Zeroizing<Box<[u8]>>),
     /// CONNECT is here, and the client's next AUTH is awaited.
-    Answering(Box<[u8]>),
+    Answering(Zeroizing<Box<[u8]>>),
     /// The place of the Session.
     Open(u32),
     /// Nothing more is read; what is written already still goes out.

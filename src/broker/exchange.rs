@@ -3,6 +3,8 @@
 
 use std::time::Instant;
 
+use zeroize::Zeroizing;
+
 use crate::broker::Broker;
 use crate::broker::access::{Asked, Question, Verdict};
 use crate::broker::connection::{Cause, Connection, ConnectionId, Phase};
@@ -30,6 +32,9 @@ enum Stage {
     Client,
 }
 
+/// A CONNECT: there may be a password in it.
+type Secret = Zeroizing<Box<[u8]>>;
+
 impl Broker {
     /// What must be known before this CONNECT can be accepted.
     pub(crate) fn question(&self, slot: u32, connect: &Connect<'_>) -> Option<Asked> {
@@ -42,12 +47,12 @@ impl Broker {
         let user_name = connect.user_name.filter(|_| passwords)?;
         Some(Asked::Password {
             user_name: user_name.into(),
-            password: connect.password.unwrap_or_default().into(),
+            password: Zeroizing::new(connect.password.unwrap_or_default().into()),
         })
     }
 
     /// Puts a question about the CONNECT in `bytes`.
-    pub(crate) fn ask(&mut self, slot: u32, asked: Asked, client_id: &str, bytes: Box<[u8]>) {
+    pub(crate) fn ask(&mut self, slot: u32, asked: Asked, client_id: &str, bytes: Secret) {
         let connection = &mut self.connections[slot as usize];
         if let Asked::Exchange { method, .. } = &asked {
             connection.exchange = Some(Box::new(Exchange {
@@ -87,7 +92,7 @@ impl Broker {
         }
     }
 
-    fn answer_connect(&mut self, slot: u32, bytes: Box<[u8]>, verdict: &Verdict, now: Instant) {
+    fn answer_connect(&mut self, slot: u32, bytes: Secret, verdict: &Verdict, now: Instant) {
         let version = self.connections[slot as usize].version;
         let Ok(Packet::Connect(connect)) = Packet::decode(&bytes, version) else {
             unreachable!("it was a CONNECT before the question")

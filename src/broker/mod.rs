@@ -124,6 +124,9 @@ impl Config {
 /// Bytes of the largest payload there can be.
 const PAYLOAD_MAX: usize = 268_435_455;
 
+/// Bytes that a message for one client weighs beside its payload, see [`Broker::made`].
+const MESSAGE_WEIGHT: u64 = 64;
+
 /// What one call of [`Broker::receive`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
@@ -213,6 +216,8 @@ pub struct Broker {
     /// Sessions here that have a Network Connection.
     connected: usize,
     stopping: bool,
+    /// Some connections have bytes that the system was not offered yet.
+    behind: bool,
     /// Each PUBLISH is looked at, however alike they are.
     singly: bool,
     /// What one client may publish a second is limited.
@@ -259,6 +264,7 @@ impl Broker {
             stats: Stats::default(),
             connected: 0,
             stopping: false,
+            behind: false,
             singly,
             rated,
             recorder: None,
@@ -426,6 +432,13 @@ impl Broker {
     /// Counters of this worker.
     pub fn stats(&self) -> Stats {
         self.stats
+    }
+
+    /// What was encoded for clients since the start, in bytes: messages are weighed, because small
+    /// ones cost more than their bytes.
+    #[inline]
+    pub fn made(&self) -> u64 {
+        self.stats.payload_sent + MESSAGE_WEIGHT * self.stats.publish_sent
     }
 
     /// Network Connections of this worker.

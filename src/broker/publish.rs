@@ -407,7 +407,8 @@ impl Broker {
         let pause_max = self.config.limits.pause_max();
         let connection = &mut self.connections[slot as usize];
         let since = *connection.paused_since.get_or_insert(now);
-        if now.saturating_duration_since(since) >= pause_max {
+        // Who is above the limit while we are behind may be so for our sake.
+        if now.saturating_duration_since(since) >= pause_max && !self.behind {
             connection.paused_since = None;
             self.stats.pauses_expired += 1;
             self.declare_slow(route);
@@ -419,7 +420,7 @@ impl Broker {
         let connection = self.connections[slot as usize].id;
         self.paused.push(Paused {
             connection,
-            until: since + pause_max,
+            until: if self.behind { now } else { since } + pause_max,
         });
         false
     }

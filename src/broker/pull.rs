@@ -411,8 +411,21 @@ impl Broker {
     pub(crate) fn slow_session(&mut self, session: SessionKey) {
         let place = self.sessions.get(session.slot as usize);
         let state = place.filter(|state| state.key == session);
-        if let Some(slot) = state.and_then(|state| state.connection) {
-            self.slow_down(slot);
+        let Some(slot) = state.and_then(|state| state.connection) else {
+            return;
+        };
+        if self.behind && self.connections[slot as usize].pressed {
+            // Not for its own sake perhaps; the worker that waited is to wait on.
+            return self.tell_pressed(slot, true);
+        }
+        self.slow_down(slot);
+    }
+
+    /// Tells whether connections have bytes that the system was not offered yet, because a turn
+    /// can only do so much: nobody is slow for that.
+    pub fn set_behind(&mut self, behind: bool) {
+        if std::mem::replace(&mut self.behind, behind) && !behind {
+            self.resume_paused();
         }
     }
 

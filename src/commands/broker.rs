@@ -210,6 +210,11 @@ fn conf(args: &BrokerArgs) -> anyhow::Result<Conf> {
             },
         }),
         log: log(args)?,
+        secrets: [&args.password_file, &args.dynsec, &args.key]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect(),
         sys_interval: Duration::from_secs(u64::from(args.sys_interval)),
         ready_file: args.ready_file.clone(),
         command: (!args.command.is_empty()).then(|| args.command.clone()),

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use mio::Interest;
 use mio::Token;
+use zeroize::Zeroize as _;
 
 use crate::broker;
 use crate::broker::ConnectionId;
 use crate::broker::Control;
 use crate::broker::Crossing;
-use crate::broker::access::{Question, TRUSTED};
+use crate::broker::access::{Asked, Question, TRUSTED};
 use crate::broker::listener::{ListenerRules, TooMany};
 use crate::daemon::auth::bans::Arrival;
 use crate::daemon::conf::log_words::LogType;
@@ -181,11 +182,16 @@ impl Worker {
         self.peers[slot] = Some(peer);
         self.count_connections();
         // The first packet is often here already; otherwise an event comes with it.
-        self.read(id);
+        self.read_paced(id);
     }
 
     /// Hands on what the broker cannot answer itself.
     pub(crate) fn put_questions(&mut self, questions: Vec<Question>, controls: Vec<Control>) {
+        let tells = |question: &Question| matches!(question.asked, Asked::Password { .. });
+        if questions.iter().any(tells) {
+            // The password is in the question now; where it was read to it would stay for long.
+            self.buffer.zeroize();
+        }
         for question in questions {
             let address = self
                 .peer_ref(question.connection)

@@ -229,8 +229,13 @@ impl Worker {
             if count == 0 {
                 break;
             }
+            if self.pace.is_spent() {
+                self.pace.put_off(id, &mut peer.late);
+                break;
+            }
             match layers.write(&mut peer.socket, &slices[..count], &mut self.scratch) {
                 Ok((taken, all)) => {
+                    self.pace.spend(taken);
                     self.broker.wrote(id, taken, self.now);
                     peer.blocked = !all;
                 }

@@ -50,6 +50,8 @@ const _: () = assert!(RECORD_MAX + HELD_MAX + SEALED_MAX <= READ_SIZE);
 pub(crate) struct Layers {
     proxy: Option<Box<Awaited>>,
     tls: Option<Session>,
+    /// Hands are still being shaken.
+    greeting: bool,
     websocket: Option<WebSocket>,
     out: Vec<u8>,
     written: usize,
@@ -140,6 +142,7 @@ impl Layers {
         Ok(Some(Box::new(Self {
             proxy,
             tls: endpoint.tls.as_ref().map(Session::new).transpose()?,
+            greeting: endpoint.tls.is_some(),
             websocket,
             out: Vec::new(),
             written: 0,
@@ -243,6 +246,7 @@ impl Layers {
         };
         let count = tls.read(room, sealed, &mut self.out)?;
         if let Some(established) = tls.established() {
+            self.greeting = false;
             let Established {
                 version,
                 cipher,
@@ -426,6 +430,11 @@ impl Layers {
     /// The other side, or a fault, ended it: close once everything is written.
     pub(crate) fn is_over(&self) -> bool {
         self.over
+    }
+
+    /// The handshake of TLS goes on, which costs the processor much and the client little.
+    pub(crate) fn is_greeting(&self) -> bool {
+        self.greeting
     }
 
     /// Nothing is left to do: what comes from now on is MQTT.

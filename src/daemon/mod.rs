@@ -18,6 +18,7 @@ pub mod log;
 mod mail;
 mod observer;
 pub mod opening;
+mod pace;
 mod peer;
 pub mod process;
 mod reading;
@@ -48,7 +49,8 @@ use crate::broker::Shared;
 use crate::broker::access::Access;
 use crate::daemon::auth::Authenticator;
 use crate::daemon::bridge::Bridges;
-use crate::daemon::conf::{Conf, Place};
+use crate::daemon::conf::log_words::LogType;
+use crate::daemon::conf::{Conf, Place, secrets};
 use crate::daemon::control::Controller;
 use crate::daemon::http::{Bound, Http};
 use crate::daemon::log::Log;
@@ -170,6 +172,9 @@ impl Daemon {
         let log =
             Log::start(&conf.log).map_err(|error| Error::System("starting the log", error))?;
         opening::begin(&log, conf);
+        for remark in conf.secrets.iter().filter_map(|file| secrets::remark(file)) {
+            log.say(LogType::Warning, &remark);
+        }
         let started = Self::start_with(conf, log.clone());
         if started.is_err() {
             // Its thread ends with the process, and what it has is to be read before.

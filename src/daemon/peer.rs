@@ -49,6 +49,10 @@ pub(crate) struct Peer {
     pub(crate) listed: bool,
     /// The system took less than was offered; an event tells when it takes more.
     pub(crate) blocked: bool,
+    /// Its last read led to much; see [`Pace`](crate::daemon::pace::Pace).
+    pub(crate) wide: bool,
+    /// Among those whose bytes wait for the next turn.
+    pub(crate) late: bool,
     /// Nothing is read any more; the worker's list says when it is closed at the latest.
     pub(crate) lingers: bool,
 }
@@ -164,6 +168,8 @@ impl Peer {
             ending: false,
             listed: false,
             blocked: false,
+            wide: false,
+            late: false,
             lingers: false,
         }
     }

@@ -114,7 +114,12 @@ impl Worker {
             self.keep(id, &bytes[receipt.used..], receipt);
         }
         match result {
-            Ok(0) => self.close(id),
+            Ok(0) => {
+                self.list(id, true);
+                if self.peer_ref(id).is_some_and(|peer| !peer.waiting) {
+                    self.close(id);
+                }
+            }
             Ok(_) => self.list(id, more),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 if let Some(peer) = self.peer(id) {

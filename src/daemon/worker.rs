@@ -29,6 +29,7 @@ use crate::daemon::listener::Listener;
 use crate::daemon::log::Log;
 use crate::daemon::mail::{MAILBOX, Mailbox};
 use crate::daemon::observer::Notes;
+use crate::daemon::pace::Pace;
 use crate::daemon::peer::{self, LARGE_FROM, Peer};
 use crate::daemon::storage::{self, Storage};
 
@@ -80,6 +81,7 @@ pub(crate) struct Worker {
     /// Accepting failed: when to try again.
     pub(crate) accept_again: Option<Instant>,
     pub(crate) taken: usize,
+    pub(crate) pace: Pace,
     pub(crate) unfinished_bytes: usize,
     pub(crate) now: Instant,
     pub(crate) stopping: Option<Instant>,
@@ -113,6 +115,7 @@ impl Worker {
             accepting: false,
             accept_again: None,
             taken: 0,
+            pace: Pace::default(),
             unfinished_bytes: 0,
             now: Instant::now(),
             stopping: None,
@@ -155,13 +158,8 @@ impl Worker {
         if self.seat.storage.is_some() {
             self.broker.tell_time(self.now, storage::wall());
         }
-        let ready = std::mem::take(&mut self.ready);
-        for id in ready {
-            if let Some(peer) = self.peer(id) {
-                peer.listed = false;
-                self.read(id);
-            }
-        }
+        self.pace.begin(self.broker.made());
+        self.read_ready();
         let mut mail = false;
         for event in events {
             match event.token() {
@@ -181,13 +179,15 @@ impl Worker {
             self.broker.tick(self.now);
         }
         self.flush();
+        self.greet();
+        self.catch_up();
         self.let_follow();
         self.stop_lingering();
     }
 
     /// How long to sleep: not at all when somebody has more to read, for ever when nothing is due.
     pub(crate) fn timeout(&self) -> Option<Duration> {
-        if !self.ready.is_empty() || self.accepting {
+        if !self.ready.is_empty() || self.accepting || self.pace.is_busy() {
             return Some(Duration::ZERO);
         }
         let lingers = self
@@ -221,7 +221,7 @@ impl Worker {
         let Some(peer) = self.peer(id) else { return };
         if event.is_readable() || peer.ending {
             peer.readable = true;
-            self.read(id);
+            self.read_paced(id);
         }
     }
 
@@ -312,11 +312,16 @@ impl Worker {
             return;
         };
         while !peer.blocked && self.broker.has_output(id) {
+            if self.pace.is_spent() {
+                self.pace.put_off(id, &mut peer.late);
+                break;
+            }
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
             let count = self.broker.slices(id, &mut slices);
             let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
             match peer.write(&slices[..count]) {
                 Ok(taken) => {
+                    self.pace.spend(taken);
                     peer.blocked = taken < offered;
                     self.broker.wrote(id, taken, self.now);
                 }
@@ -343,6 +348,8 @@ impl Worker {
     /// it away from them. A client that said DISCONNECT inside of TLS or WebSocket has to say
     /// goodbye there, too, and may take a socket that is gone for an error.
     pub(crate) fn end(&mut self, id: ConnectionId) {
+        // There may be no other turn for it.
+        self.pace.renew();
         self.write(id);
         if let Some(layers) = self.peer(id).and_then(|peer| peer.layers.as_mut()) {
             layers.close();

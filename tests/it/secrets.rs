@@ -89,3 +89,100 @@ fn a_printed_configuration_has_no_secret_in_it() {
     assert_eq!(wrong.status, 3, "{wrong:?}");
     keeps_it("--test-config", &(wrong.out() + &wrong.err()));
 }
+
+#[test]
+#[cfg(unix)]
+fn a_file_of_secrets_that_anybody_may_read_is_told() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = folder();
+    let users = folder.path().join("users").to_string_lossy().into_owned();
+    let said = "everybody on this machine may read it";
+    let started = |mode| {
+        fs::set_permissions(&users, fs::Permissions::from_mode(mode)).unwrap();
+        let plain = BrokerProcess::start(&["--password-file", &users]);
+        let lines = format!("listener any 127.0.0.1\npassword_file {users}");
+        let configured = BrokerProcess::configured(&lines, &[]);
+        let told = |broker: &BrokerProcess| broker.log().iter().any(|line| line.contains(said));
+        [told(&plain), told(&configured)]
+    };
+    assert_eq!(started(0o604), [true, true]);
+    assert_eq!(started(0o640), [false, false]);
+}
+
+/// Whether a process has these bytes anywhere in memory it can write to.
+#[cfg(target_os = "linux")]
+fn remembers(process: u32, bytes: &[u8]) -> bool {
+    use std::os::unix::fs::FileExt as _;
+    let maps = fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
+    let memory = fs::File::open(format!("/proc/{process}/mem")).unwrap();
+    maps.lines().any(|line| {
+        let mut words = line.split_whitespace();
+        let (range, rights) = (words.next().unwrap(), words.next().unwrap());
+        let (from, to) = range.split_once('-').unwrap();
+        let number = |digits| u64::from_str_radix(digits, 16).unwrap();
+        let (from, to) = (number(from), number(to));
+        let mut part = vec![0; (to - from) as usize];
+        // Some of what the system lends cannot be read.
+        rights.starts_with("rw")
+            && memory.read_exact_at(&mut part, from).is_ok()
+            && holds(&part, bytes)
+    })
+}
+
+#[cfg(target_os = "linux")]
+fn holds(all: &[u8], bytes: &[u8]) -> bool {
+    let first = bytes[0];
+    let starts = all.iter().enumerate().filter(|(_, byte)| **byte == first);
+    let mut starts = starts.map(|(at, _)| at);
+    starts.any(|at| all[at..].starts_with(bytes))
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_password_that_was_judged_is_nowhere_in_memory() {
+    let folder = folder();
+    let users = folder.path().join("users").to_string_lossy().into_owned();
+    let broker = BrokerProcess::start(&["--password-file", &users]);
+    let port = broker.port.to_string();
+    for (password, status) in [("geheim-1", 0), ("geheim-wrong", 135)] {
+        let left = Program::mqttx()
+            .words("pub -h 127.0.0.1 -t t -q 1 -m x -V 5 -u bob -P")
+            .args([password, "-p", &port])
+            .run();
+        assert_eq!(left.status, status, "{left:?}");
+        let kept = remembers(broker.id(), password.as_bytes());
+        assert!(!kept, "{password} is still there");
+    }
+    assert!(remembers(broker.id(), b"bob"), "the test looks at memory");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_broker_that_root_started_is_somebody_else() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can become somebody else");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let conf = folder.path().join("conf");
+    let lines = "user nobody\nlistener any 127.0.0.1\nlog_dest stdout\n";
+    fs::write(&conf, lines).unwrap();
+    let mut broker = Program::mqttx()
+        .args(["broker", "-c"])
+        .args([&conf])
+        .start();
+    broker.wait_for_out("running");
+    let status = fs::read_to_string(format!("/proc/{}/status", broker.id())).unwrap();
+    let ids = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        let words = line.split_whitespace().skip(1).map(str::to_owned);
+        words.collect::<Vec<_>>()
+    };
+    assert!(!ids("Uid:").contains(&"0".to_owned()), "{status}");
+    assert!(!ids("Gid:").contains(&"0".to_owned()), "{status}");
+    assert!(!ids("Groups:").contains(&"0".to_owned()), "{status}");
+    assert_eq!(ids("CapEff:"), ["0000000000000000"]);
+    let process = rustix::process::Pid::from_raw(broker.id() as i32).unwrap();
+    rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(broker.end().status, 0);
+}

@@ -21,6 +21,8 @@ use std::sync::mpsc::{self, SyncSender};
 use std::time::Duration;
 use std::time::Instant;
 
+use zeroize::Zeroizing;
+
 use crate::broker::ConnectionId;
 use crate::broker::Control;
 use crate::broker::access::rules::{Actions, Rules};
@@ -89,7 +91,7 @@ pub(crate) struct Login {
     /// Whether nobody in particular may come, where the place says so itself.
     pub(crate) anonymous: Option<bool>,
     pub(crate) user: Option<Box<str>>,
-    pub(crate) password: Box<[u8]>,
+    pub(crate) password: Zeroizing<Box<[u8]>>,
     /// Where from: wrong passwords are counted.
     pub(crate) address: Option<IpAddr>,
     /// It also wants to know whether it may receive this.

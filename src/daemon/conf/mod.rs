@@ -18,6 +18,7 @@ pub mod logging;
 mod open;
 pub mod parse;
 mod persistence;
+pub(crate) mod secrets;
 mod security;
 pub mod security_words;
 pub mod settings;
@@ -80,6 +81,8 @@ pub struct Conf {
     pub http: Vec<HttpListener>,
     /// The secret that stands for an administrator there.
     pub http_token: Option<Token>,
+    /// Files of passwords and keys, which nobody else should be able to read.
+    pub secrets: Vec<PathBuf>,
     /// Other brokers, and what is carried to and from them.
     pub bridges: Vec<BridgeConf>,
     /// Time between two rounds of the broker's own topics; zero: there are none.
@@ -173,6 +176,7 @@ impl Default for Conf {
             log: LogConf::default(),
             http: Vec::new(),
             http_token: None,
+            secrets: Vec::new(),
             bridges: Vec::new(),
             sys_interval: SYS_INTERVAL,
             ready_file: None,
@@ -196,6 +200,7 @@ impl Conf {
         persistence::apply(settings, &mut conf)?;
         logging::apply(settings, &mut conf)?;
         bridges::apply(settings, &mut conf)?;
+        conf.secrets = secrets::of_settings(settings);
         Ok(conf)
     }
 

@@ -15,6 +15,7 @@ use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use tokio::sync::oneshot;
+use zeroize::Zeroizing;
 
 use crate::daemon::auth::{Authenticator, Login, Standing};
 use crate::daemon::http::Token;
@@ -148,7 +149,7 @@ impl Logins {
             realm: rules.realm,
             anonymous: rules.anonymous,
             user: user.map(Into::into),
-            password: password.unwrap_or_default().into(),
+            password: Zeroizing::new(password.unwrap_or_default().into()),
             address: arrival.from.map(|address| address.ip()),
             reads: reads.map(Into::into),
             reply: Box::new(move |standing| {

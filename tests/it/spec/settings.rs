@@ -47,7 +47,7 @@ pub(crate) fn verdict(asked: &Asked) -> Verdict {
         Asked::Password {
             user_name,
             password,
-        } => match (&**user_name, &**password) {
+        } => match (&**user_name, &***password) {
             ("me", b"secret") => Verdict::Accept(Box::default()),
             _ => refuse(Reason::BAD_USER_NAME_OR_PASSWORD),
         },

@@ -3,6 +3,8 @@
 
 #[cfg(target_os = "linux")]
 pub(crate) mod crash;
+#[cfg(target_os = "linux")]
+mod device_error;
 mod faults;
 #[cfg(target_os = "linux")]
 mod full_disk;
