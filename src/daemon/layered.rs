@@ -10,7 +10,7 @@ use crate::broker::ConnectionId;
 use crate::broker::Event;
 use crate::broker::SLICES_MAX;
 use crate::daemon::conf::log_words::LogType;
-use crate::daemon::layers::Fault;
+use crate::daemon::layers::{Fault, SEALED_MAX};
 use crate::daemon::peer::{self, LARGE_FROM};
 use crate::daemon::reading::BULK_FROM;
 use crate::daemon::socket::From;
@@ -39,8 +39,15 @@ impl Worker {
             true => &mut **bulk.insert(self.buffers.take(READ_SIZE + LARGE_FROM)),
             false => &mut *self.buffer,
         };
+        // Packets of one size are read to the end of a packet, as plain ones are.
+        let wished = match peer.packet as usize {
+            size if peer.bulk && (BULK_FROM / 16..=SEALED_MAX).contains(&size) => {
+                (SEALED_MAX / size * size).checked_sub(kept)
+            }
+            _ => None,
+        };
         let room = &mut buffer[kept..];
-        let result = layers.read(&mut peer.socket, room);
+        let result = layers.read(&mut peer.socket, room, wished.filter(|&size| size > 0));
         match result {
             Ok((0, ..)) => self.end_layered(id),
             Ok((count, more, unwrapped)) => {

@@ -37,8 +37,10 @@ const PORTION: usize = 131_072;
 /// more than one, and a call for those costs as much as ten thousand bytes.
 const REST_MAX: usize = PORTION / 4;
 
-/// Bytes read from the socket of a TLS connection at a time, for the same reason.
-const SEALED_MAX: usize = 131_072;
+/// Bytes read from the socket of a TLS connection at a time, for the same reason, and as many at
+/// most where a packet ends behind them.
+const SEALED: usize = 131_072;
+pub(crate) const SEALED_MAX: usize = SEALED + REST_MAX;
 
 /// Bytes that may wait for the rest of a record, or of a message of many records while hands are
 /// shaken: a chain of certificates, and what its records add.
@@ -154,11 +156,13 @@ impl Layers {
 
     /// Reads once from the socket and unwraps what came, [`READ_SIZE`] at most. Gives how many bytes
     /// that were, whether there may be more, and how many of `buffer` are MQTT. A fault ends the
-    /// connection, once what waits is written.
+    /// connection, once what waits is written. So many bytes of MQTT are `wished` for, if any number:
+    /// what TLS opens behind them would be part of a packet, to be moved twice.
     pub(crate) fn read(
         &mut self,
         socket: &mut Socket,
         buffer: &mut [u8],
+        wished: Option<usize>,
     ) -> io::Result<(usize, bool, Result<usize, Fault>)> {
         let (from, room) = match &self.tls {
             None => (0, READ_SIZE),
@@ -170,7 +174,8 @@ impl Layers {
                 }
                 let from = RECORD_MAX + held.len();
                 buffer[RECORD_MAX..from].copy_from_slice(held);
-                (from, SEALED_MAX)
+                let reach = wished.map(|plain| tls.reach(plain).clamp(1, SEALED_MAX));
+                (from, reach.unwrap_or(SEALED))
             }
         };
         let count = read_once(socket, &mut buffer[from..from + room])?;

@@ -94,6 +94,32 @@ fn bytes_arrive_in_order_wherever_reads_and_records_end() {
 }
 
 #[test]
+fn a_read_reaches_to_the_end_of_a_record() {
+    for suite in SUITES {
+        let (mut client, mut records) = Sealer::shaken(suite);
+        let sealed = client.seal(DATA, &[1; RECORD], 0);
+        let record = sealed.len();
+        assert_eq!(read(&mut records, &sealed).0, Ok(vec![1; RECORD]));
+        for (held, plain, reach) in [
+            (0, 1, record),
+            (0, RECORD, record),
+            (0, RECORD + 1, 2 * record),
+            (5, RECORD, record - 5),
+            (5, RECORD + 1, 2 * record - 5),
+            (1, RECORD, record - 1),
+            (record - 1, 1, 1),
+        ] {
+            assert_eq!(
+                records.reach(&sealed[..held], plain),
+                reach,
+                "{suite:?} {held} {plain}"
+            );
+        }
+        assert!(records.reach(&[], usize::MAX) >= usize::MAX / 2);
+    }
+}
+
+#[test]
 fn what_is_sent_fills_records_wherever_its_parts_end() {
     let mut chance = Chance::new(11);
     for suite in SUITES {

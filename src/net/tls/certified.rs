@@ -49,6 +49,13 @@ impl Certified {
         &self.held
     }
 
+    pub(super) fn reach(&self, plain: usize) -> usize {
+        match &self.state {
+            State::Open(records) => records.reach(&self.held, plain),
+            State::Shaking(_) | State::Failed => plain,
+        }
+    }
+
     pub(super) fn read(
         &mut self,
         room: &mut [u8],

@@ -146,6 +146,12 @@ impl Protection {
         Some(all)
     }
 
+    /// What a record of this size has in it, padding aside.
+    pub(super) fn plain_size(&self, record: usize) -> usize {
+        let typ = usize::from(self.is_tls_13());
+        record.saturating_sub(self.plain_at() + typ + TAG_SIZE)
+    }
+
     fn spoken_nonce_size(&self) -> usize {
         match self.layout {
             Layout::Tls12Gcm => SPOKEN_NONCE_SIZE,

@@ -42,6 +42,8 @@ pub struct Records {
     kernel: Option<KernelConnection<ServerConnectionData>>,
     /// Records that one key may seal at most.
     sealed_max: u64,
+    /// The size of the largest record that came.
+    record: usize,
     /// Of a KeyUpdate that is not whole.
     message: Vec<u8>,
     /// The client wants our key to be updated before we send more.
@@ -96,6 +98,7 @@ impl Records {
             writing: Protection::new(tls_13, secrets.tx).ok_or_else(unknown)?,
             kernel: tls_13.then_some(kernel),
             sealed_max,
+            record: 0,
             message: Vec::new(),
             update_owed: false,
             empty: 0,
@@ -143,6 +146,7 @@ impl Records {
                 .open(head[0], &mut room[filled..end], body - filled);
             let mac = || Fault::new(AlertDescription::BadRecordMac, Error::DecryptError);
             let plain = &room[filled..filled + opened.ok_or_else(mac)?];
+            self.record = self.record.max(end - rest);
             rest = end;
             let (typ, size) = match self.reading.is_tls_13() {
                 true => inner(plain)?,
@@ -160,6 +164,20 @@ impl Records {
             }
         }
         Ok(Taken { filled, rest })
+    }
+
+    /// How much to read behind `held` for at least `plain` more bytes of plain text, so that it ends
+    /// where a record does, if they are as large as those before.
+    pub fn reach(&self, held: &[u8], plain: usize) -> usize {
+        let begun = match held {
+            [_, _, _, high, low, ..] => HEAD_SIZE + usize::from(u16::from_be_bytes([*high, *low])),
+            [] => 0,
+            _ => self.record,
+        };
+        let left = plain.saturating_sub(self.reading.plain_size(begun));
+        let each = self.reading.plain_size(self.record).max(1);
+        let more = left.div_ceil(each).saturating_mul(self.record);
+        begun.saturating_sub(held.len()).saturating_add(more)
     }
 
     /// What a head says of the body behind it.

@@ -95,6 +95,12 @@ impl Session {
         each!(self, inner => inner.held())
     }
 
+    /// How much to read behind [`held`](Self::held) for at least `plain` bytes of plain text, so that
+    /// it ends where a record does, as far as that can be told.
+    pub(crate) fn reach(&self, plain: usize) -> usize {
+        each!(self, inner => inner.reach(plain))
+    }
+
     /// Takes the bytes of the socket that lie at `sealed` in `room`, [`held`](Self::held)'s in
     /// front; answers are appended to `out`. Returns how many bytes at the front of `room` are plain
     /// text now: `sealed` begins [`RECORD_MAX`] behind it, so that none is overwritten before it is
