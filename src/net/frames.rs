@@ -108,15 +108,8 @@ impl Frames {
             // A server closes the connection on a frame that is not masked (§5.1).
             return Err("a WebSocket frame without a mask");
         }
-        let (len, at) = match (second & 0x7f, bytes) {
-            (126, [_, _, a, b, ..]) => (u64::from(u16::from_be_bytes([*a, *b])), 4),
-            (127, [_, _, len @ ..]) if len.len() >= 8 => {
-                let mut eight = [0; 8];
-                eight.copy_from_slice(&len[..8]);
-                (u64::from_be_bytes(eight), 10)
-            }
-            (126 | 127, _) => return Ok(None),
-            (len, _) => (u64::from(len), 2),
+        let Some((len, at)) = length(second & 0x7f, bytes)? else {
+            return Ok(None);
         };
         let Some(mask) = bytes.get(at..at + 4) else {
             return Ok(None);
@@ -149,6 +142,8 @@ impl Frames {
                     .zip(mask.iter().cycle())
                     .map(|(byte, mask)| byte ^ mask);
                 match kind {
+                    // §5.5.1: nothing, or a status and perhaps words.
+                    CLOSE if len == 1 => return Err("a WebSocket close with half a status"),
                     CLOSE => controls.push(Control::Close),
                     PING => controls.push(Control::Ping(body.collect())),
                     _ => {}
@@ -172,6 +167,25 @@ impl Frames {
         self.left -= count as u64;
         self.turn = (self.turn + count) % 4;
     }
+}
+
+/// Bytes of the data, and of what stands before the mask. `None`: not all is here.
+fn length(short: u8, bytes: &[u8]) -> Result<Option<(u64, usize)>, &'static str> {
+    let (len, at, least) = match (short, bytes) {
+        (126, [_, _, a, b, ..]) => (u64::from(u16::from_be_bytes([*a, *b])), 4, 126),
+        (127, [_, _, len @ ..]) if len.len() >= 8 => {
+            let mut eight = [0; 8];
+            eight.copy_from_slice(&len[..8]);
+            (u64::from_be_bytes(eight), 10, 0x1_0000)
+        }
+        (126 | 127, _) => return Ok(None),
+        (len, _) => (u64::from(len), 2, 0),
+    };
+    // §5.2: in as few bytes as will do, and never negative.
+    if len < least || len >> 63 == 1 {
+        return Err("a WebSocket frame with a bad length");
+    }
+    Ok(Some((len, at)))
 }
 
 /// Bytes that are unmasked at a time; a multiple of a mask's.
@@ -345,6 +359,10 @@ mod tests {
         check(&frame(0x09, b"a", [1; 4]), "control frame");
         check(&frame(0x89, &[0; 126], [1; 4]), "control frame");
         check(&frame(0x83, b"a", [1; 4]), "unknown kind");
+        check(&frame(0x88, b"a", [1; 4]), "half a status");
+        check(&[0x82, 0xfe, 0, 125], "bad length");
+        check(&[0x82, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff], "bad length");
+        check(&[0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0], "bad length");
         let mut two = frame(0x02, b"a", [1; 4]);
         two.extend(frame(0x82, b"a", [1; 4]));
         check(&two, "inside another");

@@ -112,6 +112,8 @@ pub enum TlsFault {
     File(PathBuf, io::Error),
     /// A file holds something else than it should.
     Content(PathBuf, &'static str),
+    /// A line of a file is something else than it should.
+    Line(PathBuf, usize, &'static str),
     /// The key needs a password.
     EncryptedKey(PathBuf),
     /// That was not the password.
@@ -137,6 +139,7 @@ impl fmt::Display for TlsFault {
         match self {
             Self::File(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Content(path, what) => write!(f, "{}: {what}", path.display()),
+            Self::Line(path, line, what) => write!(f, "{}:{line}: {what}", path.display()),
             Self::EncryptedKey(path) => {
                 write!(f, "{}: this key is locked with a password", path.display())
             }

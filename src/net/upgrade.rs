@@ -3,6 +3,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// What a listener demands of requests.
@@ -65,13 +67,9 @@ pub fn read(bytes: &[u8], rules: &WebSocketRules) -> Upgrade {
         Err(_) => return refuse("400 Bad Request", "no HTTP request"),
     };
     let header = |name: &str| {
-        let mut found = request
-            .headers
-            .iter()
-            .filter(|header| header.name.eq_ignore_ascii_case(name));
-        found
-            .next()
-            .and_then(|header| std::str::from_utf8(header.value).ok())
+        let mut headers = request.headers.iter();
+        let found = headers.find(|header| header.name.eq_ignore_ascii_case(name))?;
+        std::str::from_utf8(found.value).ok()
     };
     let has = |name: &str, word: &str| {
         header(name).is_some_and(|value| {
@@ -81,6 +79,7 @@ pub fn read(bytes: &[u8], rules: &WebSocketRules) -> Upgrade {
         })
     };
     if request.method != Some("GET")
+        || request.version == Some(0)
         || !has("upgrade", "websocket")
         || !has("connection", "upgrade")
     {
@@ -98,8 +97,9 @@ pub fn read(bytes: &[u8], rules: &WebSocketRules) -> Upgrade {
     {
         return refuse("403 Forbidden", "an origin that is not allowed");
     }
-    let Some(key) = header("sec-websocket-key") else {
-        return refuse("400 Bad Request", "no Sec-WebSocket-Key");
+    let key = match checked_key(header("sec-websocket-key")) {
+        Ok(key) => key,
+        Err(why) => return refuse("400 Bad Request", why),
     };
     // [MQTT-6.0.0-3]; clients of 3.1 say mqttv3.1.
     let Some(protocol) = ["mqtt", "mqttv3.1"]
@@ -111,7 +111,7 @@ pub fn read(bytes: &[u8], rules: &WebSocketRules) -> Upgrade {
     let answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: {}\r\nSec-WebSocket-Protocol: {protocol}\r\n\r\n",
-        derive_accept_key(key.trim().as_bytes()),
+        derive_accept_key(key.as_bytes()),
     );
     let forwarded_for = header("x-forwarded-for").filter(|_| rules.forwarded_for);
     Upgrade::Granted(Granted {
@@ -119,6 +119,15 @@ pub fn read(bytes: &[u8], rules: &WebSocketRules) -> Upgrade {
         size,
         forwarded_for: forwarded_for.and_then(first_address),
     })
+}
+
+/// RFC 6455, §4.2.1: 16 bytes in base64.
+fn checked_key(header: Option<&str>) -> Result<&str, &'static str> {
+    let key = header.ok_or("no Sec-WebSocket-Key")?.trim();
+    match STANDARD.decode(key) {
+        Ok(bytes) if bytes.len() == 16 => Ok(key),
+        _ => Err("a Sec-WebSocket-Key that is not 16 bytes in base64"),
+    }
 }
 
 /// The first of a list is the client, those behind it are proxies; some write a port, too.
@@ -213,6 +222,8 @@ mod tests {
         check(&own.replace("foo, mqtt", "foo"), "400");
         check(&own.replace("Version: 13", "Version: 8"), "426");
         check(&own.replace("Sec-WebSocket-Key", "X-Key"), "400");
+        check(&own.replace("dGhl", ""), "400");
+        check(&own.replace("HTTP/1.1", "HTTP/1.0"), "426");
         check(
             &format!("GET / HTTP/1.1\r\nA: {}", "b".repeat(16_384)),
             "431",

@@ -5,6 +5,8 @@
 )]
 
 #[cfg(target_os = "linux")]
+mod bad_input;
+#[cfg(target_os = "linux")]
 mod broker_access;
 #[cfg(target_os = "linux")]
 mod broker_bridges;
@@ -88,7 +90,6 @@ mod compare_broker;
 #[cfg(target_os = "linux")]
 mod compare_wire;
 mod conf_language;
-mod conf_malformed;
 #[cfg(target_os = "linux")]
 mod examples;
 #[cfg(target_os = "linux")]

@@ -19,7 +19,26 @@ pub struct BadLine {
     pub line: usize,
     /// What is wrong with it.
     pub what: &'static str,
+    /// Whose line it is, where it has got that far.
+    pub user: Option<Box<str>>,
 }
+
+impl BadLine {
+    /// The sentence mosquitto has for it.
+    pub fn sentence(&self, file: &str) -> String {
+        let start = "password-file: Error:";
+        match (self.what, &self.user) {
+            (EMPTY, _) => format!("{start} Empty username in password file '{file}'."),
+            (TWICE, Some(user)) => {
+                format!("{start} Duplicate user '{user}' in password file '{file}'.")
+            }
+            (what, _) => format!("{start} Invalid line in password file '{file}': {what}."),
+        }
+    }
+}
+
+const EMPTY: &str = "an empty user name";
+const TWICE: &str = "a user name for the second time";
 
 impl fmt::Display for BadLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -32,25 +51,33 @@ impl PasswordFile {
     pub fn parse(text: &str) -> Result<Self, BadLine> {
         let mut users = HashMap::new();
         for (number, row) in text.lines().enumerate() {
-            let bad = |what| BadLine {
+            let mut bad = BadLine {
                 line: number + 1,
-                what,
+                what: "no ':' after the user name",
+                user: None,
             };
             let row = row.trim();
             if row.is_empty() || row.starts_with('#') {
                 continue;
             }
-            let (user, hash) = row
-                .split_once(':')
-                .ok_or_else(|| bad("no ':' after the user name"))?;
+            let Some((user, hash)) = row.split_once(':') else {
+                return Err(bad);
+            };
             if user.is_empty() {
-                return Err(bad("an empty user name"));
+                bad.what = EMPTY;
+                return Err(bad);
             }
-            if users
-                .insert(user.into(), Hash::parse(hash).map_err(bad)?)
-                .is_some()
-            {
-                return Err(bad("a user name for the second time"));
+            bad.user = Some(user.into());
+            let hash = match Hash::parse(hash) {
+                Ok(hash) => hash,
+                Err(what) => {
+                    bad.what = what;
+                    return Err(bad);
+                }
+            };
+            if users.insert(user.into(), hash).is_some() {
+                bad.what = TWICE;
+                return Err(bad);
             }
         }
         Ok(Self { users })

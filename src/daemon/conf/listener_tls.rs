@@ -1,5 +1,6 @@
 //! From what the settings say about TLS to the server of a listener: its files are read here.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::daemon::conf::parse::Fault;
@@ -54,7 +55,7 @@ pub(crate) fn server(settings: &Settings, listener: &Listener) -> Result<Option<
             "Error: require_certificate without cafile or capath: no certificate would do.",
         ));
     }
-    let server = tls.load().map_err(fault)?;
+    let server = tls.load().map_err(|fault| unusable(&tls, &fault))?;
     Ok(Some(Server::Certificate(Arc::new(server))))
 }
 
@@ -65,8 +66,44 @@ fn least(listener: &Listener) -> Option<tls::TlsVersion> {
     }
 }
 
-fn fault(fault: TlsFault) -> Fault {
-    Fault::new(format!("Error: {fault}."))
+/// mosquitto's sentence for what cannot be used, and below it why.
+fn unusable(tls: &ServerTls, fault: &TlsFault) -> Fault {
+    let is = |path: &PathBuf, file: &Option<PathBuf>| file.as_ref() == Some(path);
+    let sentence = match fault {
+        TlsFault::File(path, _)
+        | TlsFault::Content(path, _)
+        | TlsFault::EncryptedKey(path)
+        | TlsFault::KeyPassword(path) => {
+            let shown = path.display();
+            match path {
+                _ if *path == tls.cert => {
+                    format!("Unable to load server certificate \"{shown}\". Check certfile.")
+                }
+                _ if *path == tls.key => {
+                    format!("Unable to load server key file \"{shown}\". Check keyfile.")
+                }
+                _ if is(path, &tls.crl) => {
+                    let what = "Unable to load certificate revocation file";
+                    format!("{what} \"{shown}\". Check crlfile.")
+                }
+                _ if is(path, &tls.ca_file) => {
+                    format!("Unable to load CA certificates. Check cafile \"{shown}\".")
+                }
+                _ => format!("Unable to load CA certificates. Check capath \"{shown}\"."),
+            }
+        }
+        TlsFault::Cipher(name) => match &tls.ciphers_13 {
+            Some(list) if list.split(':').any(|one| one == name) => {
+                format!("Unable to set TLS 1.3 ciphersuites. Check cipher_tls13 list \"{list}\".")
+            }
+            _ => {
+                let list = tls.ciphers.as_deref().unwrap_or_default();
+                format!("Unable to set TLS ciphers. Check cipher list \"{list}\".")
+            }
+        },
+        other => return Fault::new(format!("Error: {other}.")),
+    };
+    Fault::new(format!("Error: {sentence}\nError: {fault}."))
 }
 
 #[cfg(feature = "psk")]
@@ -83,7 +120,13 @@ fn psk(settings: &Settings, listener: &Listener) -> Result<Server, Fault> {
         ciphers: options.ciphers.as_ref().cloned(),
         key_log: settings.tls_keylog.clone(),
     };
-    let server = PskServer::load(options).map_err(fault)?;
+    let server = PskServer::load(options).map_err(|fault| {
+        let opening = format!("Error opening psk file \"{}\".", file.display());
+        Fault::new(match fault {
+            TlsFault::File(..) | TlsFault::Line(..) => format!("Error: {fault}.\n{opening}"),
+            other => format!("Error: {other}."),
+        })
+    })?;
     Ok(Server::Keys(Arc::new(server)))
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::broker::access::rules::Rules;
 use crate::daemon::auth::Realm;
 use crate::daemon::auth::acl_file;
-use crate::daemon::auth::dynsec::Files;
+use crate::daemon::auth::dynsec::{Dynsec, Files};
 use crate::daemon::auth::jwt::Jwt;
 use crate::daemon::auth::password_file::PasswordFile;
 use crate::daemon::conf::directives::global::Security;
@@ -108,6 +108,9 @@ fn realm(settings: &Settings, sources: &Sources) -> Result<Realm, Fault> {
         Ok::<_, Fault>(Arc::new(rules))
     });
     let passwords = sources.passwords.as_deref().map(passwords);
+    if let Some(files) = &sources.dynsec {
+        Dynsec::check(files).map_err(|what| Fault::new(format!("Error: {what}.")))?;
+    }
     Ok(Realm {
         passwords: passwords.transpose()?.map(Arc::new),
         rules: rules.transpose()?,
@@ -197,12 +200,12 @@ fn token_key(path: &Path) -> Result<Arc<Jwt>, Fault> {
 fn passwords(path: &Path) -> Result<PasswordFile, Fault> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).map_err(|error| {
-        let sentence = format!("Error: Unable to open pwfile \"{shown}\": {error}.");
-        Fault::new(sentence)
+        let start = "password-file: Error: Unable to open pwfile";
+        Fault::new(format!("{start} \"{shown}\": {error}."))
     })?;
     PasswordFile::parse(&text).map_err(|bad| {
-        let sentence = format!("Error: Invalid line in password file '{shown}': {bad}.");
-        Fault::new(sentence)
+        let (sentence, line) = (bad.sentence(&shown.to_string()), bad.line);
+        Fault::new(format!("{sentence}\nError found at {shown}:{line}."))
     })
 }
 

@@ -8,8 +8,8 @@ use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
     SignatureScheme,
@@ -18,6 +18,8 @@ use rustls::{
 use crate::net::tls::TlsFault;
 use crate::net::tls::server::ServerTls;
 use crate::net::tls::trust::{self, vouches_for_itself};
+
+const UNREADABLE_LIST: &str = "a certificate revocation list that cannot be read";
 
 /// More certificates than this in one chain, each with its own time, are not gone through.
 const TIMES_MAX: usize = 8;
@@ -33,7 +35,12 @@ pub(super) fn verifier(
     }
     let mut roots = RootCertStore::empty();
     for certificate in &own {
-        roots.add(certificate.clone())?;
+        let unfit = |_| {
+            let place = options.ca_file.as_ref().or(options.ca_path.as_ref());
+            let what = "a certificate that cannot be read";
+            TlsFault::Content(place.cloned().unwrap_or_default(), what)
+        };
+        roots.add(certificate.clone()).map_err(unfit)?;
     }
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
     let mut builder = match options.client_cert_required {
@@ -49,7 +56,12 @@ pub(super) fn verifier(
         }
     }
     let webpki = builder.build();
-    let webpki = webpki.map_err(|error| TlsFault::Config(Error::General(error.to_string())))?;
+    let webpki = webpki.map_err(|error| match (error, &options.crl) {
+        (VerifierBuilderError::InvalidCrl(_), Some(file)) => {
+            TlsFault::Content(file.clone(), UNREADABLE_LIST)
+        }
+        (error, _) => TlsFault::Config(Error::General(error.to_string())),
+    })?;
     let dates_unchecked = options.client_cert_dates_unchecked;
     Ok(Some(Arc::new(Clients {
         webpki,
@@ -65,7 +77,7 @@ fn revoked(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, Tl
     let what = match read {
         Ok(found) if !found.is_empty() => return Ok(found),
         Ok(_) => "no certificate revocation list in this file",
-        Err(_) => "a certificate revocation list that cannot be read",
+        Err(_) => UNREADABLE_LIST,
     };
     Err(TlsFault::Content(path.to_owned(), what))
 }

@@ -99,7 +99,7 @@ fn read(options: &PskServerOptions) -> Result<Keys, TlsFault> {
     let path = &options.file;
     let text = fs::read_to_string(path).map_err(|error| TlsFault::File(path.clone(), error))?;
     let mut keys = Keys::new();
-    for line in text.lines().map(str::trim) {
+    for (number, line) in text.lines().map(str::trim).enumerate() {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
@@ -109,7 +109,7 @@ fn read(options: &PskServerOptions) -> Result<Keys, TlsFault> {
             .and_then(|(identity, key)| Some((identity.to_owned(), hex_key(key)?)));
         let Some((identity, key)) = key else {
             let what = "a line that is not IDENTITY:HEXKEY";
-            return Err(TlsFault::Content(path.clone(), what));
+            return Err(TlsFault::Line(path.clone(), number + 1, what));
         };
         keys.insert(identity, key);
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::{ServerConfig, SupportedProtocolVersion, version};
+use rustls::{Error, ServerConfig, SupportedProtocolVersion, version};
 
 use crate::net::tls::ciphers::{choose_ciphers, choose_ciphers_13};
 use crate::net::tls::clients;
@@ -120,7 +120,9 @@ impl ServerTls {
             .as_ref()
             .map(|KeyPassword(bytes)| &bytes[..]);
         let key = private_key(&self.key, password)?;
-        let mut config = builder.with_single_cert(chain, key)?;
+        let mut config = builder
+            .with_single_cert(chain, key)
+            .map_err(|error| self.unfit(&error))?;
         config.alpn_protocols = self
             .alpn
             .iter()
@@ -133,6 +135,16 @@ impl ServerTls {
         }
         let config = Arc::new(config);
         Ok(Loaded { config, verifier })
+    }
+
+    /// Which of the two files it is about.
+    fn unfit(&self, error: &Error) -> TlsFault {
+        let (file, what) = match error {
+            Error::InvalidCertificate(_) => (&self.cert, "a certificate that cannot be read"),
+            Error::InconsistentKeys(_) => (&self.key, "the key of another certificate"),
+            _ => (&self.key, "a private key that cannot be read"),
+        };
+        TlsFault::Content(file.clone(), what)
     }
 }
 

@@ -92,42 +92,11 @@ fn behind_a_proxy_the_client_has_its_own_address() {
 }
 
 #[test]
-fn corrupt_headers_of_proxies_are_told_and_health_checks_are_not() {
+fn health_checks_of_proxies_are_not_told() {
     let broker = listening(
         &["mqtt://127.0.0.1:0?proxy=1", "mqtt://127.0.0.1:0?proxy=2"],
         &["--limit", "connect_timeout_ms=500"],
     );
-    let hello = Hello::new("a").bytes();
-    let mut bad: Vec<(usize, Vec<u8>)> = vec![(0, hello.clone()), (1, hello)];
-    let lines = [
-        "PROXY TCP4 1.2.3 1.2.3.4 1 2",
-        "PROXY TCP9 ::1 ::1 1 2",
-        "PROXY TCP4 1.2.3.4 1.2.3.4 1 x",
-    ];
-    bad.extend(lines.map(|line| (0, format!("{line}\r\n").into_bytes())));
-    bad.push((0, v2(0x21, 0x11, &FROM)));
-    bad.push((0, [b"PROXY ", &[b'x'; 200][..]].concat()));
-    bad.push((1, V1.to_vec()));
-    bad.extend(
-        [
-            v2(0x21, 0x12, &FROM),
-            v2(0x11, 0x11, &FROM),
-            v2(0x21, 0x11, &[0; 600]),
-        ]
-        .map(|b| (1, b)),
-    );
-    bad.push((1, v2(0x21, 0x11, &FROM[..4])));
-    for (place, bytes) in &bad {
-        assert!(answer(open(broker.ports[*place], bytes)).is_empty());
-    }
-    let told = |text: &str| {
-        broker
-            .log()
-            .iter()
-            .filter(|line| line.contains(text))
-            .count()
-    };
-    broker.wait_logged(bad.len(), "PROXY header went wrong");
     let before = broker.log().len();
     for (place, header) in [
         (0, b"PROXY UNKNOWN\r\n".to_vec()),
@@ -139,13 +108,7 @@ fn corrupt_headers_of_proxies_are_told_and_health_checks_are_not() {
     // One that never ends is ended by the time there is for CONNECT.
     assert!(answer(open(broker.ports[1], b"\r\n\r\n\0\r\nQ")).is_empty());
     broker.wait_log("no CONNECT came in time");
-    assert_eq!(told("corrupt PROXY header"), bad.len());
-    assert_eq!(
-        broker.log().len(),
-        before + 1,
-        "health checks are not logged: {:#?}",
-        broker.log()
-    );
+    assert_eq!(broker.log().len(), before + 1, "{:#?}", broker.log());
 }
 
 #[test]

@@ -91,46 +91,6 @@ fn rules_of_the_file_hold_on_the_wire() {
 }
 
 #[test]
-fn words_about_listeners_that_make_no_sense_are_told() {
-    let check = |url: &str, what: &str| {
-        let left = Program::mqttx().args(["broker", "--listen", url]).run();
-        assert_ne!(left.status, 0, "{url}");
-        assert!(left.err().contains(what), "{url}: {}", left.err());
-        assert_eq!(left.err().lines().count(), 1, "{}", left.err());
-    };
-    check("mqtt://127.0.0.1:0?qos=3", "qos is to be 0, 1 or 2");
-    check("mqtt://127.0.0.1:0?qos", "qos is to be");
-    check("mqtt://127.0.0.1:0?proxy=3", "proxy is to be 1 or 2");
-    check("mqtt://127.0.0.1:0?mount=a/+", "mount is to be");
-    check("mqtt://127.0.0.1:0?mount=", "mount is to be");
-    check("mqtt://127.0.0.1:0?versions=6", "versions is to be");
-    check("mqtt://127.0.0.1:0?versions=", "versions is to be");
-    check("mqtt://127.0.0.1:0?connections=0", "connections is to be");
-    check(
-        "mqtt://127.0.0.1:0?connections=many",
-        "connections is to be",
-    );
-    check(
-        "mqtt://127.0.0.1:0?anonymous=maybe",
-        "anonymous is to be yes or no",
-    );
-    check("mqtt://127.0.0.1:0?id=x", "id is to be user or client");
-    check(
-        "mqtt://127.0.0.1:0?user=cn",
-        "mqtts, wss or proxy=2 is wanted",
-    );
-    check("mqtt://127.0.0.1:0?user=x", "user is to be cn or subject");
-    check("unix:/tmp/s?interface=lo", "interface is to be");
-    check("ws://127.0.0.1:0?forwarded-for=1", "forwarded-for is to be");
-    check(
-        "mqtt://127.0.0.1:0?colour=red",
-        "nothing is called \"colour\"",
-    );
-    check("mqtts://127.0.0.1:0", "--cert FILE and --key FILE");
-    check("mqtt://127.0.0.1:0?interface=nosuch0", "nosuch0");
-}
-
-#[test]
 fn what_lies_where_a_socket_should_be_stays_there() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("precious");

@@ -115,21 +115,20 @@ impl BrokerProcess {
             .clone()
     }
 
-    /// Waits until so many lines with the text are logged.
-    pub(crate) fn wait_logged(&self, count: usize, text: &str) {
+    /// Waits for a line with the text behind the first lines, so many; gives all there are then.
+    #[track_caller]
+    pub(crate) fn wait_log_behind(&self, count: usize, text: &str) -> Vec<String> {
         let lines = self.log.lines.lock().unwrap();
-        let absent = |lines: &mut Vec<String>| {
-            lines.iter().filter(|line| line.contains(text)).count() < count
-        };
+        let absent =
+            |lines: &mut Vec<String>| !lines[count..].iter().any(|line| line.contains(text));
         let (lines, late) = self
             .log
             .more
             .wait_timeout_while(lines, PATIENCE, absent)
             .unwrap();
-        assert!(
-            !late.timed_out(),
-            "{text:?} was not logged {count} times: {lines:#?}"
-        );
+        let new = &lines[count..];
+        assert!(!late.timed_out(), "{text:?} was not logged: {new:#?}");
+        lines.clone()
     }
 
     /// Resident memory, in KiB.

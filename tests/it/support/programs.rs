@@ -72,6 +72,12 @@ impl Program {
         self.args(line.split_whitespace())
     }
 
+    /// Runs there.
+    pub(crate) fn at(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self

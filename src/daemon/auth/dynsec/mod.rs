@@ -74,6 +74,18 @@ impl Dynsec {
         Ok((Self { path, model }, told))
     }
 
+    /// Whether a file that is there can be read.
+    pub(crate) fn check(files: &Files) -> Result<(), String> {
+        let shown = files.config.display();
+        match fs::read(&files.config) {
+            Ok(text) => Model::read(&text)
+                .map(drop)
+                .map_err(|what| format!("dynamic security file {shown}: {what}")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(format!("cannot read {shown}: {error}")),
+        }
+    }
+
     /// What the clients may do.
     pub(crate) fn rules(&self) -> Arc<Rules> {
         Arc::new(grants::rules(&self.model))
