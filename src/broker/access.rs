@@ -145,5 +145,18 @@ pub enum Verdict {
         reason: Reason,
         /// Server Reference, with 0x9C and 0x9D.
         server_reference: Option<Box<str>>,
+        /// Authentication Data, the last of an exchange.
+        data: Box<[u8]>,
     },
+}
+
+impl Verdict {
+    /// No, and nothing else.
+    pub fn refuse(reason: Reason) -> Self {
+        Self::Refuse {
+            reason,
+            server_reference: None,
+            data: Box::default(),
+        }
+    }
 }

@@ -127,8 +127,14 @@ impl Broker {
             Verdict::Refuse {
                 reason,
                 server_reference,
+                data,
             } => {
                 let mut properties = PropertiesBuf::new();
+                let method = connect.properties.text(PropertyId::AuthenticationMethod);
+                if let Some(method) = method.filter(|_| !data.is_empty()) {
+                    properties.push(PropertyId::AuthenticationMethod, Value::String(method));
+                    properties.push(PropertyId::AuthenticationData, Value::Binary(data));
+                }
                 if let Some(reference) = server_reference {
                     properties.push(PropertyId::ServerReference, Value::String(reference));
                 }

@@ -9,8 +9,11 @@
 //! broker  v=SIGNATURE                           CONNACK, or AUTH 0x00
 //! ```
 //!
-//! Names and passwords are taken as the bytes they are: those of ASCII need no preparation, and of
-//! others all clients would have to agree on one.
+//! Names and passwords are prepared (SASLprep, RFC 4013), so that one is the same from every
+//! keyboard; a stored password that cannot be is taken as the bytes it is. Channel binding there is
+//! not: what lies below MQTT is the listener's business.
+
+use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,6 +23,9 @@ use sha2::Sha256;
 
 /// Its name as an Authentication Method.
 pub const METHOD: &str = "SCRAM-SHA-256";
+
+/// The broker's last word to who wants the channel bound (RFC 5802, §7).
+pub const NO_BINDING: &[u8] = b"e=channel-binding-not-supported";
 
 /// Bytes of a key.
 pub const KEY_LEN: usize = 32;
@@ -52,6 +58,8 @@ pub enum Fault {
     Malformed(&'static str),
     /// It is well-formed, and proves nothing.
     NotProved,
+    /// The client wants the channel bound to it.
+    Binding,
 }
 
 use Fault::{Malformed, NotProved};
@@ -69,8 +77,15 @@ impl Keys {
     }
 }
 
+/// A name or a password as both sides hash it; none where it has what nobody can type.
+pub fn prepared(text: &str) -> Option<String> {
+    stringprep::saslprep(text).ok().map(Cow::into_owned)
+}
+
 fn salted(password: &[u8], salt: &[u8], iterations: u32) -> Key {
     let mut salted = [0; KEY_LEN];
+    let text = std::str::from_utf8(password).ok().and_then(prepared);
+    let password = text.as_ref().map_or(password, |text| text.as_bytes());
     pbkdf2::pbkdf2_hmac::<Sha256>(password, salt, iterations, &mut salted);
     salted
 }
@@ -120,17 +135,19 @@ impl Hello {
         match binding {
             // Whoever could bind, and thinks we cannot, is right.
             "n" | "y" => {}
-            _ => return Err(Malformed("channel binding is not supported")),
+            _ if binding.starts_with("p=") => return Err(Fault::Binding),
+            _ => return Err(Malformed("no SCRAM message")),
         }
         let mut attributes = bare.split(',');
         let user_name = attribute(attributes.next(), "n=")?;
-        let user_name = name(user_name).ok_or(Malformed("a user name that cannot be read"))?;
+        let user_name = name(user_name).and_then(|name| prepared(&name));
+        let user_name = user_name.ok_or(Malformed("a user name that cannot be read"))?;
         let nonce = attribute(attributes.next(), "r=")?;
         if nonce.is_empty() || user_name.is_empty() {
             return Err(Malformed("no nonce or no user name"));
         }
         if let Some(other) = identity.strip_prefix("a=")
-            && name(other).as_ref() != Some(&user_name)
+            && name(other).and_then(|name| prepared(&name)).as_ref() != Some(&user_name)
         {
             return Err(Malformed("nobody may act for somebody else"));
         }
@@ -206,6 +223,7 @@ pub struct Client {
 impl Client {
     /// The first message. A nonce is printable and has no comma; nobody can guess it.
     pub fn start(user_name: &str, nonce: &str) -> (Vec<u8>, Self) {
+        let user_name = prepared(user_name).unwrap_or_else(|| user_name.to_owned());
         let name = user_name.replace('=', "=3D").replace(',', "=2C");
         let client = Self {
             bare: format!("n={name},r={nonce}"),
@@ -331,6 +349,26 @@ mod tests {
         assert_eq!(unasked.verify(LAST.as_bytes()), Err(NotProved));
     }
 
+    /// The examples of RFC 4013, section 3.
+    #[test]
+    fn names_and_passwords_are_prepared() {
+        let check = |text: &str, expected: Option<&str>| {
+            assert_eq!(prepared(text).as_deref(), expected, "{text:?}");
+        };
+        check("I\u{ad}X", Some("IX"));
+        check("user", Some("user"));
+        check("USER", Some("USER"));
+        check("\u{aa}", Some("a"));
+        check("\u{2168}", Some("IX"));
+        check("\u{7}", None);
+        check("\u{627}\u{31}", None);
+        let (first, _) = Client::start("Jose\u{301}", CLIENT);
+        assert_eq!(Hello::read(&first).unwrap().user_name, "Jos\u{e9}");
+        let keys = |password: &str| Keys::of(password.as_bytes(), b"salt", 1);
+        assert_eq!(keys("pa\u{2168}"), keys("pa\u{ad}IX"));
+        assert_ne!(keys("\u{7}"), keys("\u{8}"));
+    }
+
     #[test]
     fn names_with_commas_and_equals_signs_come_through() {
         for user in ["a,b=c", "=", ",", "=2C", "\u{e9}"] {
@@ -354,6 +392,11 @@ mod tests {
         check(b"n,a=other,n=user,r=x");
         check(b"n,x,n=user,r=x");
         check(b"p=tls-unique,,n=user,r=x");
+        check(b"q,,n=user,r=x");
+        check(b"n,,n=us\x07er,r=x");
+        check("n,,n=\u{627}1,r=x".as_bytes());
+        let binding = Hello::read(b"p=tls-exporter,,n=user,r=x");
+        assert_eq!(binding, Err(Fault::Binding));
         check(b"n,,m=ext,n=user,r=x");
         assert!(Hello::read(b"y,a=user,n=user,r=x").is_ok());
     }

@@ -139,7 +139,7 @@ fn a_wrong_step_has_its_reason_code() {
     let first = b"n,,n=bob,r=abc";
     assert_eq!(answer(&hello("SCRAM-SHA-1", first), None), 0x8c);
     assert_eq!(answer(&hello(METHOD, b"hello"), None), 0x82);
-    assert_eq!(answer(&hello(METHOD, b"p=x,,n=bob,r=abc"), None), 0x82);
+    assert_eq!(answer(&hello(METHOD, b"q,,n=bob,r=abc"), None), 0x82);
     let goes_on = Reason::CONTINUE_AUTHENTICATION;
     let good = hello(METHOD, first);
     let next = |reason, method, data: &[u8]| Some(auth(reason, method, data));
@@ -153,6 +153,51 @@ fn a_wrong_step_has_its_reason_code() {
         answer(&good, next(Reason::REAUTHENTICATE, METHOD, first)),
         0x82
     );
+}
+
+/// RFC 5802, section 6: who wants the channel bound is told that it cannot be, and who only could
+/// have done so goes on.
+#[test]
+fn a_channel_is_not_bound_and_the_client_is_told() {
+    let (broker, _folder) = broker();
+    let mut client = RawClient::open(broker.port, V5);
+    client.send(&hello(METHOD, b"p=tls-exporter,,n=bob,r=abc").bytes());
+    let told = (0x8c, b"e=channel-binding-not-supported".to_vec());
+    assert_eq!(data(&mut client), told);
+    assert!(client.next_frame().is_none(), "it goes on");
+    let mut client = RawClient::open(broker.port, V5);
+    client.send(&hello(METHOD, b"y,,n=bob,r=abc").bytes());
+    assert_eq!(data(&mut client).0, 0x18);
+    // Anew, too.
+    let mut client = bob(broker.port);
+    let first = b"p=tls-exporter,,n=bob,r=abc";
+    client.send(&auth(Reason::REAUTHENTICATE, METHOD, first));
+    assert_eq!(client.expect("DISCONNECT"), "DISCONNECT 0x8c");
+}
+
+#[test]
+fn names_and_passwords_are_the_same_from_every_keyboard() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("users");
+    let file = file.to_str().unwrap();
+    // Composed and decomposed, and a Roman numeral that is one character.
+    let words = ["passwd", "-c", "-H", "scram-sha-256", "-b", file];
+    let program = Program::mqttx().args(words);
+    let left = program.args(["Jose\u{301}", "pa\u{2168}"]).run();
+    assert_eq!(left.status, 0, "{}", left.err());
+    let broker = BrokerProcess::start(&["--password-file", file]);
+    let port = broker.port.to_string();
+    let status = |user: &str, password: &str| {
+        let words = [
+            "pub", "-p", &port, "-V", "5", "-t", "a", "-m", "x", "--scram",
+        ];
+        let program = Program::mqttx().args(words);
+        program.args(["-u", user, "-P", password]).run().status
+    };
+    assert_eq!(status("Jos\u{e9}", "paIX"), 0);
+    assert_eq!(status("Jose\u{301}", "pa\u{2168}"), 0);
+    assert_eq!(status("Jos\u{e9}", "paix"), 135);
+    assert_eq!(status("Jose", "paIX"), 135);
 }
 
 #[test]

@@ -89,5 +89,6 @@ fn stop(fault: Fault) -> Stop {
             let what = "the broker does not prove that it knows the password";
             Violation::new(Reason::NOT_AUTHORIZED, what).into()
         }
+        Fault::Binding => unreachable!("a broker binds nothing"),
     }
 }

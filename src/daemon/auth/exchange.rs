@@ -19,6 +19,7 @@ use crate::broker::access::{Identity, Verdict};
 use crate::daemon::auth::hash::SCRAM_ITERATIONS;
 use crate::daemon::auth::password_file::PasswordFile;
 use crate::mqtt::Reason;
+use crate::mqtt::scram;
 use crate::mqtt::scram::{Challenge, Fault, Hello, KEY_LEN, Keys};
 
 /// A proof that takes longer comes too late.
@@ -72,7 +73,7 @@ impl Exchanges {
             // What is left of an exchange that took too long is followed by nothing sensible.
             _ => self.begin(file, asking, now),
         };
-        verdict.unwrap_or_else(refuse)
+        verdict.unwrap_or_else(|refused| refused)
     }
 
     fn begin(
@@ -80,25 +81,25 @@ impl Exchanges {
         file: &PasswordFile,
         asking: &Asking<'_>,
         now: Instant,
-    ) -> Result<Verdict, Reason> {
-        let hello = Hello::read(asking.data).map_err(reason)?;
+    ) -> Result<Verdict, Verdict> {
+        let hello = Hello::read(asking.data).map_err(refused)?;
         if asking
             .who
             .is_some_and(|who| who != Some(hello.user_name.as_str()))
         {
-            return Err(Reason::NOT_AUTHORIZED);
+            return Err(Verdict::refuse(Reason::NOT_AUTHORIZED));
         }
         if self.open.len() >= OPEN_MAX {
             self.open
                 .retain(|_, open| now.saturating_duration_since(open.since) < TIME);
         }
         if self.open.len() >= OPEN_MAX {
-            return Err(Reason::SERVER_BUSY);
+            return Err(Verdict::refuse(Reason::SERVER_BUSY));
         }
         let keys = file.scram(&hello.user_name);
         let keys = keys.unwrap_or_else(|| self.nobodys(&hello.user_name));
         let mut nonce = [0; SALT_LEN];
-        getrandom::fill(&mut nonce).map_err(|_| Reason::SERVER_UNAVAILABLE)?;
+        getrandom::fill(&mut nonce).map_err(|_| Verdict::refuse(Reason::SERVER_UNAVAILABLE))?;
         let (data, challenge) = hello.answer(keys, &STANDARD.encode(nonce));
         let place = (asking.worker, asking.connection);
         self.open.insert(
@@ -129,9 +130,9 @@ impl Exchanges {
     }
 }
 
-fn finish(challenge: Challenge, data: &[u8]) -> Result<Verdict, Reason> {
+fn finish(challenge: Challenge, data: &[u8]) -> Result<Verdict, Verdict> {
     let user_name = challenge.user_name.clone();
-    let data = challenge.finish(data).map_err(reason)?;
+    let data = challenge.finish(data).map_err(refused)?;
     Ok(Verdict::AcceptAs(Box::new(Identity {
         data: data.into(),
         user_name: Some(user_name.into()),
@@ -139,16 +140,14 @@ fn finish(challenge: Challenge, data: &[u8]) -> Result<Verdict, Reason> {
     })))
 }
 
-fn reason(fault: Fault) -> Reason {
+fn refused(fault: Fault) -> Verdict {
     match fault {
-        Fault::Malformed(_) => Reason::PROTOCOL_ERROR,
-        Fault::NotProved => Reason::NOT_AUTHORIZED,
-    }
-}
-
-fn refuse(reason: Reason) -> Verdict {
-    Verdict::Refuse {
-        reason,
-        server_reference: None,
+        Fault::Malformed(_) => Verdict::refuse(Reason::PROTOCOL_ERROR),
+        Fault::NotProved => Verdict::refuse(Reason::NOT_AUTHORIZED),
+        Fault::Binding => Verdict::Refuse {
+            reason: Reason::BAD_AUTHENTICATION_METHOD,
+            server_reference: None,
+            data: scram::NO_BINDING.into(),
+        },
     }
 }

@@ -232,10 +232,7 @@ impl Guard {
     }
 
     pub(super) fn judge(&self, question: &Question) -> Verdict {
-        let refused = |reason| Verdict::Refuse {
-            reason,
-            server_reference: None,
-        };
+        let refused = Verdict::refuse;
         let realm = self.realms.of_number(question.realm);
         match &question.asked {
             Asked::Password {

@@ -149,11 +149,7 @@ impl Authenticator {
         let connection = question.connection;
         let task = Task::Question(worker, question, address);
         self.tasks.try_send(task).err()?;
-        let verdict = Verdict::Refuse {
-            reason: Reason::SERVER_BUSY,
-            server_reference: None,
-        };
-        Some((connection, verdict))
+        Some((connection, Verdict::refuse(Reason::SERVER_BUSY)))
     }
 
     /// Hands a command on. False: there is too much to do.

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::fmt;
 
 use crate::daemon::auth::hash::Hash;
-use crate::mqtt::scram::Keys;
+use crate::mqtt::scram::{self, Keys};
 
 /// Users and what their passwords hash to.
 #[derive(Debug, Default)]
 pub struct PasswordFile {
     users: HashMap<Box<str>, Hash>,
+    /// Names for SCRAM that are written otherwise than its clients prepare them, by what they say.
+    prepared: HashMap<Box<str>, Box<str>>,
 }
 
 /// A line that cannot be read.
@@ -49,7 +51,7 @@ impl fmt::Display for BadLine {
 impl PasswordFile {
     /// Reads the text of a password file. Blank lines and those that begin with `#` are skipped.
     pub fn parse(text: &str) -> Result<Self, BadLine> {
-        let mut users = HashMap::new();
+        let (mut users, mut prepared) = (HashMap::new(), HashMap::new());
         for (number, row) in text.lines().enumerate() {
             let mut bad = BadLine {
                 line: number + 1,
@@ -75,12 +77,17 @@ impl PasswordFile {
                     return Err(bad);
                 }
             };
+            if hash.scram().is_some()
+                && let Some(name) = scram::prepared(user).filter(|name| name != user)
+            {
+                prepared.insert(name.into(), user.into());
+            }
             if users.insert(user.into(), hash).is_some() {
                 bad.what = TWICE;
                 return Err(bad);
             }
         }
-        Ok(Self { users })
+        Ok(Self { users, prepared })
     }
 
     /// Users whose password is another in `new`, or who are not in it.
@@ -92,7 +99,8 @@ impl PasswordFile {
 
     /// What SCRAM-SHA-256 asks of a user; `None`: this one has no such keys.
     pub fn scram(&self, user: &str) -> Option<Keys> {
-        self.users.get(user)?.scram()
+        let written = self.prepared.get(user).map_or(user, |name| name);
+        self.users.get(written)?.scram()
     }
 
     /// Whether anybody has such keys.

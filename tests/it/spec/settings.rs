@@ -42,6 +42,7 @@ pub(crate) fn verdict(asked: &Asked) -> Verdict {
     let refuse = |reason| Verdict::Refuse {
         reason,
         server_reference: None,
+        data: Box::default(),
     };
     match asked {
         Asked::Password {
@@ -57,6 +58,7 @@ pub(crate) fn verdict(asked: &Asked) -> Verdict {
             b"away" => Verdict::Refuse {
                 reason: Reason::USE_ANOTHER_SERVER,
                 server_reference: Some("elsewhere:1883".into()),
+                data: Box::default(),
             },
             _ => refuse(Reason::NOT_AUTHORIZED),
         },
