@@ -33,8 +33,12 @@ pub(crate) fn bridged_to(addresses: &str, lines: &str) -> (BrokerProcess, tempfi
         true => "",
         false => "remote_clientid far\n",
     };
+    let restart = match lines.contains("restart_timeout ") {
+        true => "",
+        false => "restart_timeout 1\n",
+    };
     let text = format!(
-        "connection b\naddress {addresses}\n{name}restart_timeout 1\n\
+        "connection b\naddress {addresses}\n{name}{restart}\
          log_type all\nuser root\n{}\n",
         lines.replace(" | ", "\n")
     );

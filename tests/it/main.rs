@@ -14,6 +14,8 @@ mod broker_bridges;
 mod broker_bridges_choices;
 #[cfg(target_os = "linux")]
 mod broker_bridges_ways;
+#[cfg(target_os = "linux")]
+mod broker_bridges_words;
 mod broker_control;
 mod broker_core;
 #[cfg(target_os = "linux")]

@@ -14,7 +14,7 @@ use crate::daemon::bridge::conf::BridgeConf;
 use crate::daemon::bridge::greeting::{self, Greeted, Manner, Refusal};
 use crate::daemon::bridge::pipe::Pipe;
 use crate::daemon::bridge::relay::{Came, LOCAL_VERSION, Relay, Takes};
-use crate::daemon::bridge::topics::Side;
+use crate::daemon::bridge::topics::{self, Side};
 use crate::daemon::conf::bridge_words::{RestartTimeout, StartType};
 use crate::daemon::conf::log_words::LogType;
 use crate::daemon::log::Log;
@@ -137,9 +137,12 @@ impl Link {
                 self.unreleased = Some(HashSet::new());
             }
             let mut pipe = greeted.pipe;
-            // Its SUBACK first: from then on nothing is missed.
+            // Its SUBACK first, if anything goes out: from then on nothing is missed.
             let subscribed = |packet: &Packet<'_>| matches!(packet, Packet::Suback(_));
-            while let Ok(false) = pipe.reader.next(subscribed).await {}
+            let mut is_there = topics::filters(&conf.topics, Side::Local).is_empty();
+            while !is_there {
+                is_there = pipe.reader.next(subscribed).await.unwrap_or(true);
+            }
             self.leave_local(pipe).await;
         }
     }
@@ -301,7 +304,7 @@ impl Link {
     fn agree(&self, conf: &BridgeConf, relay: &mut Relay, local: &Greeted, remote: &Greeted) {
         let all = || (1..=u16::MAX).filter_map(PacketId::new);
         let twice = |side| {
-            let filters = crate::daemon::bridge::topics::filters(&conf.topics, side);
+            let filters = topics::filters(&conf.topics, side);
             filters.iter().any(|(_, qos)| *qos == QoS::ExactlyOnce)
         };
         if local.session_present && remote.session_present {
