@@ -25,6 +25,7 @@ mod broker_listeners;
 mod broker_listeners_rules;
 #[cfg(target_os = "linux")]
 mod broker_log;
+mod broker_rates;
 #[cfg(target_os = "linux")]
 mod broker_rights;
 mod broker_scram;
