@@ -1,6 +1,7 @@
 //! The broker as people run it: the binary, a port of the system's choice, a ready file.
 
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::net::SocketAddr;
@@ -25,14 +26,30 @@ pub(crate) struct Binary {
 }
 
 impl Binary {
-    /// Starts it and waits until clients can connect.
+    /// As `mqttx broker` is.
     pub(crate) fn start() -> Self {
+        Self::with_words(&["--port".as_ref(), "0".as_ref()])
+    }
+
+    /// As it is for those who had mosquitto.
+    pub(crate) fn configured() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("mosquitto.conf");
+        let lines = "user root\nlistener any 127.0.0.1\nallow_anonymous true\n";
+        std::fs::write(&file, lines).unwrap();
+        Self::with_words(&["-c".as_ref(), file.as_ref()])
+    }
+
+    /// Starts it and waits until clients can connect.
+    fn with_words(words: &[&OsStr]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ready = folder.path().join("ready.json");
         let program = std::env::var_os("MQTTX_SPEC_BINARY");
         let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_mqttx").into());
         let mut child = Command::new(program)
-            .args(["broker", "--port", "0", "--ready-file"])
+            .arg("broker")
+            .args(words)
+            .arg("--ready-file")
             .arg(&ready)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -11,6 +11,7 @@
 mod binary;
 mod core;
 mod decode;
+mod differences;
 mod encode;
 mod expect;
 mod matching;
@@ -106,6 +107,26 @@ fn check_core(workers: u16, piece: usize) {
     let report = suite::run_all(&cases, 2, |wanted| Core::new(workers, piece, wanted));
     println!("{}", report.summary());
     report.check();
+}
+
+/// What `mqttx broker -c` does otherwise is what mosquitto does otherwise, and all of it is listed.
+#[test]
+fn binary_of_a_mosquitto_conf_differs_as_listed() {
+    let mut broker = Binary::configured();
+    let address = broker.address;
+    let cases = suite::read_all();
+    let report = suite::run_all(&cases, THREADS, |wanted| Tcp::new(address, true, wanted));
+    broker.check_alive();
+    println!("{}", report.summary());
+    let failed: Vec<_> = report.failed.iter().map(|f| f.script.clone()).collect();
+    let faults = differences::faults(&failed);
+    let texts: Vec<&str> = report.failed.iter().map(|f| f.text.as_str()).collect();
+    assert!(
+        faults.is_empty(),
+        "{}\n\n{}",
+        faults.join("\n"),
+        texts.join("\n\n")
+    );
 }
 
 /// Cases that wait longer than a few seconds are skipped here, and said so.

@@ -56,6 +56,8 @@ pub(crate) struct Report {
 }
 
 pub(crate) struct Failure {
+    /// Its file and its title.
+    pub(crate) script: (String, String),
     /// Why mosquitto is known to do something else here.
     pub(crate) noted: Option<String>,
     /// What our own broker is known to do wrong here.
@@ -145,6 +147,7 @@ pub(crate) fn run_all<W: World>(
                         }
                         Outcome::Failed(text) => {
                             report.failed.push(Failure {
+                                script: (item.case.file.clone(), item.case.title.clone()),
                                 noted: item.case.differs_mosquitto.clone(),
                                 open: item.case.open.clone(),
                                 text,
