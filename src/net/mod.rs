@@ -127,7 +127,8 @@ impl Dial {
         }
     }
 
-    async fn walk(&self) -> io::Result<Stream> {
+    /// The same without an end in time, for whoever has one of their own.
+    pub async fn walk(&self) -> io::Result<Stream> {
         let mut stream = match self.address.transport {
             Transport::Tcp => Stream::Tcp(self.connect_tcp().await?),
             #[cfg(unix)]

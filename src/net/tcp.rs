@@ -22,25 +22,46 @@ const HEAD_START: Duration = Duration::from_millis(250);
 
 /// Connects to `host`, with the local address and the options of `dial`.
 pub(super) async fn connect(host: &str, port: u16, dial: &Dial) -> io::Result<TcpStream> {
-    let addresses = match host.parse::<IpAddr>() {
-        Ok(ip) => vec![SocketAddr::new(ip, port)],
-        Err(_) => find(host, port, dial).await?,
+    let stream = match host.parse::<IpAddr>() {
+        Ok(ip) if is_reachable(ip, dial.bind) => {
+            attempt(SocketAddr::new(ip, port), dial.bind).await?
+        }
+        Ok(_) => return Err(unreachable()),
+        Err(_) => connect_name(host, port, dial).await?,
     };
-    let addresses = usable(addresses, dial.bind);
-    if addresses.is_empty() {
-        return Err(io::Error::new(
-            io::ErrorKind::AddrNotAvailable,
-            "the host has no address of the family that is bound",
-        ));
+    if dial.nodelay {
+        stream.set_nodelay(true)?;
     }
+    tune(&stream, dial)?;
+    Ok(stream)
+}
+
+async fn connect_name(host: &str, port: u16, dial: &Dial) -> io::Result<TcpStream> {
+    if let Some(answering) = dial
+        .known
+        .as_ref()
+        .and_then(|known| known.winner(host, port))
+    {
+        return attempt(answering, dial.bind).await;
+    }
+    let addresses = usable(find(host, port, dial).await?, dial.bind);
     let stream = match addresses.as_slice() {
+        [] => return Err(unreachable()),
         // Nothing to race against: no timer for it either.
         [only] => attempt(*only, dial.bind).await?,
         _ => race(addresses, dial.bind).await?,
     };
-    stream.set_nodelay(dial.nodelay)?;
-    tune(&stream, dial)?;
+    if let Some(known) = &dial.known {
+        known.won(stream.peer_addr()?);
+    }
     Ok(stream)
+}
+
+fn unreachable() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::AddrNotAvailable,
+        "the host has no address of the family that is bound",
+    )
 }
 
 fn tune(stream: &TcpStream, dial: &Dial) -> io::Result<()> {
@@ -63,13 +84,32 @@ fn tune(stream: &TcpStream, dial: &Dial) -> io::Result<()> {
 /// The addresses of a name, asked for once by all who share it: the resolver takes a thread and
 /// twice the time of a connection on one machine.
 #[derive(Debug, Default)]
-pub struct Known(OnceLock<(String, Vec<SocketAddr>)>);
+pub struct Known {
+    name: OnceLock<(String, Vec<SocketAddr>)>,
+    /// The one of them that answered first.
+    winner: OnceLock<SocketAddr>,
+}
 
 impl Known {
     fn of(&self, host: &str, port: u16) -> Option<Vec<SocketAddr>> {
-        let (name, addresses) = self.0.get()?;
+        self.is_of(host, port).cloned()
+    }
+
+    fn is_of(&self, host: &str, port: u16) -> Option<&Vec<SocketAddr>> {
+        let (name, addresses) = self.name.get()?;
         let is_it = name == host && addresses.iter().all(|address| address.port() == port);
-        is_it.then(|| addresses.clone())
+        is_it.then_some(addresses)
+    }
+
+    /// The address nobody needs to race for again.
+    fn winner(&self, host: &str, port: u16) -> Option<SocketAddr> {
+        let winner = self.winner.get()?;
+        self.is_of(host, port)?.contains(winner).then_some(*winner)
+    }
+
+    fn won(&self, address: SocketAddr) {
+        // Whoever won before is as good.
+        let _ = self.winner.set(address);
     }
 
     /// A name with several addresses of a family spreads its clients over them by the order of
@@ -78,7 +118,7 @@ impl Known {
         let of_v4 = addresses.iter().filter(|a| a.is_ipv4()).count();
         if of_v4 <= 1 && addresses.len() - of_v4 <= 1 {
             // Whoever was first has said the same.
-            let _ = self.0.set((host.to_owned(), addresses.to_vec()));
+            let _ = self.name.set((host.to_owned(), addresses.to_vec()));
         }
     }
 }
@@ -116,12 +156,16 @@ impl std::fmt::Display for NoSuchHost {
 
 impl std::error::Error for NoSuchHost {}
 
+fn is_reachable(ip: IpAddr, bind: Option<IpAddr>) -> bool {
+    bind.is_none_or(|bind| bind.is_ipv4() == ip.is_ipv4())
+}
+
 /// Only the families that can be reached from the bound address; the resolver's first family
 /// first, then alternating.
 fn usable(addresses: Vec<SocketAddr>, bind: Option<IpAddr>) -> Vec<SocketAddr> {
     let addresses: Vec<_> = addresses
         .into_iter()
-        .filter(|a| bind.is_none_or(|b| b.is_ipv4() == a.is_ipv4()))
+        .filter(|a| is_reachable(a.ip(), bind))
         .collect();
     let Some(first) = addresses.first().map(SocketAddr::is_ipv4) else {
         return addresses;
@@ -264,7 +308,11 @@ mod tests {
         let known = Known::default();
         assert_eq!(known.of("a", 1), None);
         known.learn("a", &both);
-        assert_eq!(known.of("a", 1), Some(both));
+        assert_eq!(known.of("a", 1), Some(both.clone()));
+        assert_eq!(known.winner("a", 1), None);
+        known.won(both[1]);
+        assert_eq!(known.winner("a", 1), Some(both[1]));
+        assert_eq!(known.winner("b", 1), None);
         assert_eq!(known.of("b", 1), None);
         assert_eq!(known.of("a", 2), None);
         let many = Known::default();
