@@ -69,6 +69,41 @@ fn two_agents_are_one_report() {
     assert_eq!(report["results"][0]["counts"]["connects"], 9);
 }
 
+/// Deliveries to the subscribers of one agent from the publishers of another: every one counted, and
+/// timed by two clocks that are known to differ by so much at most.
+#[test]
+fn messages_pass_from_one_agent_to_another() {
+    let broker = Broker::start();
+    let _one = Agent::start(broker.port, "one");
+    let _two = Agent::start(broker.port, "two");
+    for (words, copies) in [
+        ("fanin --pubs 3 --subs 1 -q 1 --rate 600", 1),
+        ("fanout --subs 5 -q 2 --rate 300", 5),
+        ("shared --pubs 2 --subs 3 -q 1 --rate 400", 1),
+        ("--pubs 4 --subs 2 -q 0 --rate 400", 1),
+        ("fanin --pubs 2 --subs 2 -q 1 --max --inflight 10", 2),
+    ] {
+        let report = json(&bench(
+            broker.port,
+            &format!("{words} --agents one,two {SHORT}"),
+        ));
+        let result = &report["results"][0];
+        assert_clean(result);
+        let counts = &result["counts"];
+        let sent = counts["sent"].as_u64().unwrap();
+        assert!(sent > 50, "{words}: {report}");
+        assert_eq!(counts["expected"], sent * copies, "{words}: {report}");
+        assert_eq!(counts["unique"], sent * copies, "{words}: {report}");
+        let error = report["latency_error_us"].as_f64().unwrap();
+        assert!(error > 0.0 && error < 5e6, "{words}: {error}");
+    }
+    let report = json(&bench(
+        broker.port,
+        &format!("--pubs 2 -q 1 --rate 300 --agents one,two {SHORT}"),
+    ));
+    assert_eq!(report["latency_error_us"], Value::Null);
+}
+
 #[test]
 fn what_agents_see_of_the_broker_and_of_the_run_is_told() {
     let broker = Broker::start();
@@ -260,9 +295,10 @@ fn an_agent_that_lies_is_not_believed() {
 fn what_cannot_be_shared_out_is_refused_at_once() {
     let broker = Broker::start();
     for (words, told) in [
-        ("fanin --agents a", "two clocks"),
-        ("fanout --agents a,b", "two clocks"),
-        ("shared --agents a,b", "two clocks"),
+        ("fanin --pubs 1 --agents a,b", "cannot be shared out"),
+        ("shared --pubs 1 --agents a,b", "cannot be shared out"),
+        ("rr --pubs 1 --agents a,b", "cannot be shared out"),
+        ("fanout --agents a,b --window 9 --max", "--window"),
         ("sub -t x --agents a,b", "cannot be shared out"),
         ("--pubs 1 --agents a,b", "cannot be shared out"),
         ("--agents a -t x/%i", "do not go together"),

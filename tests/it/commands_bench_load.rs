@@ -225,6 +225,36 @@ fn connections_keep_to_their_rate() {
     let rate = result["connects_per_s"].as_f64().unwrap();
     assert!(rate <= 21.0 / 0.2 + 1.0, "{rate}");
     assert_eq!(result["counts"]["connects"], 21);
+    // Of kinds that only connect it is *the* rate: each begins when it is due, and how late is told.
+    for (words, name, rate) in [
+        ("conn --subs 21 --rate 100", "connections at 100/s", 100.0),
+        ("churn --pubs 64 --rate 400", "connects at 400/s", 400.0),
+    ] {
+        let result = first(broker.port, words);
+        assert_eq!(result["name"], name);
+        assert_eq!(result["stage"]["target_rate"], rate);
+        assert!(result["lag_us"]["n"].as_u64().unwrap() > 0, "{result}");
+        assert_eq!(result["counts"]["connect_errors"], 0, "{result}");
+    }
+}
+
+#[test]
+fn any_report_goes_to_standard_output() {
+    let broker = Broker::start();
+    for (option, told) in [
+        ("--csv", "qos,mode"),
+        ("--markdown", "| QoS"),
+        ("--html", "<!doctype"),
+    ] {
+        let words = format!("--pubs 1 -q 0 --rate 500 {SHORT}").replace("--json", option);
+        let output = bench(broker.port, &words);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains(told), "{option}: {text}");
+        assert!(
+            !text.contains("Latency in ms, open loop"),
+            "{option}: {text}"
+        );
+    }
 }
 
 #[test]

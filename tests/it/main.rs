@@ -48,11 +48,13 @@ mod commands_bad_input;
 mod commands_bench;
 mod commands_bench_agents;
 mod commands_bench_check;
+mod commands_bench_comeback;
 mod commands_bench_faults;
 mod commands_bench_live;
 mod commands_bench_load;
 mod commands_bench_page;
 mod commands_bench_schema;
+mod commands_bench_words;
 #[cfg(unix)]
 mod commands_broker_words;
 #[cfg(target_os = "linux")]

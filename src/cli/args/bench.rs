@@ -1,11 +1,17 @@
 //! The words of `mqttx bench`.
 
+pub(crate) mod values;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
 use crate::cli::address::Proxy;
+use crate::cli::args::bench::values::{
+    parse_property, parse_proxy, parse_ramp, parse_rate, parse_sizes, parse_steps, parse_time,
+    parse_version,
+};
 use crate::cli::args::tls::Tls;
 use crate::cli::property::Property;
 use crate::mqtt::Version;
@@ -35,6 +41,13 @@ pub enum Kind {
     Churn,
 }
 
+impl Kind {
+    /// Nothing but connections: no message is sent.
+    pub fn is_connects(self) -> bool {
+        matches!(self, Self::Conn | Self::Churn)
+    }
+}
+
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Connection")]
 pub struct Target {
@@ -48,7 +61,8 @@ pub struct Target {
     pub port: Option<u16>,
 
     /// Connect through this Unix socket instead
-    #[arg(long, value_name = "PATH", conflicts_with = "host")]
+    #[arg(long, value_name = "PATH")]
+    #[arg(conflicts_with_all = ["host", "port", "bind_address", "proxy"])]
     pub unix: Option<PathBuf>,
 
     /// Speak MQTT over WebSockets
@@ -142,14 +156,8 @@ pub struct Load {
     #[arg(value_name = "KIND", value_enum, default_value = "pubsub")]
     pub kind: Kind,
 
-    /// Each QoS to measure, in turn
-    #[arg(
-        short,
-        long,
-        value_name = "LIST",
-        value_delimiter = ',',
-        default_value = "0,1,2"
-    )]
+    /// Each QoS to measure, in turn [default: 0,1,2]
+    #[arg(short, long, value_name = "LIST", value_delimiter = ',')]
     #[arg(value_parser = clap::value_parser!(u8).range(0..=2))]
     pub qos: Vec<u8>,
 
@@ -174,9 +182,9 @@ pub struct Load {
     )]
     pub topic: Option<String>,
 
-    /// Bytes of each payload: 64, 4k, or a range 64..1k; verified from 16 on
-    #[arg(short = 's', long, value_name = "SIZE", default_value = "64", value_parser = parse_sizes)]
-    pub payload: (usize, usize),
+    /// Bytes of each payload: 64, 4k, or a range 64..1k; verified from 16 on [default: 64]
+    #[arg(short = 's', long, value_name = "SIZE", value_parser = parse_sizes)]
+    pub payload: Option<(usize, usize)>,
 
     /// Send this file as every payload, behind the head that is checked
     #[arg(long, value_name = "FILE", conflicts_with_all = ["payload", "template"])]
@@ -203,12 +211,25 @@ pub struct Load {
     #[arg(long)]
     pub retain: bool,
 
-    /// Connections opened a second [default: 64 at a time]
+    #[arg(
+        long,
+        help = "Come back when a connection is lost, to the same Session, instead of ending there: what \
+                is lost or doubled by it is counted"
+    )]
+    pub reconnect: bool,
+
+    /// Connections opened a second, each when it is due [default: 64 at a time]
     #[arg(long, value_name = "RATE", value_parser = parse_rate)]
     pub conn_rate: Option<f64>,
 
-    /// Messages a second in all, sent when they are due whatever the broker does: measures latency
-    #[arg(long, value_name = "RATE", value_parser = parse_rate, conflicts_with = "max")]
+    #[arg(
+        long,
+        value_name = "RATE",
+        value_parser = parse_rate,
+        conflicts_with = "max",
+        help = "Messages a second in all (conn, churn: connections), sent when they are due whatever \
+                the broker does: measures latency"
+    )]
     pub rate: Option<f64>,
 
     /// A rate that rises evenly over this time, such as 0..20k:30s
@@ -229,19 +250,23 @@ pub struct Load {
     #[arg(long)]
     pub max: bool,
 
-    /// When messages are due: evenly, or at random
-    #[arg(long, value_enum, default_value = "uniform")]
-    pub arrival: ArrivalWord,
+    /// When messages are due: evenly, or at random [default: uniform]
+    #[arg(long, value_enum)]
+    pub arrival: Option<ArrivalWord>,
 
-    /// Undelivered messages a publisher may have on the way, when as fast as possible
-    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    /// Undelivered messages a publisher may have on the way, when as fast as possible [default: 1000]
+    #[arg(long, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
-    pub window: u32,
+    pub window: Option<u32>,
 
-    /// Unacknowledged messages a publisher may have; the broker's Receive Maximum may lower it
-    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(
+        long,
+        value_name = "N",
+        help = "Unacknowledged messages a publisher may have; the broker's Receive Maximum may lower \
+                it [default: 64]"
+    )]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
-    pub inflight: u16,
+    pub inflight: Option<u16>,
 
     /// Length of each measurement, such as 5s or 500ms [default: 2s]
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_time)]
@@ -251,14 +276,14 @@ pub struct Load {
     #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = parse_time)]
     pub warmup: Duration,
 
-    /// How long to wait for messages still on the way after the last was sent
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_time)]
-    pub drain: Duration,
+    /// How long to wait for messages still on the way after the last was sent [default: 5s]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub drain: Option<Duration>,
 
-    /// Measurements of each kind; the median is shown with the spread
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    /// Measurements of each kind; the median is shown with the spread [default: 3]
+    #[arg(long, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=100))]
-    pub runs: u32,
+    pub runs: Option<u32>,
 
     /// Threads that make the load [default: half of the cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -269,10 +294,40 @@ pub struct Load {
     pub seed: u64,
 }
 
+/// What holds where nothing was said.
+impl Load {
+    pub fn levels(&self) -> &[u8] {
+        match self.qos.as_slice() {
+            [] => &[0, 1, 2],
+            said => said,
+        }
+    }
+
+    pub fn sizes(&self) -> (usize, usize) {
+        self.payload.unwrap_or((64, 64))
+    }
+
+    pub fn window(&self) -> u32 {
+        self.window.unwrap_or(1_000)
+    }
+
+    pub fn inflight(&self) -> u16 {
+        self.inflight.unwrap_or(64)
+    }
+
+    pub fn drain(&self) -> Duration {
+        self.drain.unwrap_or(Duration::from_secs(5))
+    }
+
+    pub fn runs(&self) -> u32 {
+        self.runs.unwrap_or(3)
+    }
+}
+
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Report")]
 pub struct Report {
-    /// Write the whole report as JSON; - is standard output
+    /// Write the whole report as JSON; - is standard output, here and below
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
@@ -414,176 +469,13 @@ Besides:
 
 Latency counts from the moment a message was due, so waiting for a stalled broker is part of it.
 Every message is checked: lost, duplicated, reordered, corrupt.
+With --agents the clocks are compared by round trips over the broker. Where messages pass from one
+agent to another (fanin, fanout, shared; pairs stay together) latencies are known only as well as two
+clocks are, which the report tells; the members of a shared subscription are all on the first agent,
+since only who sees all of them can tell whether two got the same message.
 
 Exit status:
   0 measured · 1 wrong words, no broker, or stopped · 7 connections lost or, in churn, refused
   81 the broker lost, doubled, reordered or changed what it must not · 82 with --strict: the
   generator was the limit · 99 a threshold was not met · 128-162 refused, a connection, a
   subscription or a message, with the broker's Reason Code (version 3: 1-5)";
-
-fn parse_version(text: &str) -> Result<Version, String> {
-    match text {
-        "31" | "3.1" | "mqttv31" => Ok(Version::V31),
-        "311" | "3.1.1" | "mqttv311" => Ok(Version::V311),
-        "5" | "5.0" | "mqttv5" => Ok(Version::V5),
-        _ => Err("5, 311 or 31 is wanted".to_owned()),
-    }
-}
-
-/// `20k`, `1.5M`, `4KiB`: a number, a factor, and a unit nobody needs.
-fn parse_number(text: &str) -> Result<f64, String> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.' && c != '_')
-        .unwrap_or(text.len());
-    let number: f64 = text[..end]
-        .replace('_', "")
-        .parse()
-        .map_err(|_| format!("'{text}' is no number"))?;
-    let factor = match text[end..].trim_end_matches("/s").trim_end_matches('B') {
-        "" => 1.0,
-        "k" | "K" => 1e3,
-        "M" => 1e6,
-        "G" => 1e9,
-        "Ki" | "ki" => 1024.0,
-        "Mi" => 1024.0 * 1024.0,
-        _ => return Err(format!("'{text}': k, M, Ki or Mi may follow a number")),
-    };
-    Ok(number * factor)
-}
-
-pub(crate) fn parse_rate(text: &str) -> Result<f64, String> {
-    match parse_number(text)? {
-        rate if rate > 0.0 && rate <= 1e9 => Ok(rate),
-        _ => Err("a rate lies above 0 and up to 1G a second".to_owned()),
-    }
-}
-
-fn parse_steps(text: &str) -> Result<Steps, String> {
-    let wanted = || "such are 1k..50k:8".to_owned();
-    let (range, count) = text.split_once(':').unwrap_or((text, "8"));
-    let (from, to) = range.split_once("..").ok_or_else(wanted)?;
-    let (from, to) = (parse_rate(from)?, parse_rate(to)?);
-    match count.parse() {
-        Ok(count @ 2..=100) if from < to => Ok(Steps { from, to, count }),
-        _ => Err(format!("{}, at least two of them, rising", wanted())),
-    }
-}
-
-fn parse_ramp(text: &str) -> Result<Ramp, String> {
-    let wanted = || "such is 0..20k:30s".to_owned();
-    let (range, time) = text.split_once(':').ok_or_else(wanted)?;
-    let (from, to) = range.split_once("..").ok_or_else(wanted)?;
-    let from = match parse_number(from)? {
-        0.0 => 0.0,
-        _ => parse_rate(from)?,
-    };
-    let (to, time) = (parse_rate(to)?, parse_time(time)?);
-    if from >= to || time.is_zero() {
-        return Err(format!("{}, rising", wanted()));
-    }
-    Ok(Ramp { from, to, time })
-}
-
-fn parse_proxy(text: &str) -> Result<Proxy, String> {
-    Proxy::parse(text).map_err(|verdict| verdict.sentence)
-}
-
-/// The words of one property in one: a value may have spaces, a key may not.
-fn parse_property(text: &str) -> Result<Property, String> {
-    let is_pair = text.split_whitespace().nth(1) == Some("user-property");
-    let words: Vec<&str> = text.splitn(if is_pair { 4 } else { 3 }, ' ').collect();
-    Property::unpack(&words.join("\0"))
-}
-
-fn parse_sizes(text: &str) -> Result<(usize, usize), String> {
-    let (least, most) = text.split_once("..").unwrap_or((text, text));
-    let (least, most) = (parse_number(least)?, parse_number(most)?);
-    if least > most || most > 200e6 {
-        return Err("a payload has up to 200M bytes, the smaller number first".to_owned());
-    }
-    Ok((least as usize, most as usize))
-}
-
-pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
-    let number: f64 = text[..end]
-        .parse()
-        .map_err(|_| format!("'{text}' is no time; such are 5s, 500ms, 2m"))?;
-    let seconds = match &text[end..] {
-        "ns" => number / 1e9,
-        "us" | "µs" => number / 1e6,
-        "ms" => number / 1e3,
-        "" | "s" => number,
-        "m" | "min" => number * 60.0,
-        "h" => number * 3_600.0,
-        _ => return Err(format!("'{text}': ms, s, m or h may follow a number")),
-    };
-    if seconds > 72.0 * 3_600.0 {
-        return Err("72 hours are the longest".to_owned());
-    }
-    Ok(Duration::from_secs_f64(seconds))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rates() {
-        assert_eq!(parse_rate("20k/s"), Ok(20_000.0));
-        assert_eq!(parse_rate("1.5M"), Ok(1_500_000.0));
-        assert_eq!(parse_rate("0.5"), Ok(0.5));
-        for wrong in ["0", "", "x", "5q", "2G", "-1"] {
-            assert!(parse_rate(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn steps() {
-        let steps = parse_steps("1k..50k:8").unwrap();
-        assert_eq!((steps.from, steps.to, steps.count), (1e3, 50e3, 8));
-        for wrong in ["1k", "2k..1k", "1..2:1", "1..2:x"] {
-            assert!(parse_steps(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn ramps_and_properties() {
-        let ramp = parse_ramp("0..20k:30s").unwrap();
-        assert_eq!((ramp.from, ramp.to, ramp.time.as_secs()), (0.0, 2e4, 30));
-        for wrong in ["20k:3s", "2..1:3s", "1..2", "1..2:0s"] {
-            assert!(parse_ramp(wrong).is_err(), "{wrong}");
-        }
-        assert!(parse_property("publish user-property k some words").is_ok());
-        assert!(parse_property("publish message-expiry-interval 60").is_ok());
-        for wrong in [
-            "publish",
-            "publish nothing 1",
-            "publish message-expiry-interval x",
-        ] {
-            assert!(parse_property(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn sizes() {
-        assert_eq!(parse_sizes("64"), Ok((64, 64)));
-        assert_eq!(parse_sizes("16..1k"), Ok((16, 1_000)));
-        assert_eq!(parse_sizes("4KiB"), Ok((4_096, 4_096)));
-        for wrong in ["9..8", "..", "1G", "x"] {
-            assert!(parse_sizes(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn times() {
-        assert_eq!(parse_time("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(parse_time("2"), Ok(Duration::from_secs(2)));
-        assert_eq!(parse_time("1.5m"), Ok(Duration::from_secs(90)));
-        for wrong in ["", "x", "5y", "100h"] {
-            assert!(parse_time(wrong).is_err(), "{wrong}");
-        }
-    }
-}

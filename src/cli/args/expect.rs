@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Arg, Args, Command};
 use regex_lite::Regex;
 
-use crate::cli::args::bench::parse_time;
+use crate::cli::args::bench::values::parse_time;
 use crate::cli::args::reach::Reach;
 use crate::cli::args::showing::Showing;
 use crate::cli::expect::{Expectation, Expectations};

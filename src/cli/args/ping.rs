@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::args::approach::Approach;
-use crate::cli::args::bench::parse_time;
+use crate::cli::args::bench::values::parse_time;
 
 #[derive(Args, Clone, Debug)]
 pub struct Ping {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::args::bench::parse_time;
+use crate::cli::args::bench::values::parse_time;
 
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Connection")]

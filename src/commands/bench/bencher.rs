@@ -126,7 +126,7 @@ impl Bencher<'_> {
                     &stage,
                     self.run,
                     self.setting,
-                    &mut || Some(clock.now()),
+                    &mut |_| Some(clock.now()),
                     &mut |tick| progress.tick(&|| tick.now()),
                 )
                 .map_err(|error| plain(format!("cannot start threads: {error}"))),
@@ -180,6 +180,7 @@ pub(super) fn blank(plan: &Plan, machine: Machine, target: Target, command: Vec<
         is_verified: plan.is_verified,
         rows: Vec::new(),
         agents: Vec::new(),
+        crosses: false,
         is_strict: false,
         verdicts: Vec::new(),
         found: Vec::new(),

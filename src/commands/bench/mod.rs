@@ -12,6 +12,7 @@ mod agents;
 mod bencher;
 mod health;
 mod load;
+mod part;
 mod plan;
 mod progress;
 mod report;
@@ -19,6 +20,7 @@ mod setup;
 mod stats;
 mod stop;
 mod trouble;
+mod unused;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -226,10 +228,14 @@ fn bench(args: &Bench, words: &[OsString]) -> Result<(Report, Option<Value>), Tr
         wanted,
     };
     if let Some(lead) = &bencher.lead {
-        report.agents.clone_from(&lead.members);
+        report.crosses = lead.crosses;
         report.threads *= lead.members.len();
     }
     bencher.all(&mut report);
+    if let Some(lead) = &bencher.lead {
+        // How well clocks were known turns out in the runs.
+        report.agents.clone_from(&lead.members);
+    }
     report.is_strict = args.report.strict;
     let rows = &report.rows;
     report.verdicts = thresholds
@@ -263,22 +269,20 @@ fn lead(
             "--clients-csv: its lines would be used by every one of --agents",
         ));
     }
-    if (0..count).any(|part| agents::share(&plan.shape, part, count).is_none()) {
-        let is_crossing = matches!(plan.shape.kind, Kind::Fanin | Kind::Fanout | Kind::Shared);
-        return Err(plain(match is_crossing {
-            true => "--agents: this kind cannot be shared out, since its messages would pass from \
-                     one agent to another and be timed with two clocks; pairs, pub, sub, rr, conn \
-                     and churn can"
-                .to_owned(),
-            false => format!(
-                "--agents: this load cannot be shared out among {count}: each needs a client, and \
-                 in pairs, pub and rr a publisher, of its own, and a topic for each"
-            ),
-        }));
+    let Some(crosses) = agents::crosses(&plan.shape, count) else {
+        return Err(plain(format!(
+            "--agents: this load cannot be shared out among {count}: each needs a client of its own"
+        )));
+    };
+    if crosses && args.load.window.is_some() {
+        return Err(plain(
+            "--window: messages pass between agents, and nobody sees in time what has arrived; \
+             --inflight bounds it",
+        ));
     }
     let words = words.iter().map(|word| word.to_string_lossy().into_owned());
     let options = setup::control(args)?;
-    Lead::gather(&args.agents, options, words.collect(), setting.stop.clone()).map(Some)
+    Lead::gather(&args.agents, options, words.collect(), setting, crosses).map(Some)
 }
 
 fn exporter_at(asked: &str) -> Result<Exporter, Trouble> {
@@ -299,22 +303,42 @@ fn conditions<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Vec<Threshold>
         .collect()
 }
 
-/// Every file that will be written can be: better known before a long load than after it.
+/// Where reports go that are one file each; `-` is standard output.
+fn files(asked: &Asked) -> impl Iterator<Item = (&'static str, &Path)> {
+    let all = [
+        ("--json", &asked.json),
+        ("--csv", &asked.csv),
+        ("--markdown", &asked.markdown),
+        ("--junit", &asked.junit),
+        ("--html", &asked.html),
+        ("--svg", &asked.svg),
+    ];
+    let named = all.into_iter();
+    named.filter_map(|(option, path)| Some((option, path.as_deref()?)))
+}
+
+fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// Every file that will be written can be, and holds one report: better known before a long load
+/// than after it.
 fn try_files(asked: &Asked) -> Result<(), Trouble> {
-    let json = asked.json.clone().filter(|path| path != Path::new("-"));
+    let named: Vec<_> = files(asked).collect();
+    for (at, (option, path)) in named.iter().enumerate() {
+        if let Some((other, _)) = named[..at].iter().find(|(_, earlier)| earlier == path) {
+            return Err(plain(match is_stdout(path) {
+                true => format!("{option} -: standard output is taken by {other}"),
+                false => format!("{option} {}: named twice, also for {other}", path.display()),
+            }));
+        }
+    }
     let hdr = asked
         .hdr
         .as_ref()
         .map(|prefix| PathBuf::from(format!("{prefix}-0-q0.hgrm")));
-    let named = [
-        &asked.csv,
-        &asked.markdown,
-        &asked.junit,
-        &asked.html,
-        &asked.svg,
-    ];
-    let all = named.into_iter().chain([&json, &hdr]).flatten();
-    for path in all {
+    let named = named.iter().map(|(_, path)| *path);
+    for path in named.filter(|path| !is_stdout(path)).chain(hdr.as_deref()) {
         let is_there = path.exists();
         if is_there && !path.is_file() {
             // A pipe: whoever reads it would take this for the end.
@@ -336,11 +360,8 @@ fn try_files(asked: &Asked) -> Result<(), Trouble> {
 /// else from being shown.
 fn show(args: &Bench, report: &Report, baseline: Option<&Value>) -> Result<(), Trouble> {
     let asked = &args.report;
-    let to_stdout = asked.json.as_deref() == Some(Path::new("-"));
+    let to_stdout = files(asked).any(|(_, path)| is_stdout(path));
     let whole = json::render(report);
-    if to_stdout {
-        terminal::print_out(&format!("{whole}\n"));
-    }
     let written = write_all(asked, report, &whole);
     let has_something = report.rows.iter().any(|row| row.all.connects > 0);
     if !asked.quiet && !to_stdout && has_something {
@@ -360,7 +381,7 @@ fn show(args: &Bench, report: &Report, baseline: Option<&Value>) -> Result<(), T
 }
 
 fn write_all(asked: &Asked, report: &Report, whole: &Value) -> Result<(), Trouble> {
-    if let Some(path) = asked.json.as_deref().filter(|path| *path != Path::new("-")) {
+    if let Some(path) = &asked.json {
         write(path, &format!("{whole}\n"))?;
     }
     type Render = fn(&Report) -> String;
@@ -391,6 +412,10 @@ fn write_all(asked: &Asked, report: &Report, whole: &Value) -> Result<(), Troubl
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Trouble> {
+    if is_stdout(path) {
+        terminal::print_out(text);
+        return Ok(());
+    }
     std::fs::write(path, text).map_err(|error| unwritable(path, &error))
 }
 

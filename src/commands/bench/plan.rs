@@ -10,6 +10,8 @@ use crate::cli::args::bench::{ArrivalWord, Bench, Kind, Ramp, Steps};
 use crate::commands::bench::load::body::{Payload, topics};
 use crate::commands::bench::load::head::HEAD_LEN;
 use crate::commands::bench::load::pace::Arrival;
+use crate::commands::bench::part::Part;
+use crate::commands::bench::unused;
 use crate::mqtt::QoS;
 use crate::mqtt::topic::{check_filter, check_name};
 
@@ -66,7 +68,7 @@ impl Shape {
 
     /// Nothing but connections: no message is sent.
     pub(super) fn is_connects(&self) -> bool {
-        matches!(self.kind, Kind::Conn | Kind::Churn)
+        self.kind.is_connects()
     }
 
     /// The place of a publisher among those a subscriber hears; none when it should not.
@@ -103,6 +105,8 @@ pub(super) enum Load {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Stage {
     pub(super) shape: Shape,
+    /// Which of its clients are made here.
+    pub(super) part: Part,
     pub(super) qos: QoS,
     pub(super) load: Load,
     pub(super) sizes: (usize, usize),
@@ -110,12 +114,19 @@ pub(super) struct Stage {
     pub(super) warmup: Duration,
     pub(super) duration: Duration,
     pub(super) drain: Duration,
+    /// Connections opened a second, each when it is due; none for as fast as others come to stand.
+    pub(super) connect_rate: Option<f64>,
     pub(super) seed: u64,
 }
 
 impl Stage {
     pub(super) fn is_open(&self) -> bool {
         matches!(self.load, Load::Rate { .. })
+    }
+
+    /// What is offered is due at its time, so a thread that waits for it is busy and no bottleneck.
+    pub(super) fn has_schedule(&self) -> bool {
+        self.is_open() || self.shape.is_connects() && self.connect_rate.is_some()
     }
 
     /// Messages are sent, and acknowledged.
@@ -174,14 +185,14 @@ impl Plan {
         }
         let has_rate = !matches!(mode, Mode::MaxOnly);
         if has_rate && matches!(args.load.kind, Kind::Sub | Kind::Conn | Kind::Churn) {
-            return Err("a rate is for kinds that publish".to_owned());
+            return Err("such a rate is for kinds that publish".to_owned());
         }
-        unused(args, mode)?;
         let is_verified = is_verified(args, payload, mode)?;
+        unused::refuse(args, mode, is_verified)?;
         let mut qos: Vec<QoS> = Vec::new();
         // Idle connections and those that come and go have no QoS to speak of.
         let has_qos = !shape.is_connects();
-        let all = args.load.qos.iter();
+        let all = args.load.levels().iter();
         for digit in all.take(if has_qos { usize::MAX } else { 1 }) {
             let level = QoS::from_bits(*digit).ok_or("--qos: 0, 1 and 2 are all there are")?;
             if !qos.contains(&level) {
@@ -191,28 +202,30 @@ impl Plan {
         Ok(Self {
             qos,
             mode,
-            runs: args.load.runs,
+            runs: args.load.runs(),
             threads: args
                 .load
                 .threads
                 .map_or_else(|| (cores / 2).max(1), usize::from),
             is_verified,
-            window: args.load.window,
+            window: args.load.window(),
             arrival: match args.load.arrival {
-                ArrivalWord::Uniform => Arrival::Uniform,
-                ArrivalWord::Poisson => Arrival::Poisson,
+                None | Some(ArrivalWord::Uniform) => Arrival::Uniform,
+                Some(ArrivalWord::Poisson) => Arrival::Poisson,
             },
             base: Stage {
                 shape: shape.clone(),
+                part: Part::WHOLE,
                 qos: QoS::AtMostOnce,
                 load: Load::Max {
-                    window: args.load.window,
+                    window: args.load.window(),
                 },
                 sizes: payload.sizes(is_verified),
-                inflight: args.load.inflight,
+                inflight: args.load.inflight(),
                 warmup: args.load.warmup,
                 duration: args.load.duration,
-                drain: args.load.drain,
+                drain: args.load.drain(),
+                connect_rate: connect_rate(args),
                 seed: args.load.seed,
             },
             shape,
@@ -268,7 +281,7 @@ impl Plan {
 
 fn mode(args: &Bench) -> Mode {
     let load = &args.load;
-    if let Some(rate) = load.rate {
+    if let Some(rate) = load.rate.filter(|_| !load.kind.is_connects()) {
         Mode::RateOnly(rate)
     } else if let Some(ramp) = load.ramp {
         Mode::Ramp(ramp)
@@ -281,27 +294,6 @@ fn mode(args: &Bench) -> Mode {
     } else {
         Mode::Both
     }
-}
-
-/// Options that would change nothing are a misunderstanding.
-fn unused(args: &Bench, mode: Mode) -> Result<(), String> {
-    let load = &args.load;
-    let kind = load.kind;
-    let is_silent = matches!(kind, Kind::Sub | Kind::Conn | Kind::Churn);
-    for (is_asked, option) in [
-        (load.retain, "--retain"),
-        (load.file.is_some(), "--file"),
-        (load.template.is_some(), "--template"),
-        (load.no_verify, "--no-verify"),
-    ] {
-        if is_asked && is_silent {
-            return Err(format!("{option}: this kind publishes nothing"));
-        }
-    }
-    if load.arrival == ArrivalWord::Poisson && matches!(mode, Mode::MaxOnly) {
-        return Err("--arrival: only messages of a rate arrive by it; say --rate".to_owned());
-    }
-    Ok(())
 }
 
 /// Whether payloads carry a head; without one nothing can be timed.
@@ -351,9 +343,6 @@ fn shape(args: &Bench) -> Result<Shape, String> {
     };
     let topics = load.topics.unwrap_or(usual);
     let has_fixed = matches!(load.kind, Kind::Sub | Kind::Churn | Kind::Conn | Kind::Rr);
-    if has_fixed && load.topics.is_some() {
-        return Err("--topics: this kind has its own".to_owned());
-    }
     if !has_fixed && topics > pubs {
         return Err(format!(
             "--topics {topics}: {pubs} publishers cannot fill more than {pubs} topics"
@@ -405,13 +394,23 @@ fn clients(kind: Kind, pubs: Option<u32>, subs: Option<u32>) -> Result<(u32, u32
     })
 }
 
+/// Connections opened a second, if they have a rate. Of kinds that only connect, it is *the* rate.
+fn connect_rate(args: &Bench) -> Option<f64> {
+    let of_kind = args.load.rate.filter(|_| args.load.kind.is_connects());
+    args.load.conn_rate.or(of_kind)
+}
+
 /// Nobody floods a broker of strangers by accident.
 fn allowed(args: &Bench, mode: Mode) -> Result<(), String> {
     let is_slow = match mode {
         Mode::Ramp(ramp) => ramp.to <= PUBLIC_RATE_MAX,
         Mode::RateOnly(rate) => rate <= PUBLIC_RATE_MAX,
         Mode::Steps(steps) => steps.to <= PUBLIC_RATE_MAX,
-        Mode::Both | Mode::MaxOnly | Mode::FindMax => false,
+        Mode::MaxOnly => {
+            let rate = connect_rate(args).filter(|_| args.load.kind.is_connects());
+            rate.is_some_and(|rate| rate <= PUBLIC_RATE_MAX)
+        }
+        Mode::Both | Mode::FindMax => false,
     };
     if args.target.yes || is_slow || args.target.unix.is_some() {
         return Ok(());
@@ -457,7 +456,7 @@ mod tests {
             .try_get_matches_from(words)
             .map_err(|error| error.to_string())?;
         let args = Bench::from_arg_matches(&matches).unwrap();
-        let (least, most) = args.load.payload;
+        let (least, most) = args.load.sizes();
         Plan::new(&args, &Payload::Sizes(least, most), 8)
     }
 
@@ -523,7 +522,8 @@ mod tests {
             ("sub --pubs 3 -t a", "has none"),
             ("sub", "-t FILTER"),
             ("rr --pubs 3 --subs 2", "one responder"),
-            ("churn --rate 5", "kinds that publish"),
+            ("sub -t a --rate 5", "kinds that publish"),
+            ("churn --rate 5 --conn-rate 5", "says the same"),
             ("--topics 11", "11"),
             ("fanout --topics 2", "2"),
             ("-s 8", "16 bytes"),

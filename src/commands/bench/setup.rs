@@ -36,7 +36,7 @@ const PAYLOAD_FILE_MAX: u64 = 256 << 20;
 pub(super) fn payload(args: &Bench) -> Result<Payload, Trouble> {
     let load = &args.load;
     let Some(path) = load.file.as_ref().or(load.template.as_ref()) else {
-        let (least, most) = load.payload;
+        let (least, most) = load.sizes();
         return Ok(Payload::Sizes(least, most));
     };
     let name = path.display();
@@ -136,9 +136,10 @@ pub(super) fn setting(
         retain: args.load.retain,
         publish_properties: property::collect(&args.target.property, Packet::Publish),
         subscribe_properties: property::collect(&args.target.property, Packet::Subscribe),
-        conn_rate: args.load.conn_rate,
+        reconnects: args.load.reconnect,
         nonce,
         stop,
+        enough: Arc::default(),
     };
     Ok((setting, target))
 }
@@ -233,7 +234,7 @@ fn options(
     connection.pw = target.pw.clone().map(OsString::from);
     connection.keepalive = target.keepalive;
     connection.property.clone_from(&target.property);
-    connection.max_inflight = u32::from(args.load.inflight);
+    connection.max_inflight = u32::from(args.load.inflight());
     let mut tls = args.tls.clone();
     if let Some(person) = person {
         tls.cert.clone_from(&person.cert);

@@ -53,6 +53,8 @@ pub(super) struct Tally {
     pub(super) connects: u64,
     pub(super) connect_errors: u64,
     pub(super) disconnects: u64,
+    /// Connections that were lost and came to stand again.
+    pub(super) reconnects: u64,
     /// Messages refused by Reason Code.
     pub(super) refused: BTreeMap<u8, u64>,
     pub(super) points: Vec<Point>,
@@ -167,6 +169,7 @@ impl Tally {
             connects: 0,
             connect_errors: 0,
             disconnects: 0,
+            reconnects: 0,
             refused: BTreeMap::new(),
             points: Vec::new(),
         }
@@ -198,6 +201,7 @@ impl Tally {
             (&mut self.connects, other.connects),
             (&mut self.connect_errors, other.connect_errors),
             (&mut self.disconnects, other.disconnects),
+            (&mut self.reconnects, other.reconnects),
         ] {
             *sum += more;
         }

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::ffi::OsString;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use clap::FromArgMatches as _;
@@ -10,10 +11,13 @@ use serde_json::{Value, json};
 use crate::cli::args::bench::{Bench, Kind, Ramp};
 use crate::client::{Options, Retry, Will};
 use crate::commands::bench::agents::link::{Link, News};
-use crate::commands::bench::agents::{ALIVE_PERIOD, gone_of, ledger, left, share, topic_of};
+use crate::commands::bench::agents::{
+    ALIVE_PERIOD, crosses, gone_of, ledger, left, share, topic_of,
+};
 use crate::commands::bench::health::Machine;
 use crate::commands::bench::load::pace::Clock;
-use crate::commands::bench::load::{self, Outcome, Setting};
+use crate::commands::bench::load::{self, Outcome, Setting, Step};
+use crate::commands::bench::part::Part;
 use crate::commands::bench::plan::{Plan, Stage};
 use crate::commands::bench::report::{Target, Trouble};
 use crate::commands::bench::stop::Stop;
@@ -25,6 +29,9 @@ use crate::mqtt::property::PropertiesBuf;
 
 /// For the word to begin, after we have said that we are ready.
 const GO_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Between two signs of life when all was sent: somebody waits for the last of it to come.
+const LAST_PERIOD: Duration = Duration::from_millis(50);
 
 /// Between two looks at what has come.
 const STEP: Duration = Duration::from_millis(5);
@@ -115,10 +122,15 @@ impl Agent {
         let machine = Machine::look();
         let plan = Plan::new(&args, &payload, machine.cores).map_err(plain)?;
         let stage = stage(letter, &plan).ok_or_else(|| plain("a task that makes no sense"))?;
-        setup::descriptors(stage.shape.pubs + stage.shape.subs)?;
+        setup::descriptors(stage.part.clients(&stage.shape))?;
         let (mut setting, target) = setup::setting(&args, &plan, payload, Stop::default())?;
-        setting.clock = self.clock;
-        if args.load.topic.is_some() && stage.shape.kind != Kind::Sub {
+        let ahead = letter["ahead"].as_i64().unwrap_or(0);
+        setting.clock = self.clock.shifted(ahead.saturating_neg());
+        if !stage.part.is_whole() {
+            let prefix = letter["prefix"].as_str();
+            let prefix = prefix.ok_or_else(|| plain("a task without topics"))?;
+            prefix.clone_into(&mut setting.prefix);
+        } else if args.load.topic.is_some() && stage.shape.kind != Kind::Sub {
             // What other agents do is theirs.
             setting.prefix = format!("{}/{}", setting.prefix, self.name);
         }
@@ -136,21 +148,35 @@ impl Agent {
     ) -> Result<Value, Trouble> {
         let told = Cell::new(Instant::now());
         let mut progress = |tick: &load::Tick<'_>| {
-            if told.get().elapsed() >= ALIVE_PERIOD {
+            let is_done = tick.has_sent_all();
+            let period = if is_done { LAST_PERIOD } else { ALIVE_PERIOD };
+            if told.get().elapsed() >= period {
                 told.set(Instant::now());
                 let mut alive = ledger::write_now(&tick.now());
                 alive["type"] = "alive".into();
+                alive["done"] = is_done.into();
                 self.say(letter, alive);
             }
             while let Some(news) = self.link.next(Duration::ZERO) {
                 if is_stop(&news, letter) {
                     setting.stop.ask();
+                } else if is_word(&news, letter, "enough") {
+                    setting.enough.store(true, Ordering::Release);
                 }
             }
         };
-        let mut gate = || {
-            self.say(letter, json!({ "type": "ready" }));
-            self.wait_for_go(letter)
+        let is_whole = stage.part.is_whole();
+        let mut gate = |step| match step {
+            // Routes within this agent need nobody else.
+            Step::Routes if is_whole => Some(0),
+            Step::Routes => {
+                self.say(letter, json!({ "type": "connected" }));
+                self.wait_for(letter, "routes")
+            }
+            Step::Load => {
+                self.say(letter, json!({ "type": "ready" }));
+                self.wait_for(letter, "go")
+            }
         };
         let outcome = load::measure(stage, run, setting, &mut gate, &mut progress)
             .map_err(|error| plain(format!("cannot start threads: {error}")))?;
@@ -160,14 +186,14 @@ impl Agent {
         }
     }
 
-    /// When to begin, on our clock; none to leave.
-    fn wait_for_go(&self, letter: &Value) -> Option<u64> {
+    /// When to go on; none to leave.
+    fn wait_for(&self, letter: &Value, word: &str) -> Option<u64> {
         let since = Instant::now();
         while since.elapsed() < GO_PATIENCE {
             match self.link.next(STEP) {
                 Some(News::Letter(Some(other))) if other["id"] == letter["id"] => {
                     match other["type"].as_str() {
-                        Some("go") => return other["at"].as_u64(),
+                        Some(it) if it == word => return other["at"].as_u64(),
                         Some("stop") => return None,
                         _ => {}
                     }
@@ -178,6 +204,10 @@ impl Agent {
         }
         None
     }
+}
+
+fn is_word(news: &News, letter: &Value, word: &str) -> bool {
+    matches!(news, News::Letter(Some(other)) if other["type"] == word && other["id"] == letter["id"])
 }
 
 fn is_stop(news: &News, letter: &Value) -> bool {
@@ -213,7 +243,10 @@ fn stage(letter: &Value, plan: &Plan) -> Option<Stage> {
         .ok()
         .filter(|&of| of > part)?;
     let qos = QoS::from_bits(u8::try_from(letter["qos"].as_u64()?).ok()?)?;
-    let shape = share(&plan.shape, part, of)?;
+    let (shape, part) = match share(&plan.shape, part, of) {
+        Some(shape) if !crosses(&plan.shape, of)? => (shape, Part::WHOLE),
+        _ => (plan.shape.clone(), Part::new(part, of)?),
+    };
     let portion = f64::from(shape.pubs) / f64::from(plan.shape.pubs.max(1));
     let rate = letter["rate"].as_f64().map(|rate| rate * portion);
     let ramp = letter["ramp"].as_array().and_then(|ramp| {
@@ -229,7 +262,14 @@ fn stage(letter: &Value, plan: &Plan) -> Option<Stage> {
         (None, Some(_)) => return None,
         (None, None) => plan.max_stage(qos),
     };
-    Some(Stage { shape, ..stage })
+    let all = Part::WHOLE.clients(&plan.shape).max(1);
+    let own = f64::from(part.clients(&shape)) / f64::from(all);
+    Some(Stage {
+        connect_rate: stage.connect_rate.map(|rate| rate * own),
+        shape,
+        part,
+        ..stage
+    })
 }
 
 fn result(outcome: &Outcome, threads: usize) -> Value {
@@ -245,6 +285,7 @@ fn result(outcome: &Outcome, threads: usize) -> Value {
         "threads": threads,
         "warmup_points": outcome.warmup_points,
         "point_seconds": outcome.point_seconds,
+        "apart": outcome.apart.as_ref().map(ledger::write_apart),
     })
 }
 

@@ -29,9 +29,11 @@ impl Offset {
         }
     }
 
-    /// One of our times on their clock.
-    pub(super) fn there(self, ours: u64) -> u64 {
-        u64::try_from(i128::from(ours) + self.theirs).unwrap_or(0)
+    /// How far off times can have been that were told by this offset, when `later` holds after them:
+    /// the clocks may have run apart meanwhile.
+    pub(super) fn error_until(self, later: Self) -> u64 {
+        let apart = u64::try_from((later.theirs - self.theirs).unsigned_abs()).unwrap_or(u64::MAX);
+        self.error.max(later.error.saturating_add(apart))
     }
 }
 
@@ -48,7 +50,14 @@ mod tests {
         assert_eq!((quick.theirs, quick.error), (1_001, 10));
         assert_eq!(slow.better(quick), quick);
         assert!((slow.theirs - 1_000).unsigned_abs() <= u128::from(slow.error));
-        assert_eq!(quick.there(99), 1_100);
-        assert_eq!(Offset::of(5_000, 10, 5_000).there(0), 0);
+    }
+
+    #[test]
+    fn clocks_that_run_apart_are_known_less_well() {
+        let before = Offset::of(100, 1_110, 120);
+        let after = Offset::of(9_100, 10_117, 9_120);
+        assert_eq!((before.error, after.theirs - before.theirs), (10, 7));
+        assert_eq!(before.error_until(after), 17);
+        assert_eq!(before.error_until(before), 10);
     }
 }

@@ -12,12 +12,11 @@ use crate::commands::bench::agents::{ROOT, SILENCE_MAX, ledger, left, topic_of};
 use crate::commands::bench::health::Health;
 use crate::commands::bench::load::board::Failures;
 use crate::commands::bench::load::pace::Clock;
-use crate::commands::bench::load::{Growth, Outcome};
-use crate::commands::bench::plan::{Load, Stage};
+use crate::commands::bench::load::{Growth, Outcome, Setting, account};
+use crate::commands::bench::plan::{Load, Shape, Stage};
 use crate::commands::bench::progress::Now;
 use crate::commands::bench::report::Trouble;
 use crate::commands::bench::setup;
-use crate::commands::bench::stats::Tally;
 use crate::commands::bench::stop::Stop;
 use crate::commands::bench::trouble::plain;
 use crate::mqtt::QoS;
@@ -28,8 +27,8 @@ const HELLO_PATIENCE: Duration = Duration::from_secs(10);
 
 const GREETING_PERIOD: Duration = Duration::from_secs(1);
 
-/// Questions about an agent's clock.
-const QUESTIONS: u64 = 10;
+/// Questions about an agent's clock, each time it is compared.
+const QUESTIONS: u64 = 16;
 
 /// From the word to begin until all begin.
 const LEAD: u64 = 300_000_000;
@@ -44,20 +43,27 @@ pub(in crate::commands::bench) struct Member {
     pub(in crate::commands::bench) cpu: String,
     pub(in crate::commands::bench) cores: u64,
     offset: Offset,
+    /// The worst its clock was known over all runs, in nanoseconds.
+    error: u64,
 }
 
 impl Member {
     /// How well its clock is known, in microseconds.
     pub(in crate::commands::bench) fn clock_error_us(&self) -> f64 {
-        self.offset.error as f64 / 1e3
+        self.error.max(self.offset.error) as f64 / 1e3
     }
 }
 
 pub(in crate::commands::bench) struct Lead {
     link: Link,
     pub(in crate::commands::bench) members: Vec<Member>,
+    /// Messages pass from one agent to another.
+    pub(in crate::commands::bench) crosses: bool,
+    /// Beginning of the topics they then have in common.
+    prefix: String,
     reply: String,
     words: Vec<String>,
+    is_verified: bool,
     clock: Clock,
     stop: Stop,
     next: u64,
@@ -66,6 +72,8 @@ pub(in crate::commands::bench) struct Lead {
 /// How far each agent is in a run.
 enum State {
     Preparing,
+    /// Connected and subscribed, waiting for the others.
+    Connected,
     Ready,
     Done(Box<Outcome>),
 }
@@ -76,7 +84,8 @@ impl Lead {
         names: &[String],
         mut options: Options,
         words: Vec<String>,
-        stop: Stop,
+        setting: &Setting,
+        crosses: bool,
     ) -> Result<Self, Trouble> {
         let nonce = setup::nonce();
         let place = options.dial.address.to_string();
@@ -99,8 +108,11 @@ impl Lead {
             members: Vec::new(),
             reply,
             words,
+            is_verified: setting.is_verified,
             clock: Clock::start(),
-            stop,
+            crosses,
+            prefix: setting.prefix.clone(),
+            stop: setting.stop.clone(),
             next: 0,
         };
         match lead.link.next(HELLO_PATIENCE) {
@@ -161,6 +173,20 @@ impl Lead {
 
     fn hello(&self, name: &str) -> Option<Member> {
         let welcome = self.greet(name)?;
+        let offset = self.compare(name)?;
+        let text = |field: &str| welcome[field].as_str().unwrap_or_default().to_owned();
+        Some(Member {
+            name: name.to_owned(),
+            os: text("os"),
+            cpu: text("cpu"),
+            cores: welcome["cores"].as_u64().unwrap_or_default(),
+            offset,
+            error: 0,
+        })
+    }
+
+    /// How this agent's clock stands against ours.
+    fn compare(&self, name: &str) -> Option<Offset> {
         let mut best: Option<Offset> = None;
         for _ in 0..QUESTIONS {
             let asked = self.clock.now();
@@ -172,14 +198,26 @@ impl Lead {
             let offset = Offset::of(asked, answer["clock"].as_u64()?, heard);
             best = Some(best.map_or(offset, |best| best.better(offset)));
         }
-        let text = |field: &str| welcome[field].as_str().unwrap_or_default().to_owned();
-        Some(Member {
-            name: name.to_owned(),
-            os: text("os"),
-            cpu: text("cpu"),
-            cores: welcome["cores"].as_u64().unwrap_or_default(),
-            offset: best?,
-        })
+        best
+    }
+
+    /// Of every agent, as the clocks stand now; what was known before says how far they ran apart.
+    fn compare_all(&mut self, is_over: bool) -> Result<(), Trouble> {
+        for at in 0..self.members.len() {
+            let name = self.members[at].name.clone();
+            let Some(offset) = self.compare(&name) else {
+                return Err(plain(match self.stop.is_asked() {
+                    true => "stopped by a signal".to_owned(),
+                    false => format!("agent {name} does not say what its clock is"),
+                }));
+            };
+            let member = &mut self.members[at];
+            if is_over {
+                member.error = member.error.max(member.offset.error_until(offset));
+            }
+            member.offset = offset;
+        }
+        Ok(())
     }
 
     /// Runs `stage` once on all of them.
@@ -191,10 +229,11 @@ impl Lead {
     ) -> Result<Outcome, Trouble> {
         self.next += 1;
         let id = self.next;
+        self.compare_all(false)?;
         for (part, member) in self.members.iter().enumerate() {
             self.say(&member.name, id, self.task(stage, run, part));
         }
-        let states = self.follow(id, stage.has_acks(), progress);
+        let states = self.follow(id, stage, progress);
         if states.is_err() {
             self.stop_all(id);
         }
@@ -203,11 +242,18 @@ impl Lead {
             if let State::Done(outcome) = state {
                 match &mut sum {
                     None => sum = Some(*outcome),
-                    Some(sum) => add(sum, &outcome),
+                    Some(sum) => add(sum, *outcome),
                 }
             }
         }
-        sum.ok_or_else(|| plain("no agent has measured anything"))
+        let mut sum = sum.ok_or_else(|| plain("no agent has measured anything"))?;
+        if let Some(all) = sum.apart.take() {
+            account(&stage.shape, self.is_verified, &all, &mut sum.tally);
+        }
+        if !self.stop.is_asked() {
+            self.compare_all(true)?;
+        }
+        Ok(sum)
     }
 
     fn task(&self, stage: &Stage, run: u16, part: usize) -> Value {
@@ -218,6 +264,8 @@ impl Lead {
             "run": run,
             "part": part,
             "of": self.members.len(),
+            "ahead": i64::try_from(self.members[part].offset.theirs).unwrap_or(0),
+            "prefix": self.prefix,
         });
         if let Load::Rate {
             rate, ramp_from, ..
@@ -232,8 +280,12 @@ impl Lead {
     }
 
     fn stop_all(&self, id: u64) {
+        self.tell_all(id, &json!({ "type": "stop" }));
+    }
+
+    fn tell_all(&self, id: u64, content: &Value) {
         for member in &self.members {
-            self.say(&member.name, id, json!({ "type": "stop" }));
+            self.say(&member.name, id, content.clone());
         }
     }
 
@@ -241,25 +293,23 @@ impl Lead {
     fn follow(
         &self,
         id: u64,
-        has_acks: bool,
+        stage: &Stage,
         progress: &mut dyn FnMut(&dyn Fn() -> Now),
     ) -> Result<Vec<State>, Trouble> {
         let mut states: Vec<State> = self.members.iter().map(|_| State::Preparing).collect();
         let mut heard = vec![Instant::now(); self.members.len()];
-        let mut seen = vec![Now::default(); self.members.len()];
-        let (mut has_begun, mut was_stopped) = (false, false);
+        let mut seen = vec![Seen::default(); self.members.len()];
+        let mut told = Told::default();
+        let mut was_stopped = false;
         loop {
             if let Some(news) = self.link.next(STEP) {
-                self.take(&news, id, &mut states, &mut heard, &mut seen)?;
+                self.take(&news, id, stage, &mut states, &mut heard, &mut seen)?;
             }
-            progress(&|| together(&seen, has_acks));
-            let is_ready = |state: &State| !matches!(state, State::Preparing);
-            if !has_begun && states.iter().all(is_ready) {
-                has_begun = true;
-                let at = self.clock.now() + LEAD;
-                for member in &self.members {
-                    let go = json!({ "type": "go", "at": member.offset.there(at) });
-                    self.say(&member.name, id, go);
+            progress(&|| together(&seen, stage.has_acks()));
+            self.lead_on(id, &states, &seen, &mut told);
+            for (heard, state) in heard.iter_mut().zip(&states) {
+                if told.is_kept_waiting(state) {
+                    *heard = Instant::now();
                 }
             }
             if states.iter().all(|state| matches!(state, State::Done(_))) {
@@ -280,13 +330,35 @@ impl Lead {
         }
     }
 
+    /// Lets all take the next step when each of them is there.
+    fn lead_on(&self, id: u64, states: &[State], seen: &[Seen], told: &mut Told) {
+        let is_ready = |state: &State| !matches!(state, State::Preparing | State::Connected);
+        let is_connected = |state: &State| matches!(state, State::Connected);
+        if !told.routes && states.iter().all(is_connected) {
+            told.routes = true;
+            self.tell_all(id, &json!({ "type": "routes", "at": 0 }));
+        }
+        if !told.go && states.iter().all(is_ready) {
+            told.go = true;
+            let at = self.clock.now() + LEAD;
+            self.tell_all(id, &json!({ "type": "go", "at": at }));
+        }
+        let sum = |of: fn(&Now) -> u64| seen.iter().map(|seen| of(&seen.now)).sum::<u64>();
+        let has_come = || sum(|now| now.received) >= sum(|now| now.expected);
+        if self.crosses && !told.enough && seen.iter().all(|seen| seen.is_done) && has_come() {
+            told.enough = true;
+            self.tell_all(id, &json!({ "type": "enough" }));
+        }
+    }
+
     fn take(
         &self,
         news: &News,
         id: u64,
+        stage: &Stage,
         states: &mut [State],
         heard: &mut [Instant],
-        seen: &mut [Now],
+        seen: &mut [Seen],
     ) -> Result<(), Trouble> {
         let letter = match news {
             News::Up => return Ok(()),
@@ -312,11 +384,18 @@ impl Lead {
         }
         heard[at] = Instant::now();
         match letter["type"].as_str() {
-            Some("alive") => seen[at] = ledger::read_now(letter),
+            Some("alive") => {
+                seen[at] = Seen {
+                    now: ledger::read_now(letter),
+                    is_done: letter["done"] == true,
+                };
+            }
+            Some("connected") => states[at] = State::Connected,
             Some("ready") => states[at] = State::Ready,
             Some("failed") => return Err(failure(name, letter)),
             Some("result") => {
-                let outcome = outcome(letter).ok_or_else(|| {
+                let shape = self.crosses.then_some(&stage.shape);
+                let outcome = outcome(letter, shape).ok_or_else(|| {
                     plain(format!("agent {name} talks nonsense: its counts cannot be"))
                 })?;
                 states[at] = State::Done(Box::new(outcome));
@@ -344,7 +423,35 @@ fn failure(name: &str, letter: &Value) -> Trouble {
     }
 }
 
-fn outcome(letter: &Value) -> Option<Outcome> {
+/// What an agent has told last.
+#[derive(Clone, Default)]
+struct Seen {
+    now: Now,
+    /// All it had to send is sent.
+    is_done: bool,
+}
+
+/// What all agents have been told in a run.
+#[derive(Default)]
+struct Told {
+    routes: bool,
+    go: bool,
+    enough: bool,
+}
+
+impl Told {
+    /// Who waits for the others has nothing to say.
+    fn is_kept_waiting(&self, state: &State) -> bool {
+        match state {
+            State::Preparing | State::Done(_) => false,
+            State::Connected => !self.routes,
+            State::Ready => !self.go,
+        }
+    }
+}
+
+/// With the shape of the whole where messages pass between agents.
+fn outcome(letter: &Value, shape: Option<&Shape>) -> Option<Outcome> {
     let cores = |field: &str| letter[field].as_f64().filter(|&cores| cores >= 0.0);
     let positive = |field: &str| letter[field].as_f64().filter(|&number| number > 0.0);
     Some(Outcome {
@@ -364,13 +471,20 @@ fn outcome(letter: &Value) -> Option<Outcome> {
         }),
         warmup_points: usize::try_from(letter["warmup_points"].as_u64()?).ok()?,
         point_seconds: positive("point_seconds").unwrap_or(1.0),
+        apart: match shape {
+            Some(shape) => Some(ledger::read_apart(&letter["apart"], shape)?),
+            None => None,
+        },
     })
 }
 
 /// Counts and cores add up; all measured for the same time.
-fn add(sum: &mut Outcome, other: &Outcome) {
-    let tally: &Tally = &other.tally;
-    sum.tally.merge(tally);
+fn add(sum: &mut Outcome, other: Outcome) {
+    sum.tally.merge(&other.tally);
+    if let (Some(all), Some(more)) = (&mut sum.apart, other.apart) {
+        all.published.extend(more.published);
+        all.heard.extend(more.heard);
+    }
     let longer = |one: Option<f64>, other: Option<f64>| Some(one?.max(other?));
     sum.seconds = longer(sum.seconds, other.seconds);
     sum.connect_seconds = longer(sum.connect_seconds, other.connect_seconds);
@@ -391,14 +505,14 @@ fn most(one: Option<f64>, other: Option<f64>) -> Option<f64> {
 }
 
 /// What all agents have told last, added up; the run is as far as the slowest of them.
-fn together(seen: &[Now], has_acks: bool) -> Now {
+fn together(seen: &[Seen], has_acks: bool) -> Now {
     let mut all = Now {
         has_acks,
         share: 1.0,
-        phase: seen.iter().filter_map(|now| now.phase).min(),
+        phase: seen.iter().filter_map(|seen| seen.now.phase).min(),
         ..Now::default()
     };
-    for now in seen {
+    for Seen { now, .. } in seen {
         all.share = all.share.min(now.share);
         all.sent += now.sent;
         all.acked += now.acked;

@@ -6,6 +6,9 @@ use hdrhistogram::{Counter, Histogram};
 use serde_json::{Value, json};
 
 use crate::commands::bench::load::board::PHASES;
+use crate::commands::bench::load::track::Seen;
+use crate::commands::bench::load::{Apart, Heard, Published};
+use crate::commands::bench::plan::Shape;
 use crate::commands::bench::progress::Now;
 use crate::commands::bench::stats::{LATENCY_MAX, Latency, POINTS_MAX, Tally, course};
 
@@ -80,6 +83,63 @@ pub(super) fn read(value: &Value) -> Option<Tally> {
     is_plausible(&tally).then_some(tally)
 }
 
+/// What has to be put together with others' before it says what was lost.
+pub(super) fn write_apart(apart: &Apart) -> Value {
+    let published = apart.published.iter();
+    let published: Vec<Value> = published
+        .map(|one| json!([one.publisher, one.sent, one.refused]))
+        .collect();
+    let heard = apart.heard.iter().map(|one| {
+        let unique: Vec<u64> = one.seen.iter().map(|seen| seen.unique).collect();
+        json!([one.wanted, unique])
+    });
+    json!({ "published": published, "heard": heard.collect::<Vec<_>>() })
+}
+
+/// None for what does not fit the load.
+pub(super) fn read_apart(value: &Value, shape: &Shape) -> Option<Apart> {
+    let count = |value: &Value| value.as_u64().filter(|&count| count <= SAMPLES_MAX);
+    let mut apart = Apart::default();
+    for one in value["published"].as_array()? {
+        apart.published.push(Published {
+            publisher: u32::try_from(count(&one[0])?)
+                .ok()
+                .filter(|&publisher| publisher < shape.pubs)?,
+            sent: count(&one[1])?,
+            refused: count(&one[2])?,
+        });
+    }
+    for one in value["heard"].as_array()? {
+        let wanted = match &one[0] {
+            Value::Null => None,
+            topic => Some(u32::try_from(topic.as_u64()?).ok()),
+        };
+        let wanted = match wanted {
+            None => None,
+            Some(topic) => Some(topic.filter(|&topic| topic < shape.topics)?),
+        };
+        let unique = one[1].as_array()?;
+        if unique.len() != shape.heard(wanted) as usize || apart.heard.len() >= shape.subs as usize
+        {
+            return None;
+        }
+        let seen: Option<Vec<Seen>> = unique
+            .iter()
+            .map(|unique| {
+                Some(Seen {
+                    unique: count(unique)?,
+                    ..Seen::default()
+                })
+            })
+            .collect();
+        apart.heard.push(Heard {
+            wanted,
+            seen: seen?,
+        });
+    }
+    Some(apart)
+}
+
 /// How it is going, for the picture on the bench's terminal.
 pub(super) fn write_now(now: &Now) -> Value {
     json!({
@@ -133,12 +193,12 @@ fn is_plausible(tally: &Tally) -> bool {
         && tally.ack.len() <= tally.acked
         && tally.service.len() <= tally.seen.unique
         && tally.e2e.len() <= tally.seen.unique + tally.unsent
-        && tally.lag.len() <= tally.sent
+        && tally.lag.len() <= tally.sent.max(tally.connects)
         && tally.seen.unique + tally.lost <= tally.expected.max(tally.seen.unique)
 }
 
 /// Every count, always in this order.
-fn counts(tally: &mut Tally) -> [&mut u64; 22] {
+fn counts(tally: &mut Tally) -> [&mut u64; 23] {
     [
         &mut tally.inside.sent,
         &mut tally.inside.acked,
@@ -162,6 +222,7 @@ fn counts(tally: &mut Tally) -> [&mut u64; 22] {
         &mut tally.connects,
         &mut tally.connect_errors,
         &mut tally.disconnects,
+        &mut tally.reconnects,
     ]
 }
 

@@ -3,17 +3,23 @@
 //!
 //! ```text
 //!  bench                        …/agents/NAME                          agent
-//!    │  hello, ask (10 ×)  ──────────────────────────────────────────►  │  welcome, answer (its clock)
-//!    │  prepare: words, QoS, rate, share ────────────────────────────►  │  connects, every route stands
+//!    │  hello  ──────────────────────────────────────────────────────►  │  welcome
+//!    │  ask (16 ×, before and after each run) ───────────────────────►  │  answer (its clock)
+//!    │  prepare: words, QoS, rate, part, how far its clock is ahead ─►  │  connects
+//!    │ ◄──────────────────────────────────────────────────── connected  │
+//!    │  routes, when all are connected ──────────────────────────────►  │  every route stands
 //!    │ ◄────────────────────────────────────────────────────────  ready │
-//!    │  go, at this time of your clock ──────────────────────────────►  │  load, drain
+//!    │  go, at this time ────────────────────────────────────────────►  │  load, drain
+//!    │  enough, when all that was sent has come somewhere ───────────►  │
 //!    │ ◄───────────────────────────────────────────── alive … result    │
 //! ```
 //!
-//! All is JSON at QoS 1. Replies go to a topic that is named in the request. Each agent's publishers
-//! and subscribers are its own, so a latency never spans two clocks; clocks are compared so that all
-//! begin at one moment, and how well is part of the report. Whoever may publish below the agents'
-//! topic commands them: use a broker that asks who they are.
+//! All is JSON at QoS 1. Replies go to a topic that is named in the request. All agents count time by
+//! the clock of the one who leads: how far each is ahead of it is found by round trips, of which the
+//! shortest says it to half its length. Where pairs can be dealt out whole ([`share`]) a latency
+//! never spans two clocks; where messages pass between agents ([`Part`]) it is known as well as both
+//! clocks together, and the report says how well that is. Whoever may publish below the agents' topic
+//! commands them: use a broker that asks who they are.
 
 mod agent;
 mod clocks;
@@ -27,6 +33,7 @@ pub(super) use self::lead::{Lead, Member};
 use std::time::Duration;
 
 use crate::cli::args::bench::Kind;
+use crate::commands::bench::part::Part;
 use crate::commands::bench::plan::Shape;
 
 /// Beginning of all topics.
@@ -51,7 +58,25 @@ fn left() -> String {
     format!("{ROOT}/left")
 }
 
-/// The share of one of `of` agents; none for a load that cannot be shared out into parts that are
+/// Whether messages pass from one of so many agents to another; none when one would have no client.
+pub(super) fn crosses(shape: &Shape, of: u32) -> Option<bool> {
+    let parts = || (0..of).filter_map(|at| Part::new(at, of));
+    if of == 1 || (0..of).all(|part| share(shape, part, of).is_some()) {
+        Some(false)
+    } else if can_cross(shape.kind) && parts().all(|part| part.clients(shape) > 0) {
+        Some(true)
+    } else {
+        None
+    }
+}
+
+/// Kinds whose publishers and subscribers can be anywhere.
+fn can_cross(kind: Kind) -> bool {
+    use Kind::{Fanin, Fanout, Pairs, Pub, Pubsub, Shared};
+    matches!(kind, Pubsub | Pairs | Fanin | Fanout | Shared | Pub)
+}
+
+/// The share of one of `of` agents; none for a load that cannot be dealt out into parts that are
 /// like the whole.
 pub(super) fn share(shape: &Shape, part: u32, of: u32) -> Option<Shape> {
     let divided = |count: u32| count / of + u32::from(part < count % of);
@@ -60,7 +85,6 @@ pub(super) fn share(shape: &Shape, part: u32, of: u32) -> Option<Shape> {
         Kind::Pubsub | Kind::Pairs | Kind::Rr => is_paired,
         Kind::Pub => shape.topics == shape.pubs,
         Kind::Conn | Kind::Churn | Kind::Sub => true,
-        // A message would pass from one agent to another: two clocks, and a window over both.
         Kind::Fanin | Kind::Fanout | Kind::Shared => false,
     };
     let (pubs, subs) = (divided(shape.pubs), divided(shape.subs));
@@ -105,5 +129,23 @@ mod tests {
         assert_eq!(share(&shape(Kind::Fanin, 4, 1, 4), 0, 2), None);
         assert_eq!(share(&shape(Kind::Pubsub, 4, 4, 2), 0, 2), None);
         assert_eq!(share(&shape(Kind::Pub, 1, 0, 1), 1, 2), None);
+    }
+
+    #[test]
+    fn messages_pass_between_agents_where_pairs_cannot_be_dealt_out() {
+        for (whole, of, expected) in [
+            (shape(Kind::Pubsub, 4, 4, 4), 2, Some(false)),
+            (shape(Kind::Pubsub, 4, 2, 2), 2, Some(true)),
+            (shape(Kind::Fanin, 4, 1, 4), 3, Some(true)),
+            (shape(Kind::Fanin, 4, 1, 4), 1, Some(false)),
+            (shape(Kind::Fanout, 1, 8, 1), 2, Some(true)),
+            (shape(Kind::Shared, 2, 8, 2), 2, Some(true)),
+            (shape(Kind::Shared, 1, 8, 1), 2, None),
+            (shape(Kind::Fanin, 2, 1, 2), 3, None),
+            (shape(Kind::Rr, 1, 1, 1), 2, None),
+            (shape(Kind::Conn, 0, 1, 1), 2, None),
+        ] {
+            assert_eq!(crosses(&whole, of), expected, "{whole:?} over {of}");
+        }
     }
 }

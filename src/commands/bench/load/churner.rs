@@ -5,34 +5,26 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use crate::client::{Engine, Event, Handler};
-use crate::commands::bench::load::desk::Desk;
+use crate::commands::bench::load::desk::{Desk, Turn};
 use crate::mqtt::Reason;
-use crate::mqtt::property::Properties;
 
 pub(super) struct Churner {
     desk: Rc<Desk>,
-    is_first: bool,
-    connecting_since: u64,
+    since: u64,
+    lag: Option<u64>,
 }
 
 impl Churner {
-    pub(super) fn new(desk: Rc<Desk>, is_first: bool) -> Self {
+    pub(super) fn new(desk: Rc<Desk>, turn: Turn) -> Self {
         Self {
-            is_first,
-            connecting_since: desk.board.clock.now(),
+            since: turn.due.unwrap_or_else(|| desk.board.clock.now()),
+            lag: turn.lag,
             desk,
         }
     }
-}
 
-impl Handler for Churner {
-    fn handle(&mut self, event: Event<'_>, client: &mut Engine) {
-        let Event::Connack(connack) = event else {
-            return;
-        };
-        if connack.reason != Reason::SUCCESS {
-            return;
-        }
+    /// CONNACK has come.
+    pub(super) fn welcomed(&self) {
         let board = &self.desk.board;
         let now = board.clock.now();
         let mut tally = self.desk.tally.borrow_mut();
@@ -40,11 +32,23 @@ impl Handler for Churner {
         board.live.connected();
         if board.times().is_inside(now) {
             tally.inside.connects += 1;
-            tally.connect.record(now - self.connecting_since);
+            tally.connect.record(now - self.since);
+            if let Some(lag) = self.lag {
+                tally.lag.record(lag);
+            }
         }
-        if self.is_first {
-            board.ready.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// The first time, by the client layer.
+impl Handler for Churner {
+    fn handle(&mut self, event: Event<'_>, client: &mut Engine) {
+        if let Event::Connack(connack) = event
+            && connack.reason == Reason::SUCCESS
+        {
+            self.welcomed();
+            self.desk.board.ready.fetch_add(1, Ordering::Release);
+            self.desk.leave(client);
         }
-        client.disconnect(Reason::NORMAL_DISCONNECTION, Properties::EMPTY);
     }
 }

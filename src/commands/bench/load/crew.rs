@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 
 use crate::commands::bench::load::board::{Board, Phase, What};
+use crate::commands::bench::load::comeback;
 use crate::commands::bench::load::desk::{Desk, Heard, Published};
 use crate::commands::bench::load::who::Who;
 use crate::commands::bench::stats::Tally;
@@ -31,8 +32,19 @@ pub(super) struct Manner {
     pub(super) retain: bool,
     pub(super) publish_properties: PropertiesBuf,
     pub(super) subscribe_properties: PropertiesBuf,
+    /// Who loses a connection comes back to the same Session.
+    pub(super) reconnects: bool,
     /// Nanoseconds between two connections of one thread; none for as fast as they come to stand.
     pub(super) gap: Option<f64>,
+}
+
+impl Manner {
+    /// What the last DISCONNECT says.
+    pub(super) fn farewell(&self) -> PropertiesBuf {
+        let version = self.who.routes.first().map(|route| route.version);
+        let kept = version.filter(|_| self.reconnects);
+        kept.map_or_else(PropertiesBuf::new, comeback::farewell)
+    }
 }
 
 /// One generator thread, before it runs.
@@ -49,8 +61,8 @@ impl Worker {
     pub(super) fn run(self) -> Gathered {
         let desk = Desk::new(
             Arc::clone(&self.board),
-            self.manner.retain,
-            self.manner.subscribe_properties.clone(),
+            &self.manner,
+            has_core_to_spare(self.threads),
         );
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -95,4 +107,9 @@ impl Worker {
         let _ = tokio::time::timeout(LEAVE_PATIENCE, all).await;
         pacer.abort();
     }
+}
+
+/// Whether the broker, or whoever else is here, still has a core when all of us keep one busy.
+fn has_core_to_spare(threads: usize) -> bool {
+    std::thread::available_parallelism().is_ok_and(|cores| threads < cores.get())
 }

@@ -12,8 +12,10 @@ use crate::cli::args::bench::Kind;
 use crate::client::{End, Handler, Message, Prepared, Session};
 use crate::commands::bench::load::board::{Phase, What};
 use crate::commands::bench::load::churner::Churner;
+use crate::commands::bench::load::comeback;
 use crate::commands::bench::load::crew::Worker;
-use crate::commands::bench::load::desk::Desk;
+use crate::commands::bench::load::cycle::Cycle;
+use crate::commands::bench::load::desk::{Desk, Opening, has_stood};
 use crate::commands::bench::load::publisher::Publisher;
 use crate::commands::bench::load::requester::{REPLY, Requester, Responder};
 use crate::commands::bench::load::subscriber::Subscriber;
@@ -30,31 +32,38 @@ type Trackers = Rc<RefCell<Vec<Tracker>>>;
 impl Worker {
     /// Starts a task for each client of this thread, a few connections at a time.
     pub(super) async fn hire(&self, desk: &Rc<Desk>) -> Result<Vec<JoinHandle<()>>, String> {
-        let opening = Arc::new(Semaphore::new(OPENING_MAX));
+        // What has its time waits for nobody.
+        let most = self
+            .manner
+            .gap
+            .map_or(OPENING_MAX, |_| Semaphore::MAX_PERMITS);
+        let opening = Arc::new(Semaphore::new(most));
         let shape = &self.board.stage.shape;
         let mut tasks = Vec::new();
         let mut shared = None;
-        for number in (0..shape.subs).filter(|&number| self.is_ours(number)) {
-            desk.turn(self.manner.gap).await;
+        for number in (0..shape.subs).filter(|&number| self.is_our_sub(number)) {
+            let turn = desk.turn(self.manner.gap).await;
             let Some(permit) = self.permit(&opening).await else {
                 return Ok(tasks);
             };
+            let first = desk.opening(turn, permit);
             let desk = Rc::clone(desk);
             tasks.push(match shape.kind {
-                Kind::Rr => self.responder(desk, number, permit)?,
-                _ => self.subscriber(desk, number, &mut shared, permit)?,
+                Kind::Rr => self.responder(desk, number, first)?,
+                _ => self.subscriber(desk, number, &mut shared, first)?,
             });
         }
-        for number in (0..shape.pubs).filter(|&number| self.is_ours(number)) {
-            desk.turn(self.manner.gap).await;
+        for number in (0..shape.pubs).filter(|&number| self.is_our_pub(number)) {
+            if shape.kind == Kind::Churn {
+                tasks.push(self.churner(Rc::clone(desk), number));
+                continue;
+            }
+            let turn = desk.turn(self.manner.gap).await;
             let Some(permit) = self.permit(&opening).await else {
                 return Ok(tasks);
             };
-            let desk = Rc::clone(desk);
-            tasks.push(match shape.kind {
-                Kind::Churn => self.churner(desk, number),
-                _ => self.publisher(desk, number, permit)?,
-            });
+            let first = desk.opening(turn, permit);
+            tasks.push(self.publisher(Rc::clone(desk), number, first)?);
         }
         Ok(tasks)
     }
@@ -64,7 +73,7 @@ impl Worker {
         desk: Rc<Desk>,
         number: u32,
         shared: &mut Option<Trackers>,
-        permit: OwnedSemaphorePermit,
+        opening: Opening,
     ) -> Result<JoinHandle<()>, String> {
         let wanted = self.board.stage.shape.wanted_by(number);
         let fresh = || self.trackers(wanted);
@@ -81,7 +90,7 @@ impl Worker {
             filter,
             wanted,
             trackers,
-            permit,
+            opening,
         );
         self.start(desk, self.after_pubs(number), name, handler)
     }
@@ -90,7 +99,7 @@ impl Worker {
         &self,
         desk: Rc<Desk>,
         number: u32,
-        permit: OwnedSemaphorePermit,
+        opening: Opening,
     ) -> Result<JoinHandle<()>, String> {
         let name = format!("{}-p{number}", self.name);
         let prepared = self.prepared(number)?;
@@ -100,7 +109,7 @@ impl Worker {
                 name.clone(),
                 number,
                 prepared,
-                Some(permit),
+                Some(opening),
             );
             return self.start(desk, number as usize, name, handler);
         }
@@ -110,7 +119,7 @@ impl Worker {
             format!("{}{REPLY}", self.filter(Some(number))),
             Some(number),
             self.trackers(Some(number)),
-            permit,
+            opening,
         )
         .on_topics_with(REPLY);
         let requests = Publisher::new(Rc::clone(&desk), name.clone(), number, prepared, None);
@@ -126,11 +135,11 @@ impl Worker {
         &self,
         desk: Rc<Desk>,
         number: u32,
-        permit: OwnedSemaphorePermit,
+        opening: Opening,
     ) -> Result<JoinHandle<()>, String> {
         let name = format!("{}-s{number}", self.name);
         let filter = self.filter(Some(number));
-        let handler = Responder::new(Rc::clone(&desk), name.clone(), filter, permit);
+        let handler = Responder::new(Rc::clone(&desk), name.clone(), filter, opening);
         self.start(desk, self.after_pubs(number), name, handler)
     }
 
@@ -140,26 +149,23 @@ impl Worker {
         let options = self.manner.who.options(number as usize, &name);
         let gap = self.manner.gap;
         spawn_local(async move {
-            let mut has_connected = false;
+            // The first time is told in full, should it fail.
+            let turn = desk.turn(gap).await;
+            let mut session = match Session::new(options.clone()) {
+                Ok(session) => session,
+                Err(what) => return desk.board.fail(&name, What::Unsendable(what.to_owned())),
+            };
+            match session.run(&mut Churner::new(Rc::clone(&desk), turn)).await {
+                End::Finished => {}
+                end => return desk.board.fail(&name, What::Ended(end)),
+            }
+            let cycle = Cycle::new(&options);
             while desk.board.phase() < Phase::Leave {
-                if has_connected {
-                    desk.turn(gap).await;
-                }
-                let mut session = match Session::new(options.clone()) {
-                    Ok(session) => session,
-                    Err(what) => {
-                        return desk.board.fail(&name, What::Unsendable(what.to_owned()));
-                    }
-                };
-                let mut handler = Churner::new(Rc::clone(&desk), !has_connected);
-                match session.run(&mut handler).await {
-                    End::Finished => has_connected = true,
-                    // One that never got in says why; later ones are counted.
-                    end if !has_connected => return desk.board.fail(&name, What::Ended(end)),
-                    _ => {
-                        desk.tally.borrow_mut().connect_errors += 1;
-                        tokio::time::sleep(CHURN_PAUSE).await;
-                    }
+                let turn = desk.turn(gap).await;
+                let churner = Churner::new(Rc::clone(&desk), turn);
+                if cycle.run(|| churner.welcomed()).await.is_err() {
+                    desk.tally.borrow_mut().connect_errors += 1;
+                    tokio::time::sleep(CHURN_PAUSE).await;
                 }
             }
         })
@@ -172,11 +178,20 @@ impl Worker {
         name: String,
         mut handler: H,
     ) -> Result<JoinHandle<()>, String> {
-        let options = self.manner.who.options(number, &name);
+        let mut options = self.manner.who.options(number, &name);
+        if self.manner.reconnects {
+            comeback::keep(&mut options);
+        }
+        let kept = (!options.clean_start).then(|| Box::new(options.clone()));
         let mut session = Session::new(options).map_err(str::to_owned)?;
         Ok(spawn_local(async move {
             let end = session.run(&mut handler).await;
             ended(&desk, &name, end);
+            drop(handler);
+            if let Some(options) = kept {
+                // Boxed: a task is as large as the largest thing it ever waits for.
+                Box::pin(comeback::forget(*options)).await;
+            }
         }))
     }
 
@@ -199,12 +214,21 @@ impl Worker {
         }
     }
 
+    fn is_our_pub(&self, number: u32) -> bool {
+        self.board.stage.part.owns_pub(number) && self.is_on_thread(number)
+    }
+
+    fn is_our_sub(&self, number: u32) -> bool {
+        let stage = &self.board.stage;
+        stage.part.owns_sub(stage.shape.kind, number) && self.is_on_thread(number)
+    }
+
     /// A pair lives on one thread; so does a group that shares its trackers.
-    fn is_ours(&self, number: u32) -> bool {
+    fn is_on_thread(&self, number: u32) -> bool {
         if self.is_shared() {
             return self.thread == 0;
         }
-        number as usize % self.threads == self.thread
+        self.board.stage.part.place(number) as usize % self.threads == self.thread
     }
 
     fn is_shared(&self) -> bool {
@@ -248,11 +272,9 @@ fn ended(desk: &Desk, name: &str, end: End) {
         return;
     }
     let mut tally = desk.tally.borrow_mut();
-    match &end {
-        End::Unreachable(_) | End::Refused { .. } | End::ConnackTimeout => {
-            tally.connect_errors += 1;
-        }
-        _ => tally.disconnects += 1,
+    match has_stood(&end) {
+        true => tally.disconnects += 1,
+        false => tally.connect_errors += 1,
     }
     drop(tally);
     desk.board.fail(name, What::Ended(end));

@@ -15,7 +15,9 @@ mod alarm_thread;
 pub(super) mod board;
 pub(super) mod body;
 mod churner;
+mod comeback;
 mod crew;
+mod cycle;
 mod desk;
 pub(super) mod head;
 mod hire;
@@ -29,7 +31,7 @@ pub(super) mod who;
 
 use std::io::Error;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -40,7 +42,7 @@ use crate::commands::bench::health::{Health, Look, own_seconds, resident};
 use crate::commands::bench::load::board::{Board, Failures, Phase, Times, What};
 use crate::commands::bench::load::body::{Payload, Topics};
 use crate::commands::bench::load::crew::{Gathered, Manner, Worker};
-use crate::commands::bench::load::desk::{Heard, Published};
+pub(super) use crate::commands::bench::load::desk::{Heard, Published};
 use crate::commands::bench::load::pace::Clock;
 use crate::commands::bench::load::who::Who;
 use crate::commands::bench::plan::{Shape, Stage};
@@ -78,10 +80,21 @@ pub(super) struct Setting {
     pub(super) retain: bool,
     pub(super) publish_properties: PropertiesBuf,
     pub(super) subscribe_properties: PropertiesBuf,
-    /// Connections opened a second.
-    pub(super) conn_rate: Option<f64>,
+    /// Who loses a connection comes back.
+    pub(super) reconnects: bool,
     pub(super) nonce: u32,
     pub(super) stop: Stop,
+    /// All that was sent has come, as whoever sees all agents knows.
+    pub(super) enough: Arc<AtomicBool>,
+}
+
+/// When whoever leads is asked whether to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Everybody here is connected and subscribed; next, each publisher sends one message.
+    Routes,
+    /// Those have arrived; next is the load, from the time that is the answer.
+    Load,
 }
 
 /// What came of one run.
@@ -100,6 +113,15 @@ pub(super) struct Outcome {
     /// Where the measurement begins, in points, and how wide a point is.
     pub(super) warmup_points: usize,
     pub(super) point_seconds: f64,
+    /// What has to be put together with other agents' before it says what was lost.
+    pub(super) apart: Option<Apart>,
+}
+
+/// What the publishers and the subscribers of one agent saw, where messages pass between agents.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Apart {
+    pub(super) published: Vec<Published>,
+    pub(super) heard: Vec<Heard>,
 }
 
 impl Outcome {
@@ -119,6 +141,11 @@ pub(super) struct Tick<'a> {
 }
 
 impl Tick<'_> {
+    /// All that was to be sent here was sent, and acknowledged.
+    pub(super) fn has_sent_all(&self) -> bool {
+        self.board.phase() >= Phase::Drain && has_sent_all(self.board)
+    }
+
     /// Costs a lock and a look through a histogram.
     pub(super) fn now(&self) -> Now {
         let board = self.board;
@@ -138,13 +165,13 @@ impl Tick<'_> {
     }
 }
 
-/// Runs `stage` once; `gate` says when the load begins, on the clock of `setting`, or that it does
-/// not.
+/// Runs `stage` once; `gate` says when the next step begins, on the clock of `setting`, or that it
+/// does not.
 pub(super) fn measure(
     stage: &Stage,
     run: u16,
     setting: &Setting,
-    gate: &mut dyn FnMut() -> Option<u64>,
+    gate: &mut dyn FnMut(Step) -> Option<u64>,
     progress: &mut dyn FnMut(&Tick<'_>),
 ) -> std::io::Result<Outcome> {
     let topics = match stage.shape.kind {
@@ -169,7 +196,7 @@ pub(super) fn measure(
         setting.is_verified,
     ));
     let (bell, _) = watch::channel(());
-    let clients = stage.shape.pubs + stage.shape.subs;
+    let clients = stage.part.clients(&stage.shape);
     let threads = setting.threads.min(clients as usize).max(1);
     let who = Arc::new(setting.who.clone());
     let mut crew = Vec::new();
@@ -182,7 +209,8 @@ pub(super) fn measure(
                 retain: setting.retain,
                 publish_properties: setting.publish_properties.clone(),
                 subscribe_properties: setting.subscribe_properties.clone(),
-                gap: setting.conn_rate.map(|rate| 1e9 * threads as f64 / rate),
+                reconnects: setting.reconnects,
+                gap: stage.connect_rate.map(|rate| 1e9 * threads as f64 / rate),
             },
             name: format!("bench-{:x}-{run}", setting.nonce),
             thread,
@@ -226,14 +254,14 @@ struct Conductor<'a> {
     board: &'a Board,
     bell: &'a watch::Sender<()>,
     setting: &'a Setting,
-    gate: &'a mut dyn FnMut() -> Option<u64>,
+    gate: &'a mut dyn FnMut(Step) -> Option<u64>,
     progress: &'a mut dyn FnMut(&Tick),
 }
 
 impl Conductor<'_> {
     fn conduct(&mut self) -> Course {
         let mut course = Course::default();
-        if self.connect(&mut course) {
+        if self.connect(&mut course) && (self.gate)(Step::Routes).is_some() {
             course.deaf = self.listen();
             let is_cut = self.setting.stop.is_asked();
             let is_well = course.deaf.is_none() && !is_cut && !self.board.has_failed();
@@ -294,10 +322,15 @@ impl Conductor<'_> {
         let (own, target) = (std::process::id(), self.setting.target);
         let before = (resident(own), target.and_then(resident));
         let since = Instant::now();
-        let shape = &self.board.stage.shape;
-        let all = shape.pubs + shape.subs;
+        let stage = &self.board.stage;
+        let all = stage.part.clients(&stage.shape);
         let is_ready = |board: &Board| board.ready.load(Ordering::Acquire) >= all;
-        let is_there = self.wait(CONNECT_PATIENCE, is_ready);
+        let rate = self.board.stage.connect_rate;
+        let offered = rate.map_or(0.0, |rate| f64::from(all) / rate);
+        let is_there = self.wait(
+            CONNECT_PATIENCE + Duration::from_secs_f64(offered),
+            is_ready,
+        );
         if !is_there && !self.board.has_failed() && !self.setting.stop.is_asked() {
             let ready = self.board.ready.load(Ordering::Acquire);
             let what = format!("{ready} of {all} clients were connected and subscribed in time");
@@ -320,8 +353,8 @@ impl Conductor<'_> {
 
     /// One message from each publisher: every route stands when all have come.
     fn listen(&mut self) -> Option<(u64, u64)> {
-        let shape = &self.board.stage.shape;
-        let due: u64 = (0..shape.pubs).map(|p| u64::from(shape.copies(p))).sum();
+        let stage = &self.board.stage;
+        let due = stage.part.deliveries(&stage.shape);
         self.enter(Phase::Sentinel);
         let came = Board::received;
         let have_all = self.wait(SENTINEL_PATIENCE, |board| came(board) >= due);
@@ -334,7 +367,7 @@ impl Conductor<'_> {
     fn load(&mut self, course: &mut Course) -> bool {
         let stage = &self.board.stage;
         let nanoseconds = |time: Duration| time.as_nanos() as u64;
-        let Some(start) = (self.gate)() else {
+        let Some(start) = (self.gate)(Step::Load) else {
             return false;
         };
         let start = start.max(self.board.clock.now() + nanoseconds(LEAD));
@@ -376,12 +409,8 @@ impl Conductor<'_> {
 
     /// False when patience or a signal ended the wait.
     fn settled(&mut self) -> bool {
-        let shape = &self.board.stage.shape;
-        let pubs = match shape.kind {
-            Kind::Churn => 0,
-            _ => shape.pubs,
-        };
-        let has_acks = self.board.stage.has_acks();
+        let is_whole = self.board.stage.part.is_whole();
+        let enough = Arc::clone(&self.setting.enough);
         let mut moved = (Instant::now(), 0);
         let patience = self.board.stage.drain;
         let stop = self.setting.stop.clone();
@@ -390,9 +419,12 @@ impl Conductor<'_> {
             patience,
             |board| {
                 let (sent, acked, received) = (board.sent(), board.acked(), board.received());
-                let is_done =
-                    board.done.load(Ordering::Acquire) >= pubs && (!has_acks || acked >= sent);
-                if is_done && received >= board.expected() {
+                let is_done = has_sent_all(board);
+                let has_come = match is_whole {
+                    true => received >= board.expected(),
+                    false => enough.load(Ordering::Acquire),
+                };
+                if is_done && has_come {
                     return true;
                 }
                 let sum = sent + acked + received;
@@ -404,6 +436,16 @@ impl Conductor<'_> {
             || stop.is_urgent(),
         )
     }
+}
+
+fn has_sent_all(board: &Board) -> bool {
+    let stage = &board.stage;
+    let pubs = match stage.shape.kind {
+        Kind::Churn => 0,
+        _ => stage.part.pubs(&stage.shape),
+    };
+    let is_done = board.done.load(Ordering::Acquire) >= pubs;
+    is_done && (!stage.has_acks() || board.acked() >= board.sent())
 }
 
 fn finish(board: &Board, crew: Vec<JoinHandle<Gathered>>, course: Course) -> Outcome {
@@ -420,13 +462,19 @@ fn finish(board: &Board, crew: Vec<JoinHandle<Gathered>>, course: Course) -> Out
             Err(panic) => std::panic::resume_unwind(panic),
         }
     }
-    account(
-        &board.stage.shape,
-        board.is_verified,
-        &published,
-        &heard,
-        &mut tally,
-    );
+    let stage = &board.stage;
+    let all = Apart { published, heard };
+    for subscription in &all.heard {
+        add_seen(subscription, stage.shape.kind, &mut tally);
+    }
+    tally.sent = all.published.iter().map(|one| one.sent).sum();
+    let apart = match stage.part.is_whole() {
+        true => {
+            account(&stage.shape, board.is_verified, &all, &mut tally);
+            None
+        }
+        false => Some(all),
+    };
     let failures = std::mem::take(
         &mut *board
             .failures
@@ -444,20 +492,25 @@ fn finish(board: &Board, crew: Vec<JoinHandle<Gathered>>, course: Course) -> Out
         memory: course.memory,
         warmup_points: (times.from.saturating_sub(times.start) / times.width) as usize,
         point_seconds: times.width as f64 / 1e9,
+        apart,
     }
 }
 
-/// What was sent against what was seen. Pure.
-fn account(
-    shape: &Shape,
-    is_verified: bool,
-    published: &[Published],
-    heard: &[Heard],
-    tally: &mut Tally,
-) {
+fn add_seen(subscription: &Heard, kind: Kind, tally: &mut Tally) {
+    for seen in &subscription.seen {
+        let mut seen = *seen;
+        if kind == Kind::Shared {
+            // Members of a group read on their own: between them there is no order to break.
+            seen.reordered = 0;
+        }
+        tally.seen.add(&seen);
+    }
+}
+
+/// What was sent against what was seen: how much was to come, and how much of it never did. Pure.
+pub(super) fn account(shape: &Shape, is_verified: bool, all: &Apart, tally: &mut Tally) {
     let mut sent = vec![0; shape.pubs as usize];
-    for one in published {
-        tally.sent += one.sent;
+    for one in &all.published {
         let delivered = one.sent - one.refused.min(one.sent);
         sent[one.publisher as usize] = delivered;
         tally.expected += delivered * u64::from(shape.copies(one.publisher));
@@ -465,19 +518,13 @@ fn account(
     if !is_verified {
         return;
     }
-    for subscription in heard {
+    for subscription in &all.heard {
         for (place, seen) in subscription.seen.iter().enumerate() {
             let publisher = match subscription.wanted {
                 None => place,
                 Some(topic) => place * shape.topics as usize + topic as usize,
             };
             tally.lost += seen.lost(sent[publisher]);
-            let mut seen = *seen;
-            if shape.kind == Kind::Shared {
-                // Members of a group read on their own: between them there is no order to break.
-                seen.reordered = 0;
-            }
-            tally.seen.add(&seen);
         }
     }
 }
@@ -517,8 +564,11 @@ mod tests {
             },
         ];
         let mut tally = Tally::new();
-        account(&shape, true, &published, &heard, &mut tally);
-        assert_eq!((tally.sent, tally.expected), (60, 55));
-        assert_eq!((tally.lost, tally.seen.unique), (3, 52));
+        let all = Apart {
+            published: published.to_vec(),
+            heard: heard.to_vec(),
+        };
+        account(&shape, true, &all, &mut tally);
+        assert_eq!((tally.expected, tally.lost), (55, 3));
     }
 }

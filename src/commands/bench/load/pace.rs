@@ -2,40 +2,58 @@
 //!
 //! A runtime's own timer counts in milliseconds, which would be measured as latency of the broker.
 //! Here a kernel timer (Linux: timerfd, set to absolute nanoseconds) wakes the thread's event loop
-//! just before the next message is due, and the last few microseconds are spent yielding to
-//! whatever else is ready. Elsewhere a thread sleeps in the timer's place.
+//! before the next message is due, and the last microseconds are spent yielding to whatever else is
+//! ready. How long before is learnt from the timer itself: a core that has gone to sleep comes back
+//! late, on some machines by more than a message's time. Elsewhere a thread sleeps in the timer's
+//! place.
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 #[cfg(target_os = "linux")]
 use crate::commands::bench::load::alarm_linux::Alarm;
 #[cfg(not(target_os = "linux"))]
 use crate::commands::bench::load::alarm_thread::Alarm;
 
-/// This long before a due time the thread is woken, if it has something to spare.
-const EARLY: Duration = Duration::from_micros(20);
+/// The thread is woken so long before a due time, in nanoseconds: at least, and at most where every
+/// thread of the load has a core and one is left over.
+const EARLY_LEAST: u64 = 20_000;
+const EARLY_MOST: u64 = 200_000;
 
-/// One clock for everybody: nanoseconds since the process began to measure.
+/// How fast a timer that has become more punctual is believed: by this part a time.
+const EARLY_DECAY: u64 = 256;
+
+/// One clock for everybody: nanoseconds since the process that leads began to measure.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::commands::bench) struct Clock {
     start: Instant,
+    /// Added to it, modulo 2^64: by so much another machine's clock is ahead.
+    ahead: u64,
 }
 
 impl Clock {
     pub(in crate::commands::bench) fn start() -> Self {
         Self {
             start: Instant::now(),
+            ahead: 0,
+        }
+    }
+
+    /// The same, by the clock of another machine that is `ahead` of this one.
+    pub(in crate::commands::bench) fn shifted(self, ahead: i64) -> Self {
+        Self {
+            ahead: self.ahead.wrapping_add_signed(ahead),
+            ..self
         }
     }
 
     #[inline]
     pub(in crate::commands::bench) fn now(self) -> u64 {
-        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        (self.start.elapsed().as_nanos() as u64).wrapping_add(self.ahead)
     }
 }
 
@@ -171,9 +189,32 @@ impl Chance {
     }
 }
 
+/// How long before a due time to wake up: as late as the alarm has been, and some more. Pure.
+#[derive(Clone, Copy, Debug)]
+struct Early {
+    now: u64,
+    most: u64,
+}
+
+impl Early {
+    fn new(can_spin: bool) -> Self {
+        Self {
+            now: EARLY_LEAST,
+            most: if can_spin { EARLY_MOST } else { EARLY_LEAST },
+        }
+    }
+
+    /// The alarm was late by so much.
+    fn learn(&mut self, late: u64) {
+        let calmer = self.now - self.now / EARLY_DECAY;
+        self.now = calmer.max(late + late / 2).clamp(EARLY_LEAST, self.most);
+    }
+}
+
 /// One thread's waiting room: who is to be woken when.
 pub(in crate::commands::bench) struct Pacer {
     clock: Clock,
+    can_spin: bool,
     waiting: RefCell<BinaryHeap<Reverse<Entry>>>,
     /// Wakes the pacer's own task, when somebody must be woken sooner than all before.
     own: RefCell<Option<Waker>>,
@@ -205,9 +246,11 @@ impl Ord for Entry {
 }
 
 impl Pacer {
-    pub(in crate::commands::bench) fn new(clock: Clock) -> Rc<Self> {
+    /// `can_spin`: a core may be kept busy with waiting.
+    pub(in crate::commands::bench) fn new(clock: Clock, can_spin: bool) -> Rc<Self> {
         Rc::new(Self {
             clock,
+            can_spin,
             waiting: RefCell::new(BinaryHeap::new()),
             own: RefCell::new(None),
         })
@@ -229,11 +272,11 @@ impl Pacer {
     /// Runs for ever; dropped with the thread's other tasks.
     pub(in crate::commands::bench) async fn run(self: Rc<Self>) {
         let mut alarm = Alarm::new(self.clock);
-        std::future::poll_fn(|cx| self.poll(cx, &mut alarm)).await;
+        let mut early = Early::new(self.can_spin);
+        std::future::poll_fn(|cx| self.poll(cx, &mut alarm, &mut early)).await;
     }
 
-    fn poll(&self, cx: &mut Context<'_>, alarm: &mut Alarm) -> Poll<()> {
-        let early = EARLY.as_nanos() as u64;
+    fn poll(&self, cx: &mut Context<'_>, alarm: &mut Alarm, early: &mut Early) -> Poll<()> {
         loop {
             let now = self.clock.now();
             let mut waiting = self.waiting.borrow_mut();
@@ -248,14 +291,16 @@ impl Pacer {
             let Some(Reverse(first)) = waiting.peek() else {
                 return Poll::Pending;
             };
-            if first.due - now <= early {
+            if first.due - now <= early.now {
                 // Not worth a sleep: let the others run, look again.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if alarm.poll(first.due - early, cx).is_pending() {
+            let at = first.due - early.now;
+            if alarm.poll(at, cx).is_pending() {
                 return Poll::Pending;
             }
+            early.learn(self.clock.now().saturating_sub(at));
         }
     }
 }
@@ -296,6 +341,22 @@ mod tests {
         assert!((980..1_020).contains(&inside), "{inside}");
         let half = all.iter().filter(|&&due| due < 1_000_001_000).count();
         assert!((240..270).contains(&half), "{half}");
+    }
+
+    #[test]
+    fn a_late_alarm_is_set_earlier_as_far_as_there_is_a_core_for_it() {
+        let mut early = Early::new(true);
+        early.learn(5_000);
+        assert_eq!(early.now, EARLY_LEAST);
+        early.learn(60_000);
+        assert_eq!(early.now, 90_000);
+        early.learn(10_000_000);
+        assert_eq!(early.now, EARLY_MOST);
+        (0..2_000).for_each(|_| early.learn(1_000));
+        assert_eq!(early.now, EARLY_LEAST);
+        let mut crowded = Early::new(false);
+        crowded.learn(60_000);
+        assert_eq!(crowded.now, EARLY_LEAST);
     }
 
     #[test]

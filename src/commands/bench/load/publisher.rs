@@ -4,16 +4,14 @@
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::task::Context;
+use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
-
-use crate::client::{Engine, Event, Feed, Handler, Message, Prepared};
+use crate::client::{End, Engine, Event, Feed, Handler, Message, Prepared};
 use crate::commands::bench::load::board::{Phase, Times, What};
-use crate::commands::bench::load::desk::{Desk, Ear, Published};
+use crate::commands::bench::load::desk::{Desk, Ear, Opening, Published};
 use crate::commands::bench::load::head::{HEAD_LEN, Head};
 use crate::commands::bench::load::pace::Schedule;
 use crate::commands::bench::plan::Load;
-use crate::mqtt::property::Properties;
 use crate::mqtt::{QoS, Reason};
 
 /// A window that stays shut this long, in nanoseconds, is opened again: its messages are lost, and
@@ -51,8 +49,7 @@ pub(super) struct Publisher {
     acks: Acks,
     acked_now: u64,
     refused: u64,
-    connecting_since: u64,
-    permit: Option<OwnedSemaphorePermit>,
+    opening: Option<Opening>,
     ear: Ear,
 }
 
@@ -62,7 +59,7 @@ impl Publisher {
         name: String,
         number: u32,
         prepared: Vec<Prepared>,
-        permit: Option<OwnedSemaphorePermit>,
+        opening: Option<Opening>,
     ) -> Self {
         let board = &desk.board;
         let stage = &board.stage;
@@ -70,7 +67,8 @@ impl Publisher {
         let seed = stage.seed ^ u64::from(number) << 32;
         let (schedule, window) = match stage.load {
             Load::Max { window } => {
-                let has_window = copies > 0 && board.is_verified;
+                // What other agents receive comes back as acknowledgements only.
+                let has_window = copies > 0 && board.is_verified && stage.part.is_whole();
                 (None, has_window.then_some(u64::from(window)))
             }
             Load::Rate {
@@ -107,11 +105,15 @@ impl Publisher {
             acks: Acks::new(stage.qos, stage.inflight),
             acked_now: 0,
             refused: 0,
-            connecting_since: board.clock.now(),
-            permit,
+            opening,
             ear: Ear::default(),
             desk,
         }
+    }
+
+    /// What becomes due until the connection stands again is not late by our own fault.
+    pub(super) fn interrupt(&mut self) {
+        self.is_blocked = true;
     }
 
     fn feed_sentinel(&mut self, client: &mut Engine) -> Feed {
@@ -363,16 +365,10 @@ impl Publisher {
 impl Handler for Publisher {
     fn handle(&mut self, event: Event<'_>, _: &mut Engine) {
         match event {
-            Event::Connack(connack) if connack.reason == Reason::SUCCESS => {
-                let board = &self.desk.board;
-                let mut tally = self.desk.tally.borrow_mut();
-                tally
-                    .connect
-                    .record(board.clock.now() - self.connecting_since);
-                tally.connects += 1;
-                board.live.connected();
-                self.permit = None;
-                board.ready.fetch_add(1, Ordering::Release);
+            Event::Connack(connack)
+                if connack.reason == Reason::SUCCESS && self.desk.connected(&mut self.opening) =>
+            {
+                self.desk.board.ready.fetch_add(1, Ordering::Release);
             }
             Event::Acked(acked) => self.acknowledged(acked.ticket, acked.reason),
             _ => {}
@@ -403,6 +399,11 @@ impl Handler for Publisher {
         }
     }
 
+    fn retry(&mut self, end: &End, _: Duration) {
+        self.desk.lost(end);
+        self.interrupt();
+    }
+
     fn wake(&mut self, client: &mut Engine, cx: &mut Context<'_>) {
         self.ear.listen(&self.desk, cx);
         match self.desk.board.phase() {
@@ -418,7 +419,7 @@ impl Handler for Publisher {
                     nothing.retain = true;
                     let _ = client.publish(&nothing);
                 }
-                client.disconnect(Reason::NORMAL_DISCONNECTION, Properties::EMPTY);
+                self.desk.leave(client);
             }
             _ => {}
         }

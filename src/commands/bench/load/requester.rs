@@ -4,16 +4,14 @@
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::task::Context;
+use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
-
-use crate::client::{Engine, Event, Feed, Handler, Message};
+use crate::client::{End, Engine, Event, Feed, Handler, Message};
 use crate::commands::bench::load::board::{Phase, What};
-use crate::commands::bench::load::desk::{Desk, Ear};
+use crate::commands::bench::load::desk::{Desk, Ear, Opening};
 use crate::commands::bench::load::publisher::Publisher;
 use crate::commands::bench::load::subscriber::Subscriber;
 use crate::mqtt::Reason;
-use crate::mqtt::property::Properties;
 use crate::mqtt::subscribe::SubscribeOptions;
 
 /// What a reply's topic has behind its request's.
@@ -48,6 +46,11 @@ impl Handler for Requester {
         self.replies.wake(client, cx);
         self.requests.wake(client, cx);
     }
+
+    fn retry(&mut self, end: &End, pause: Duration) {
+        self.replies.retry(end, pause);
+        self.requests.interrupt();
+    }
 }
 
 pub(super) struct Responder {
@@ -55,24 +58,19 @@ pub(super) struct Responder {
     name: String,
     filter: String,
     reply_topic: String,
-    connecting_since: u64,
-    permit: Option<OwnedSemaphorePermit>,
+    opening: Option<Opening>,
+    is_subscribed: bool,
     ear: Ear,
 }
 
 impl Responder {
-    pub(super) fn new(
-        desk: Rc<Desk>,
-        name: String,
-        filter: String,
-        permit: OwnedSemaphorePermit,
-    ) -> Self {
+    pub(super) fn new(desk: Rc<Desk>, name: String, filter: String, opening: Opening) -> Self {
         Self {
             name,
             reply_topic: format!("{filter}{REPLY}"),
             filter,
-            connecting_since: desk.board.clock.now(),
-            permit: Some(permit),
+            opening: Some(opening),
+            is_subscribed: false,
             ear: Ear::default(),
             desk,
         }
@@ -80,13 +78,9 @@ impl Responder {
 
     fn subscribe(&mut self, client: &mut Engine) {
         let board = &self.desk.board;
-        let mut tally = self.desk.tally.borrow_mut();
-        tally.connects += 1;
-        board.live.connected();
-        tally
-            .connect
-            .record(board.clock.now() - self.connecting_since);
-        self.permit = None;
+        if !self.desk.connected(&mut self.opening) {
+            return;
+        }
         let how = SubscribeOptions::with_qos(board.stage.qos);
         let properties = self.desk.subscribe_properties.properties();
         if let Err(refused) = client.subscribe(&[(&self.filter, how)], properties) {
@@ -109,7 +103,9 @@ impl Handler for Responder {
             Event::Suback(suback) => {
                 match suback.reasons.iter().find(|&&code| Reason(code).is_error()) {
                     Some(code) => board.fail(&self.name, What::Unsubscribed(*code)),
+                    None if self.is_subscribed => {}
                     None => {
+                        self.is_subscribed = true;
                         board.ready.fetch_add(1, Ordering::Release);
                     }
                 }
@@ -118,10 +114,14 @@ impl Handler for Responder {
         }
     }
 
+    fn retry(&mut self, end: &End, _: Duration) {
+        self.desk.lost(end);
+    }
+
     fn wake(&mut self, client: &mut Engine, cx: &mut Context<'_>) {
         self.ear.listen(&self.desk, cx);
         if self.desk.board.phase() == Phase::Leave {
-            client.disconnect(Reason::NORMAL_DISCONNECTION, Properties::EMPTY);
+            self.desk.leave(client);
         }
     }
 }

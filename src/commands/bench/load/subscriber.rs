@@ -7,16 +7,14 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::task::Context;
+use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
-
-use crate::client::{Engine, Event, Feed, Handler};
+use crate::client::{End, Engine, Event, Feed, Handler};
 use crate::commands::bench::load::board::{Phase, Times, What};
-use crate::commands::bench::load::desk::{Desk, Ear, Heard};
+use crate::commands::bench::load::desk::{Desk, Ear, Heard, Opening};
 use crate::commands::bench::load::head::{Head, WRITTEN_LEN, is_intact};
 use crate::commands::bench::load::track::Tracker;
 use crate::mqtt::Reason;
-use crate::mqtt::property::Properties;
 use crate::mqtt::publish::Publish;
 use crate::mqtt::subscribe::SubscribeOptions;
 
@@ -33,14 +31,14 @@ pub(super) struct Subscriber {
     /// What topics have behind the publisher's own.
     suffix: &'static str,
     is_open: bool,
+    is_subscribed: bool,
     batch: Option<Batch>,
     /// Credit of this batch by place, and the places that have some.
     moved: Vec<u32>,
     touched: Vec<usize>,
     /// What a payload with a number must be, worked out message by message.
     numbered: Vec<u8>,
-    connecting_since: u64,
-    permit: Option<OwnedSemaphorePermit>,
+    opening: Option<Opening>,
     ear: Ear,
 }
 
@@ -61,7 +59,7 @@ impl Subscriber {
         filter: String,
         wanted: Option<u32>,
         trackers: Trackers,
-        permit: OwnedSemaphorePermit,
+        opening: Opening,
     ) -> Self {
         let places = trackers.borrow().len();
         Self {
@@ -71,12 +69,12 @@ impl Subscriber {
             trackers,
             suffix: "",
             is_open: desk.board.stage.is_open(),
+            is_subscribed: false,
             batch: None,
             moved: vec![0; places],
             touched: Vec::new(),
             numbered: Vec::new(),
-            connecting_since: desk.board.clock.now(),
-            permit: Some(permit),
+            opening: Some(opening),
             ear: Ear::default(),
             desk,
         }
@@ -90,13 +88,10 @@ impl Subscriber {
 
     fn subscribe(&mut self, client: &mut Engine) {
         let board = &self.desk.board;
-        let mut tally = self.desk.tally.borrow_mut();
-        tally
-            .connect
-            .record(board.clock.now() - self.connecting_since);
-        tally.connects += 1;
-        board.live.connected();
-        self.permit = None;
+        if !self.desk.connected(&mut self.opening) {
+            // The Session is there still, or the client layer subscribes anew.
+            return;
+        }
         let how = SubscribeOptions::with_qos(board.stage.qos);
         let properties = self.desk.subscribe_properties.properties();
         if let Err(refused) = client.subscribe(&[(&self.filter, how)], properties) {
@@ -245,7 +240,9 @@ impl Handler for Subscriber {
                     .find(|&&reason| Reason(reason).is_error())
                 {
                     Some(reason) => board.fail(&self.name, What::Unsubscribed(*reason)),
+                    None if self.is_subscribed => {}
                     None => {
+                        self.is_subscribed = true;
                         board.ready.fetch_add(1, Ordering::Release);
                     }
                 }
@@ -259,11 +256,16 @@ impl Handler for Subscriber {
         Feed::Idle
     }
 
+    fn retry(&mut self, end: &End, _: Duration) {
+        self.desk.lost(end);
+        self.end_batch();
+    }
+
     fn wake(&mut self, client: &mut Engine, cx: &mut Context<'_>) {
         self.ear.listen(&self.desk, cx);
         if self.desk.board.phase() == Phase::Leave {
             self.end_batch();
-            client.disconnect(Reason::NORMAL_DISCONNECTION, Properties::EMPTY);
+            self.desk.leave(client);
         }
     }
 }

@@ -63,6 +63,7 @@ pub(in crate::commands::bench) fn render(report: &Report) -> Value {
             "name": agent.name, "os": agent.os, "cpu": agent.cpu, "cores": agent.cores,
             "clock_error_us": agent.clock_error_us(),
         })).collect::<Vec<_>>(),
+        "latency_error_us": report.latency_error_us(),
         "verified": report.is_verified,
         "results": report.rows.iter().map(row).collect::<Vec<_>>(),
         "metrics": metrics(report),
@@ -114,6 +115,7 @@ fn connects(row: &Row) -> Value {
             "connects": tally.connects,
             "connect_errors": tally.connect_errors,
             "disconnects": tally.disconnects,
+            "reconnects": tally.reconnects,
         })
     };
     let run = |outcome: &Outcome| {
@@ -122,6 +124,7 @@ fn connects(row: &Row) -> Value {
             "counts": counted(&outcome.tally),
             "connects_per_s": outcome.connect_rate(),
             "connect_us": latency(&outcome.tally.connect),
+            "lag_us": latency(&outcome.tally.lag),
             "cpu": {
                 "tool_cores": outcome.health.tool_cores,
                 "target_cores": outcome.health.target_cores,
@@ -140,12 +143,14 @@ fn connects(row: &Row) -> Value {
             "mode": "connects",
             "kind": format!("{:?}", shape.kind).to_lowercase(),
             "clients": shape.pubs + shape.subs,
+            "target_rate": stage.connect_rate,
             "warmup_s": stage.warmup.as_secs_f64(),
             "duration_s": stage.duration.as_secs_f64(),
         },
         "connects_per_s": row.connect_rate(),
         "counts": counted(&row.all),
         "connect_us": drawn(&row.all.connect),
+        "lag_us": latency(&row.all.lag),
         "bytes_a_client": { "tool": tool, "target": target },
         "cpu": { "tool_cores": row.tool_cores(), "target_cores": row.target_cores() },
         "target_rss_bytes": row.target_rss(),
@@ -266,6 +271,7 @@ fn counts(tally: &Tally) -> Value {
         "connects": tally.connects,
         "connect_errors": tally.connect_errors,
         "disconnects": tally.disconnects,
+        "reconnects": tally.reconnects,
     })
 }
 

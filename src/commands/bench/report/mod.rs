@@ -25,6 +25,9 @@ const BUSY_LOAD: f64 = 0.5;
 /// Own lag above this share of the latency found spoils it.
 const LAG_SHARE_MAX: f64 = 0.1;
 
+/// Of the connections that were due, this share must have come to stand.
+const SUSTAINED: f64 = 0.95;
+
 /// Everything about one `mqttx bench`.
 pub(super) struct Report {
     pub(super) started: String,
@@ -38,6 +41,8 @@ pub(super) struct Report {
     pub(super) rows: Vec<Row>,
     /// Who made the load, if it was not us.
     pub(super) agents: Vec<Member>,
+    /// Messages pass from one agent to another, so latencies span two clocks.
+    pub(super) crosses: bool,
     /// A generator that may have been the limit is a failure.
     pub(super) is_strict: bool,
     /// What --threshold came to.
@@ -181,6 +186,13 @@ impl Row {
 }
 
 impl Report {
+    /// How far latencies may be off because they span two agents' clocks, in microseconds.
+    pub(super) fn latency_error_us(&self) -> Option<f64> {
+        let mut errors: Vec<f64> = self.agents.iter().map(Member::clock_error_us).collect();
+        errors.sort_by(|one, other| other.total_cmp(one));
+        self.crosses.then(|| errors.iter().take(2).sum())
+    }
+
     /// Whether the figures can be believed: a sentence for each reason to doubt them.
     pub(super) fn doubts(&self) -> Vec<String> {
         let mut doubts = Vec::new();
@@ -196,13 +208,28 @@ impl Report {
             if row.stage.is_open() {
                 self.doubt_latency(row, &name, &mut doubts);
             } else {
-                self.doubt_rate(row, &name, &mut doubts);
+                if !row.stage.has_schedule() {
+                    self.doubt_rate(row, &name, &mut doubts);
+                }
+                self.doubt_lag(row, &name, &mut doubts);
+                doubt_connects(row, &name, &mut doubts);
             }
             if row.all.stalls > 0 {
                 doubts.push(format!(
                     "{name}: {} times nothing was delivered for a second although messages were \
                      on the way.",
                     row.all.stalls
+                ));
+            }
+            if row.all.disconnects > 0 {
+                doubts.push(format!(
+                    "{name}: {} lost in the middle and {} came back: what was due meanwhile is late \
+                     in these figures.",
+                    match row.all.disconnects {
+                        1 => "1 connection was".to_owned(),
+                        many => format!("{} connections were", text::count(many)),
+                    },
+                    text::count(row.all.reconnects)
                 ));
             }
             if row.all.strays > 0 {
@@ -231,9 +258,8 @@ impl Report {
             if row.all.unsent > 0 {
                 return true;
             }
-            if row.stage.is_open() {
-                self.doubt_lag(row, "", &mut doubts);
-            } else {
+            self.doubt_lag(row, "", &mut doubts);
+            if !row.stage.has_schedule() {
                 self.doubt_busy(row, "", &mut doubts);
             }
             !doubts.is_empty()
@@ -271,7 +297,11 @@ impl Report {
 
     fn doubt_lag(&self, row: &Row, name: &str, doubts: &mut Vec<String>) {
         let lag = row.all.lag.percentile(0.99);
-        let p50 = row.all.e2e.percentile(0.5);
+        let timed = match row.stage.shape.is_connects() {
+            true => &row.all.connect,
+            false => &row.all.e2e,
+        };
+        let p50 = timed.percentile(0.5);
         if let (Some(lag), Some(p50)) = (lag, p50)
             && lag as f64 > LAG_SHARE_MAX * p50 as f64
         {
@@ -285,6 +315,15 @@ impl Report {
 
     fn doubt_latency(&self, row: &Row, name: &str, doubts: &mut Vec<String>) {
         self.doubt_lag(row, name, doubts);
+        if let (Some(error), Some(p50)) = (self.latency_error_us(), row.all.e2e.percentile(0.5))
+            && 1e3 * error > LAG_SHARE_MAX * p50 as f64
+        {
+            doubts.push(format!(
+                "{name}: clocks of agents are known to ± {} ms together, which is much of these \
+                 latencies.",
+                text::significant(error / 1e3)
+            ));
+        }
         if row.all.unsent > 0 {
             let rates = row.rates();
             doubts.push(format!(
@@ -370,6 +409,20 @@ impl Report {
     }
 }
 
+/// Connections that were due, and neither begun nor finished in time.
+fn doubt_connects(row: &Row, name: &str, doubts: &mut Vec<String>) {
+    if let (Some(asked), Some(reached)) = (row.stage.connect_rate, row.connect_rate())
+        && row.stage.shape.is_connects()
+        && reached < SUSTAINED * asked
+    {
+        doubts.push(format!(
+            "{name} is beyond reach: {}/s came to stand, {} clients at a time at most.",
+            text::rate(Some(reached)),
+            text::count(u64::from(row.stage.shape.pubs + row.stage.shape.subs))
+        ));
+    }
+}
+
 fn row_threads(threads: usize, shape: &Shape) -> usize {
     match shape.kind {
         Kind::Shared => 1,
@@ -378,9 +431,17 @@ fn row_threads(threads: usize, shape: &Shape) -> usize {
 }
 
 pub(super) fn row_name(stage: &Stage) -> String {
+    if stage.shape.is_connects() {
+        let name = match stage.shape.kind {
+            Kind::Conn => "connections",
+            _ => "connects",
+        };
+        return match stage.connect_rate {
+            Some(rate) => format!("{name} at {}/s", text::rate(Some(rate))),
+            None => name.to_owned(),
+        };
+    }
     match stage.load {
-        Load::Max { .. } if stage.shape.kind == Kind::Conn => "connections".to_owned(),
-        Load::Max { .. } if stage.shape.kind == Kind::Churn => "connects".to_owned(),
         Load::Max { .. } => format!("QoS {}, highest rate", stage.qos.bits()),
         Load::Rate {
             rate,
@@ -404,6 +465,7 @@ mod tests {
 
     use super::*;
     use crate::commands::bench::load::pace::Arrival;
+    use crate::commands::bench::part::Part;
 
     fn report(lag: u64) -> Report {
         let shape = Shape {
@@ -414,6 +476,7 @@ mod tests {
         };
         let stage = Stage {
             shape: shape.clone(),
+            part: Part::WHOLE,
             qos: QoS::AtMostOnce,
             load: Load::Rate {
                 rate: 1_000.0,
@@ -425,6 +488,7 @@ mod tests {
             warmup: Duration::ZERO,
             duration: Duration::from_secs(1),
             drain: Duration::ZERO,
+            connect_rate: None,
             seed: 1,
         };
         let mut row = Row::new(stage, Vec::new());
@@ -449,6 +513,7 @@ mod tests {
             is_verified: true,
             rows: vec![row],
             agents: Vec::new(),
+            crosses: false,
             is_strict: true,
             verdicts: Vec::new(),
             found: Vec::new(),

@@ -9,14 +9,7 @@ use crate::mqtt::Version;
 /// All of it, last newline included.
 pub(in crate::commands::bench) fn render(report: &Report) -> String {
     let mut out = head(report);
-    for agent in &report.agents {
-        out.push_str(&format!(
-            "  agent {}: {} cores, clock known to {} ms\n",
-            agent.name,
-            agent.cores,
-            significant(agent.clock_error_us() / 1e3)
-        ));
-    }
+    out.push_str(&agents(report));
     let (rates, latencies): (Vec<&Row>, Vec<&Row>) =
         report.rows.iter().partition(|row| !row.stage.is_open());
     if let Some(row) = rates.first()
@@ -74,6 +67,26 @@ pub(in crate::commands::bench) fn render(report: &Report) -> String {
     out
 }
 
+/// Who made the load, and how well their clocks are known.
+fn agents(report: &Report) -> String {
+    let mut out = String::new();
+    for agent in &report.agents {
+        out.push_str(&format!(
+            "  agent {}: {} cores, clock known to {} ms\n",
+            agent.name,
+            agent.cores,
+            significant(agent.clock_error_us() / 1e3)
+        ));
+    }
+    if let Some(error) = report.latency_error_us() {
+        out.push_str(&format!(
+            "  messages pass between agents: latencies are known to ± {} ms\n",
+            significant(error / 1e3)
+        ));
+    }
+    out
+}
+
 pub(in crate::commands::bench) fn head(report: &Report) -> String {
     let target = &report.target;
     let process = match &target.process {
@@ -94,15 +107,16 @@ pub(in crate::commands::bench) fn head(report: &Report) -> String {
     if let Some(row) = report.rows.first() {
         let stage = &row.stage;
         let size = match stage.sizes {
-            (least, most) if least == most => format!("{least} B"),
-            (least, most) => format!("{least} to {most} B"),
+            _ if stage.shape.is_connects() => String::new(),
+            (least, most) if least == most => format!(" · {least} B"),
+            (least, most) => format!(" · {least} to {most} B"),
         };
         let runs = match row.runs.len() {
             1 => "1 run".to_owned(),
             more => format!("{more} runs, median shown"),
         };
         out.push_str(&format!(
-            " · {size} · {} s warm-up + {} s · {runs}",
+            "{size} · {} s warm-up + {} s · {runs}",
             stage.warmup.as_secs_f64(),
             stage.duration.as_secs_f64(),
         ));
@@ -146,6 +160,7 @@ fn connections(row: &Row) -> String {
             "p99 ms",
             "p99.9",
             "max",
+            "lag p99",
             "a client here",
             "in the broker",
             "generator",
@@ -159,16 +174,18 @@ fn connections(row: &Row) -> String {
             ms(all.connect.percentile(0.99)),
             ms(all.connect.percentile(0.999)),
             ms(all.connect.max()),
+            ms(all.lag.percentile(0.99)),
             bytes(own.filter(|_| idle)),
             bytes(target.filter(|_| idle)),
             cores(row.tool_cores()),
             broker(row),
         ],
     ];
-    format!(
-        "\nConnections, from connect() to CONNACK\n{}",
-        aligned(&table)
-    )
+    let from = match row.stage.connect_rate {
+        Some(asked) => format!("from when each was due ({}/s)", rate(Some(asked))),
+        None => "from connect()".to_owned(),
+    };
+    format!("\nConnections, {from} to CONNACK\n{}", aligned(&table))
 }
 
 fn rates_head(report: &Report, row: &Row) -> String {
@@ -178,6 +195,7 @@ fn rates_head(report: &Report, row: &Row) -> String {
     let window = match (report.shape.kind, report.is_verified) {
         (Kind::Sub, _) => "as fast as others publish".to_owned(),
         (Kind::Pub, _) | (_, false) => "as fast as the broker reads".to_owned(),
+        _ if report.crosses => "as fast as the broker reads".to_owned(),
         _ => format!("{} undelivered a publisher", count(u64::from(window))),
     };
     format!(

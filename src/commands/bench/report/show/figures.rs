@@ -316,7 +316,7 @@ fn connects(results: &[&Value]) -> Option<Figure> {
     });
     Some(Figure {
         key: "connects",
-        note: "From connect() to CONNACK. Each nine to the right is ten times rarer.",
+        note: "From connect(), or when each was due, to CONNACK. Each nine is ten times rarer.",
         chart: tail_chart(
             "Time to connect by percentile",
             "connecting",

@@ -70,6 +70,9 @@ fn connects(result: &Value) -> String {
         ("p99 ms".to_owned(), ms(connect, "p99")),
         ("max ms".to_owned(), ms(connect, "max")),
     ];
+    if result["lag_us"]["p99"].is_number() {
+        pairs.push(("own lag p99 ms".to_owned(), ms(&result["lag_us"], "p99")));
+    }
     if let Some(bytes) = bytes.as_f64().filter(|_| result["stage"]["kind"] == "conn") {
         let bytes = text::count(bytes as u64);
         pairs.push(("bytes a client, broker".to_owned(), bytes));

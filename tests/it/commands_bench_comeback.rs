@@ -1,0 +1,186 @@
+//! `mqttx bench --reconnect` against brokers that cut a client off and take it back: what is delivered
+//! again is told from what is lost, and how often somebody came back is part of the verdict. Of
+//! clients that come and go besides: a broker that leaves it to them to close.
+
+use std::process::{Command, Output, Stdio};
+
+use mqttx::mqtt::{PacketType, Version};
+use serde_json::Value;
+
+use crate::support::scripted_broker::{Peer, Script, ScriptedBroker};
+
+const WORDS: &str =
+    "-V 311 --pubs 1 --rate 200 --duration 300ms --warmup 0s --runs 1 -q 1 --reconnect --json -";
+
+fn bench(port: u16, words: &str) -> (Output, Value) {
+    let output = Command::new(env!("CARGO_BIN_EXE_mqttx"))
+        .args(["bench", "-h", "127.0.0.1", "-p", &port.to_string()])
+        .args(words.split_whitespace())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        panic!("{error}: {}", String::from_utf8_lossy(&output.stderr));
+    });
+    (output, report)
+}
+
+fn counts(report: &Value, name: &str) -> u64 {
+    report["results"][0]["counts"][name].as_u64().unwrap()
+}
+
+/// Lets a client in, which must want its Session kept (or not); whether it is the subscriber.
+fn let_in(broker: &mut ScriptedBroker, is_known: bool, is_kept: bool) -> (bool, Peer) {
+    let mut peer = broker.accept_raw();
+    let connect = peer.expect(PacketType::Connect);
+    // Behind the protocol's name and level; bit 1 is Clean Session.
+    assert_eq!(connect[9] & 0b10 == 0, is_kept, "{connect:02x?}");
+    peer.send(&[0x20, 2, u8::from(is_known), 0]);
+    let subscribes = connect.windows(3).any(|part| part == b"-s0");
+    (subscribes, peer)
+}
+
+fn welcome(broker: &mut ScriptedBroker) -> (Peer, Peer) {
+    let mut peers = [(); 2].map(|()| let_in(broker, false, true));
+    peers.sort_by_key(|(subscribes, _)| *subscribes);
+    let [(_, publisher), (_, mut subscriber)] = peers;
+    let subscribe = subscriber.expect(PacketType::Subscribe);
+    subscriber.send(&[0x90, 3, subscribe[2], subscribe[3], 1]);
+    (publisher, subscriber)
+}
+
+/// Forwards everything, but after message 20 cuts a client off; what becomes of that message then is
+/// up to `again`.
+fn cutting(
+    cuts_subscriber: bool,
+    again: impl Fn(Vec<u8>) -> Option<Vec<u8>> + Send + 'static,
+) -> Script {
+    ScriptedBroker::start(Version::V311, move |broker| {
+        let (mut publisher, mut subscriber) = welcome(broker);
+        let mut number = 0;
+        while let Some(frame) = publisher.next_frame() {
+            if PacketType::from_first(frame[0]) != Some(PacketType::Publish) {
+                break;
+            }
+            subscriber.send(&frame);
+            if number == 20 && cuts_subscriber {
+                subscriber.close();
+                subscriber = let_in(broker, true, true).1;
+                if let Some(frame) = again(frame.clone()) {
+                    subscriber.send(&frame);
+                }
+            } else if number == 20 {
+                // Delivered, and never acknowledged: the publisher has to send it again.
+                publisher.close();
+                publisher = let_in(broker, true, true).1;
+                number += 1;
+                continue;
+            }
+            let at = 4 + usize::from(u16::from_be_bytes([frame[2], frame[3]]));
+            publisher.send_if_there(&[0x40, 2, frame[at], frame[at + 1]]);
+            number += 1;
+        }
+        // Nothing of them is to stay: both come once more to say so.
+        for _ in 0..2 {
+            let (_, mut peer) = let_in(broker, true, false);
+            peer.expect(PacketType::Disconnect);
+        }
+    })
+}
+
+#[test]
+fn a_subscriber_that_comes_back_gets_again_what_it_has_not_acknowledged() {
+    let script = cutting(true, |mut frame| {
+        frame[0] |= 0x08;
+        Some(frame)
+    });
+    let (output, report) = bench(script.port, WORDS);
+    script.join();
+    assert_eq!(output.status.code(), Some(0), "{report}");
+    for (name, count) in [
+        ("sent", 61),
+        ("unique", 61),
+        ("lost", 0),
+        ("reordered", 0),
+        ("disconnects", 1),
+        ("reconnects", 1),
+    ] {
+        assert_eq!(counts(&report, name), count, "{name}: {report}");
+    }
+    // Whether it had read it before the cut is chance; if so, the second one says what it is.
+    assert!(counts(&report, "duplicates") <= 1, "{report}");
+    assert_eq!(counts(&report, "dup_flag"), counts(&report, "duplicates"));
+    let doubts = report["doubts"].to_string();
+    assert!(
+        doubts.contains("1 connection was lost in the middle and 1 came back"),
+        "{doubts}"
+    );
+}
+
+#[test]
+fn a_publisher_that_comes_back_sends_again_what_was_not_acknowledged() {
+    let script = cutting(false, Some);
+    let (output, report) = bench(script.port, WORDS);
+    script.join();
+    // The broker passed it on twice, which QoS 1 allows; nothing is lost.
+    assert_eq!(output.status.code(), Some(0), "{report}");
+    for (name, count) in [
+        ("sent", 61),
+        ("acked", 61),
+        ("unique", 61),
+        ("lost", 0),
+        ("duplicates", 1),
+        ("reconnects", 1),
+    ] {
+        assert_eq!(counts(&report, name), count, "{name}: {report}");
+    }
+}
+
+#[test]
+fn what_a_broker_forgets_over_a_cut_is_lost() {
+    // Message 20 never arrives: the cut came first, and it is not delivered again.
+    let script = ScriptedBroker::start(Version::V311, |broker| {
+        let (mut publisher, mut subscriber) = welcome(broker);
+        let mut number = 0;
+        while let Some(frame) = publisher.next_frame() {
+            if PacketType::from_first(frame[0]) != Some(PacketType::Publish) {
+                break;
+            }
+            if number == 20 {
+                subscriber.close();
+                subscriber = let_in(broker, true, true).1;
+            } else {
+                subscriber.send(&frame);
+            }
+            let at = 4 + usize::from(u16::from_be_bytes([frame[2], frame[3]]));
+            publisher.send_if_there(&[0x40, 2, frame[at], frame[at + 1]]);
+            number += 1;
+        }
+    });
+    let (output, report) = bench(script.port, WORDS);
+    script.join();
+    assert_eq!(output.status.code(), Some(81), "{report}");
+    // What was written into the closing connection may be gone too; message 20 surely is.
+    assert!(counts(&report, "lost") >= 1, "{report}");
+    assert_eq!(counts(&report, "duplicates"), 0);
+    assert_eq!(counts(&report, "reconnects"), 1);
+}
+
+#[test]
+fn a_broker_that_does_not_hang_up_is_waited_for_once() {
+    let script = ScriptedBroker::start(Version::V5, |broker| {
+        for _ in 0..4 {
+            let mut peer = broker.accept_raw();
+            peer.expect(PacketType::Connect);
+            peer.send(&[0x20, 3, 0, 0, 0]);
+            peer.expect_goodbye();
+        }
+    });
+    let words = "churn --pubs 1 --duration 3s --warmup 0s --runs 1 --json -";
+    let (output, report) = bench(script.port, words);
+    script.join();
+    assert_eq!(counts(&report, "connects"), 4, "{report}");
+    // Then nobody listens any more.
+    assert_eq!(output.status.code(), Some(7), "{report}");
+    assert!(counts(&report, "connect_errors") > 0);
+}
