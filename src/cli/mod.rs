@@ -190,7 +190,7 @@ pub fn parse(caller: Caller, words: &[OsString], sources: &Sources) -> Result<Re
             subscribe.tls = apart(caller, parts.tls);
             subscribe.will = apart(caller, parts.will);
             subscribe.beyond = apart(caller, parts.beyond);
-            relations::subscribe(&subscribe)?;
+            relations::subscribe(caller, &subscribe)?;
             Request::Subscribe(Box::new(subscribe))
         }
         Program::Request => {
@@ -225,7 +225,7 @@ pub fn parse(caller: Caller, words: &[OsString], sources: &Sources) -> Result<Re
         Program::Ctrl => {
             let mut ctrl = typed::<args::ctrl::Ctrl>(caller, words);
             ctrl.words = operands.to_vec();
-            relations::ctrl(&ctrl)?;
+            relations::ctrl(caller, &ctrl)?;
             Request::Ctrl(Box::new(ctrl))
         }
     };

@@ -70,10 +70,23 @@ pub(crate) fn publish(caller: Caller, args: &Publish) -> Result<(), Error> {
     shared(&args.connection, &args.tls, &args.will, Program::Publish)?;
     let is_input = matches!(args.source(), Some(Source::Lines | Source::Stdin));
     input_twice(&args.connection, is_input)?;
-    if caller.manner == Manner::Mqttx && !args.is_complete() {
-        return Err(incomplete_publish());
+    if caller.manner == Manner::Mosquitto {
+        return Ok(());
     }
-    Ok(())
+    let lines = args.stdin_line || args.beyond.making.reads_lines();
+    for (is_given, name) in [
+        (args.repeat.is_some(), "--repeat"),
+        (args.repeat_delay.is_some(), "--repeat-delay"),
+    ] {
+        if lines && is_given {
+            let told = format!("{name} is for -m, -f, -n, -s and --template, not for lines.");
+            return Err(usage(&told).hint("--rate, which holds for lines, too"));
+        }
+    }
+    match args.is_complete() {
+        true => Ok(()),
+        false => Err(incomplete_publish()),
+    }
 }
 
 /// Told by the command, not the parser, under a mosquitto name: usage on stdout goes with it.
@@ -86,7 +99,11 @@ pub(crate) fn ping(args: &Ping) -> Result<(), Error> {
     approach(Program::Ping, &args.approach)
 }
 
-pub(crate) fn ctrl(args: &Ctrl) -> Result<(), Error> {
+pub(crate) fn ctrl(caller: Caller, args: &Ctrl) -> Result<(), Error> {
+    if args.verbose && caller.manner == Manner::Mqttx {
+        let hint = "--json behind the command, which tells all";
+        return Err(usage("-v says nothing to ctrl.").hint(hint));
+    }
     approach(Program::Ctrl, &args.approach)
 }
 
@@ -144,7 +161,28 @@ fn showing(args: &Subscribe) -> Result<(), Error> {
     Ok(())
 }
 
-pub(crate) fn subscribe(args: &Subscribe) -> Result<(), Error> {
+/// Options of a Subscription that version 3 has no room for; mosquitto passes over them.
+fn subscription_options(caller: Caller, args: &Subscribe) -> Result<(), Error> {
+    let version = args.connection.protocol_version.unwrap_or(Version::V311);
+    if caller.manner == Manner::Mosquitto || version == Version::V5 {
+        return Ok(());
+    }
+    // -R asks version 5 not to send what it would pass over before.
+    let handling = args.retained.retain_handling.is_some() && !args.retained.no_retained;
+    for (is_given, name) in [
+        (args.no_local, "--no-local"),
+        (args.retained.retain_as_published, "--retain-as-published"),
+        (handling, "--retain-handling"),
+    ] {
+        if is_given {
+            let told = format!("{name} needs version 5 of the protocol.");
+            return Err(usage(&told).hint("-V 5"));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn subscribe(caller: Caller, args: &Subscribe) -> Result<(), Error> {
     reach(&args.beyond.reach)?;
     shared(&args.connection, &args.tls, &args.will, Program::Subscribe)?;
     if args.topic.is_empty() && args.unsubscribe.is_empty() {
@@ -154,6 +192,7 @@ pub(crate) fn subscribe(args: &Subscribe) -> Result<(), Error> {
         .hint("mqttx sub -t 'some/topic/#'"));
     }
     showing(args)?;
+    subscription_options(caller, args)?;
     if args.beyond.expect.in_order && args.beyond.expect.expect.len() < 2 {
         return Err(usage("--in-order needs two expectations."));
     }

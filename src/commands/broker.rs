@@ -78,16 +78,22 @@ fn start(args: &BrokerArgs) -> anyhow::Result<ExitCode> {
     }
     let conf = conf(args)?;
     if args.daemon {
+        // Whatever fails later fails where nobody looks.
+        daemon::try_places(&conf).map_err(told)?;
         go_to_background()
             .map_err(|error| anyhow!("cannot go to the background: {}", system_words(&error)))?;
     }
     match daemon::run(&conf, None) {
         Ok(Ended::Signal) => Ok(ExitCode::SUCCESS),
         Ok(Ended::Command(status)) => Ok(status_of(status)),
-        Err(error) => Err(match error.remedy() {
-            Some(remedy) => with_remedy(error, remedy),
-            None => anyhow!(error.to_string()),
-        }),
+        Err(error) => Err(told(error)),
+    }
+}
+
+fn told(error: daemon::Error) -> anyhow::Error {
+    match error.remedy() {
+        Some(remedy) => with_remedy(error, remedy),
+        None => anyhow!(error.to_string()),
     }
 }
 

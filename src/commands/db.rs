@@ -168,6 +168,7 @@ fn check(path: &Path) -> Result<String, String> {
                 return Err(named(path, &format!("message {body} cannot be read")));
             }
         }
+        is_store(path, &log)?;
         let mut text: String = log.news.iter().map(|line| format!("{line}\n")).collect();
         let (bytes, live) = log.bytes();
         let _ = writeln!(
@@ -219,6 +220,17 @@ fn take_over(file: &Path, folder: &Path) -> Result<String, String> {
     ))
 }
 
+/// A folder that holds other things, or nothing, is no empty store.
+fn is_store(path: &Path, log: &Log<Untouched>) -> Result<(), String> {
+    let is_new = log
+        .is_new()
+        .map_err(|error| named(path, &error.to_string()))?;
+    match is_new && !path.join("lock").exists() {
+        true => Err(named(path, "no broker keeps anything here")),
+        false => Ok(()),
+    }
+}
+
 fn dump_store(path: &Path, as_json: bool, stats: bool) -> Result<String, String> {
     let mut log = Log::new(Untouched(path.to_owned()));
     let mut model = crate::daemon::store::memory::Memory::default();
@@ -227,6 +239,7 @@ fn dump_store(path: &Path, as_json: bool, stats: bool) -> Result<String, String>
     let mut each = |record: Record| kept = model.append(&[record]);
     log.load(&mut each).map_err(failed)?;
     kept.map_err(failed)?;
+    is_store(path, &log)?;
     if stats {
         let mut text = String::new();
         for table in Table::ALL.into_iter().filter(|table| *table != Table::Body) {

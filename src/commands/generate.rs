@@ -156,6 +156,10 @@ fn one_page(asked: Option<&str>) -> Result<Vec<u8>, String> {
     let name = match asked {
         None => "mqttx".to_owned(),
         Some("conf" | "mqttx.conf") => "mqttx.conf".to_owned(),
+        Some(name) if TOPICS.iter().any(|topic| topic.name == name) => {
+            let topic = TOPICS.iter().find(|topic| topic.name == name);
+            topic.map_or_else(String::new, |topic| topic.page.to_owned())
+        }
         Some(name) => format!("mqttx-{name}"),
     };
     let pages = man_pages().map_err(|error| error.to_string())?;

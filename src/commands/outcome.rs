@@ -12,6 +12,7 @@ use crate::client::End;
 use crate::commands::remedy;
 use crate::mqtt::property::{Properties, PropertyId};
 use crate::mqtt::{Reason, Version};
+use crate::net::proxy;
 use crate::net::system_words;
 use crate::net::tcp::NoSuchHost;
 use crate::net::tls::{is_ca_as_end_entity, is_cut, tls_error};
@@ -85,7 +86,7 @@ fn unreachable(caller: Caller, error: &io::Error, place: &str) -> Error {
         Manner::Mosquitto if unknown_host => {
             Error::new(Kind::Failed, "Unable to connect (Lookup error).").without_prefix()
         }
-        Manner::Mosquitto => Error::new(Kind::Failed, system_words(error)),
+        Manner::Mosquitto => Error::new(Kind::Failed, system_words(proxy::cause(error))),
         Manner::Mqttx => {
             let told = format!("cannot connect to {place}: {}", system_words(error));
             let kind = if is_cut(error) {

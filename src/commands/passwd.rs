@@ -281,6 +281,10 @@ fn answer(manner: Manner, prompt: &str) -> Result<Vec<u8>, Fault> {
         line
     };
     if line.is_empty() {
+        if manner == Manner::Mqttx {
+            // The prompt stands there still.
+            show("\n");
+        }
         return Err(error("Empty password."));
     }
     if line.len() > LENGTH_MAX {

@@ -166,6 +166,13 @@ impl Listening {
     }
 }
 
+/// Whether a broker could listen where it is asked to.
+pub fn try_places(conf: &Conf) -> Result<(), Error> {
+    let _listeners = listener::bind_all(&conf.listeners)?;
+    let _doors = http::bind_all(&conf.http)?;
+    Ok(())
+}
+
 impl Daemon {
     /// Starts listening and serving. Returns once clients can connect.
     pub fn start(conf: &Conf) -> Result<Self, Error> {

@@ -155,7 +155,8 @@ impl Dial {
         let Some(proxy) = &self.proxy else {
             return tcp::connect(host, *port, self).await;
         };
-        let mut stream = tcp::connect(&proxy.host, proxy.port, self).await?;
+        let reached = tcp::connect(&proxy.host, proxy.port, self).await;
+        let mut stream = reached.map_err(|error| proxy.unreachable(error))?;
         proxy.ask(&mut stream, host, *port).await?;
         Ok(stream)
     }

@@ -3,6 +3,7 @@
 //!
 //! The broker's name is given to the proxy as it is: `socks5h` in curl's words.
 
+use std::fmt;
 use std::io;
 use std::net::IpAddr;
 
@@ -10,6 +11,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use crate::net::system_words;
 
 /// An answer longer than this is no proxy's.
 const ANSWER_MAX: usize = 16 * 1024;
@@ -36,7 +39,40 @@ pub struct Login {
     pub password: Vec<u8>,
 }
 
+/// Who refuses or does not answer is the proxy, not the broker.
+#[derive(Debug)]
+struct Unreachable {
+    place: String,
+    error: io::Error,
+}
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "proxy {}: {}", self.place, system_words(&self.error))
+    }
+}
+
+impl std::error::Error for Unreachable {}
+
+/// What the system said, whether of the broker or of the proxy before it.
+pub fn cause(error: &io::Error) -> &io::Error {
+    let inner = error.get_ref();
+    let unreachable = inner.and_then(|inner| inner.downcast_ref::<Unreachable>());
+    unreachable.map_or(error, |unreachable| &unreachable.error)
+}
+
 impl Proxy {
+    /// What the system says goes with the proxy's place; a name nobody knows is in its own error.
+    pub(super) fn unreachable(&self, error: io::Error) -> io::Error {
+        match error.raw_os_error() {
+            Some(_) => io::Error::other(Unreachable {
+                place: format!("{}:{}", self.host, self.port),
+                error,
+            }),
+            None => error,
+        }
+    }
+
     /// Has the proxy connect to `host`, over a stream that leads to the proxy.
     pub(super) async fn ask(
         &self,

@@ -171,6 +171,26 @@ fn files_that_are_none() {
 }
 
 #[test]
+fn rules_of_a_listener_that_say_nothing_there() {
+    for (url, told) in [
+        (
+            "mqtt://127.0.0.1:0?alpn=mqtt",
+            "alpn says nothing without mqtts or wss",
+        ),
+        (
+            "mqtt://127.0.0.1:0?forwarded-for=yes",
+            "forwarded-for says nothing without ws or wss",
+        ),
+    ] {
+        check(
+            &format!("--listen {url}"),
+            &format!("--listen {url}: {told}"),
+            None,
+        );
+    }
+}
+
+#[test]
 fn a_port_that_is_taken() {
     let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let place = other.local_addr().unwrap();

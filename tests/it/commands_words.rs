@@ -131,6 +131,41 @@ const SMALL: &[(&str, &str, &str)] = &[
         "you must specify a topic to subscribe to (-t) or unsubscribe from (-U)",
         "mqttx sub -t 'some/topic/#'",
     ),
+    (
+        "pub -t a -l --repeat 2",
+        "--repeat is for -m, -f, -n, -s and --template, not for lines",
+        "--rate, which holds for lines, too",
+    ),
+    (
+        "pub --topic-from-line --repeat-delay 1",
+        "--repeat-delay is for -m, -f, -n, -s and --template, not for lines",
+        "--rate, which holds for lines, too",
+    ),
+    (
+        "sub -t a --no-local -V 311",
+        "--no-local needs version 5 of the protocol",
+        "-V 5",
+    ),
+    (
+        "sub -t a --retain-handling never",
+        "--retain-handling needs version 5 of the protocol",
+        "-V 5",
+    ),
+    (
+        "sub -t a --retain-as-published",
+        "--retain-as-published needs version 5 of the protocol",
+        "-V 5",
+    ),
+    (
+        "ctrl -v clients",
+        "-v says nothing to ctrl",
+        "--json behind the command, which tells all",
+    ),
+    (
+        "ctrl -f file stats",
+        "-f goes with dynsec setClientPassword only",
+        "mqttx ctrl -f FILE dynsec setClientPassword NAME",
+    ),
 ];
 
 #[test]
@@ -145,6 +180,71 @@ fn words_of_the_smaller_commands() {
         "{err}"
     );
     assert_eq!((left.status, err.lines().count()), (1, 2));
+}
+
+/// Pages by the names that `mqttx help` gives its topics.
+#[test]
+fn pages_of_the_topics() {
+    for (name, heading) in [
+        ("env", "mqttx-environment"),
+        ("exit-codes", "mqttx-exit-status"),
+    ] {
+        let left = Program::mqttx().words(&format!("man {name}")).run();
+        assert_eq!((left.status, left.err()), (0, String::new()), "{name}");
+        assert!(left.out().contains(heading), "{name}");
+    }
+}
+
+#[test]
+fn a_folder_that_is_no_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().display();
+    for command in ["check", "dump"] {
+        let left = Program::mqttx().words(&format!("db {command} {dir}")).run();
+        let told = format!("mqttx db: {dir}: no broker keeps anything here\n");
+        assert_eq!((left.status, left.err()), (1, told), "{command}");
+    }
+}
+
+#[test]
+fn a_password_that_is_empty_is_told_below_the_prompt() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = format!("passwd -c {}/f ann", folder.path().display());
+    let left = Program::mqttx().words(&line).run();
+    assert_eq!(left.err(), "Password: \nmqttx passwd: empty password\n");
+    assert_eq!(left.status, 1);
+}
+
+/// Who refuses is not the broker.
+#[test]
+fn a_proxy_that_is_not_there() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = nobody.local_addr().unwrap();
+    drop(nobody);
+    let line = format!("pub -h broker.invalid -t a -m b --proxy socks5h://{place}");
+    let left = Program::mqttx().words(&line).run();
+    assert_eq!(
+        left.err(),
+        format!(
+            "mqttx pub: cannot connect to broker.invalid:1883: proxy {place}: Connection refused\n"
+        )
+    );
+    assert_eq!(left.status, 1);
+}
+
+/// The broker that rules no dynamic security knows no such topic.
+#[test]
+fn dynamic_security_that_is_not_in_use() {
+    let broker = BrokerProcess::start(&[]);
+    let reach = format!("-h 127.0.0.1 -p {}", broker.port);
+    let line = format!("ctrl {reach} dynsec listClients");
+    let left = Program::mqttx().words(&line).run();
+    assert_eq!(
+        left.err(),
+        "mqttx ctrl: the broker refuses the command: Not authorized\n  try: mqttx broker --dynsec \
+         FILE, and -u and -P of one who may administrate it\n"
+    );
+    assert_eq!(left.status, 135);
 }
 
 /// `/dev/full` is a disk without room.

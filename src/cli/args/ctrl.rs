@@ -27,8 +27,8 @@ pub struct Ctrl {
     )]
     pub qos: u8,
 
-    /// Print more
-    #[arg(short, long, help_heading = "Command")]
+    /// mosquitto_ctrl takes it, and nothing comes of it
+    #[arg(short, long, hide = true, help_heading = "Command")]
     pub verbose: bool,
 
     #[command(flatten)]

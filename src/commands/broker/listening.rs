@@ -121,6 +121,14 @@ fn read<'a>(url: &'a str, args: &BrokerArgs) -> anyhow::Result<(&'a str, Asked)>
                 names.join(", ")
             );
         };
+        let (needed, schemes): (_, &[&str]) = match name {
+            "alpn" => ("mqtts or wss", &["mqtts", "wss"]),
+            "forwarded-for" => ("ws or wss", &["ws", "wss"]),
+            _ => ("", &[scheme]),
+        };
+        if !schemes.contains(&scheme) {
+            bail!("--listen {url}: {name} says nothing without {needed}");
+        }
         take(&mut asked, value)
             .map_err(|wanted| anyhow!("--listen {url}: {name} is to be {wanted}"))?;
     }

@@ -7,13 +7,14 @@ use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 
-use crate::cli::error::Error;
+use crate::cli::error::{Error, Kind};
 use crate::cli::{Caller, Manner};
 use crate::commands::ctrl::wire::{self, Answer};
 use crate::commands::ctrl::{
     Errand, INVALID, Module, NO_COMMAND, dynsec_file, dynsec_text, password,
 };
 use crate::commands::terminal;
+use crate::mqtt::Reason;
 
 pub(crate) const MODULE: Module = Module {
     name: "dynsec",
@@ -170,7 +171,12 @@ fn run(errand: &Errand<'_>) -> Result<ExitCode, Error> {
         return Ok(errand.refuse(INVALID, WRONG_WORDS));
     };
     command.insert("command".to_owned(), json!(row.name));
-    Ok(match wire::ask(errand, TOPIC, Value::Object(command))? {
+    let answer = wire::ask(errand, TOPIC, Value::Object(command));
+    let answer = answer.map_err(|error| match error.kind {
+        Kind::Reason(code) if Reason(code) == Reason::NOT_AUTHORIZED => error.hint(NEEDED),
+        _ => error,
+    });
+    Ok(match answer? {
         Answer::Done(data) => match dynsec_text::render(row.name, &data) {
             Some(text) => terminal::print_out(&text),
             None => errand.refuse(INVALID, "Error: Invalid response from server."),
@@ -185,6 +191,9 @@ fn run(errand: &Errand<'_>) -> Result<ExitCode, Error> {
         }
     })
 }
+
+/// Without it the broker knows no such topic.
+const NEEDED: &str = "mqttx broker --dynsec FILE, and -u and -P of one who may administrate it";
 
 const WRONG_WORDS: &str = "Error: Invalid function arguments provided.";
 

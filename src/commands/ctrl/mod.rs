@@ -37,6 +37,9 @@ pub(crate) struct Module {
 /// All of them, in the order help lists them.
 const MODULES: &[Module] = &[broker::MODULE, dynsec::MODULE];
 
+/// `-f` where a broker is asked.
+const NO_FILE: &str = "-f goes with dynsec setClientPassword only";
+
 /// What a module is asked to do.
 pub(crate) struct Errand<'a> {
     pub(crate) caller: Caller,
@@ -102,6 +105,10 @@ pub(crate) fn run(caller: Caller, args: &Ctrl) -> Result<ExitCode, Error> {
             args,
             words: &words[1..],
         };
+        if args.file.is_some() {
+            return Err(Error::new(Kind::Usage, NO_FILE)
+                .hint("mqttx ctrl -f FILE dynsec setClientPassword NAME"));
+        }
         return broker::carry_out(&errand, &wanted.map_err(told)?);
     }
     let (Some(name), Some(command)) = (words.first(), words.get(1)) else {
