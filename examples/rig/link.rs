@@ -1,6 +1,7 @@
 //! One connection of the generator: a socket, and what may lie between it and MQTT. WebSocket frames of publishers
 //! were made before the clock started, one around each message with a mask of its own, as MQTT.js sends them; those
-//! of the broker are taken off as they are read. TLS is spoken by rustls, with AES-128-GCM for every broker.
+//! of the broker are taken off as they are read. Hands are shaken by rustls, with AES-128-GCM for every broker; what
+//! is sealed after that is `sealed.rs`.
 
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::TcpStream as Blocking;
@@ -13,11 +14,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::process::Broker;
-
-/// Sealed bytes read at a time.
-const SEALED_MAX: usize = 192 * 1024;
-/// What a record that was not whole may add to what is read.
-const RECORD_MAX: usize = 18 * 1024;
+use crate::sealed::Tls;
 
 /// What carries MQTT.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,11 +37,6 @@ enum Layer {
     None,
     WebSocket(Frames),
     Tls(Box<Tls>),
-}
-
-struct Tls {
-    connection: ClientConnection,
-    sealed: Vec<u8>,
 }
 
 impl Link {
@@ -78,14 +70,12 @@ impl Link {
 
     /// Writes of `slices` what the socket takes: how many of their bytes are done with.
     pub(crate) fn write(&mut self, slices: &[IoSlice<'_>]) -> Result<usize> {
-        let result = match &mut self.layer {
-            Layer::Tls(tls) if tls.connection.wants_write() => {
-                tls.connection.write_tls(&mut self.stream).map(|_| 0)
-            }
-            Layer::Tls(tls) => return Ok(tls.connection.writer().write(&slices[0])?),
-            _ => self.stream.write_vectored(slices),
-        };
-        match result {
+        if let Layer::Tls(tls) = &mut self.layer {
+            let (size, writable) = tls.write(&mut self.stream, slices)?;
+            self.writable = writable;
+            return Ok(size);
+        }
+        match self.stream.write_vectored(slices) {
             Ok(size) => Ok(size),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.writable = false;
@@ -97,36 +87,12 @@ impl Link {
 
     /// Whether bytes that were given to [`write`](Self::write) wait for the socket.
     pub(crate) fn holds_back(&self) -> bool {
-        matches!(&self.layer, Layer::Tls(tls) if tls.connection.wants_write())
-    }
-}
-
-impl Tls {
-    fn read(&mut self, stream: &mut TcpStream, plain: &mut [u8]) -> Result<(usize, bool)> {
-        let room = SEALED_MAX.min(plain.len() - RECORD_MAX);
-        self.sealed.resize(SEALED_MAX, 0);
-        let Some(size) = read(stream, &mut self.sealed[..room])? else {
-            return Ok((0, true));
-        };
-        let (mut sealed, mut filled) = (&self.sealed[..size], 0);
-        while !sealed.is_empty() {
-            self.connection.read_tls(&mut sealed)?;
-            self.connection.process_new_packets()?;
-            loop {
-                match self.connection.reader().read(&mut plain[filled..]) {
-                    Ok(0) => bail!("the broker said goodbye"),
-                    Ok(size) => filled += size,
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    Err(error) => return Err(error.into()),
-                }
-            }
-        }
-        Ok((filled, size < room))
+        matches!(&self.layer, Layer::Tls(tls) if tls.holds_back())
     }
 }
 
 /// `None` when the socket is empty.
-fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> Result<Option<usize>> {
+pub(crate) fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> Result<Option<usize>> {
     match stream.read(buffer) {
         Ok(0) => bail!("the broker closed a connection"),
         Ok(size) => Ok(Some(size)),
@@ -242,9 +208,7 @@ impl Dialled {
             Self::WebSocket(stream, _) => (stream, Layer::WebSocket(Frames::default())),
             Self::Tls(both) => {
                 let StreamOwned { conn, sock } = *both;
-                let sealed = Vec::new();
-                let connection = conn;
-                (sock, Layer::Tls(Box::new(Tls { connection, sealed })))
+                (sock, Layer::Tls(Box::new(Tls::new(conn)?)))
             }
         };
         stream.set_nonblocking(true)?;
@@ -325,9 +289,10 @@ fn client_config(certificate: &CertificateDer<'static>) -> Result<Arc<ClientConf
     };
     let mut roots = RootCertStore::empty();
     roots.add(certificate.clone())?;
-    let config = ClientConfig::builder_with_provider(Arc::new(provider))
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_root_certificates(roots)
         .with_no_client_auth();
+    config.enable_secret_extraction = true;
     Ok(Arc::new(config))
 }

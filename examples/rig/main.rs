@@ -28,6 +28,8 @@ mod scale;
 #[cfg(target_os = "linux")]
 mod scenario;
 #[cfg(target_os = "linux")]
+mod sealed;
+#[cfg(target_os = "linux")]
 mod svg;
 #[cfg(target_os = "linux")]
 mod table;
