@@ -2,28 +2,32 @@
 //! other. Called as `mosquitto_db_dump` it prints what that program prints.
 
 mod chunks;
+mod rows;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use base64::Engine as _;
 use clap::{CommandFactory, Parser, Subcommand};
-use serde_json::json;
 
-use crate::broker::durable::record::Record;
 use crate::commands::db::chunks::{render, render_json};
 use crate::commands::terminal;
 use crate::daemon::store::Store;
-use crate::daemon::store::disk::{Folder, Untouched};
+use crate::daemon::store::disk::Folder;
 use crate::daemon::store::import;
 use crate::daemon::store::log::Log;
 use crate::daemon::store::mosquitto_db::{Chunk, Db, What};
-use crate::daemon::store::rows::Table;
+#[cfg(feature = "sqlite")]
+use crate::daemon::store::sqlite::Sqlite;
 
 pub const ABOUT: &str = "Show, check or import what a broker keeps";
+
+/// What a database of SQLite begins with.
+const SQLITE_HEAD: &[u8; 16] = b"SQLite format 3\0";
 
 /// The name it has as one of mosquitto's programs.
 pub const LINK: &str = "mosquitto_db_dump";
@@ -37,9 +41,9 @@ struct Args {
 
 #[derive(Subcommand, Debug)]
 enum Action {
-    /// Print a mosquitto.db, or the folder of a store
+    /// Print a mosquitto.db, a mosquitto.sqlite3, or the folder of a store
     Dump {
-        /// A mosquitto.db, or the folder of --persistence
+        /// A mosquitto.db, a database of persist-sqlite, or the folder of --persistence
         path: PathBuf,
         /// As JSON, payloads in base64
         #[arg(long, conflicts_with = "stats")]
@@ -48,14 +52,14 @@ enum Action {
         #[arg(long)]
         stats: bool,
     },
-    /// Say whether a mosquitto.db or a store can be read to its end
+    /// Say whether one of them can be read to its end
     Check {
-        /// A mosquitto.db, or the folder of --persistence
+        /// A mosquitto.db, a database of persist-sqlite, or the folder of --persistence
         path: PathBuf,
     },
-    /// Take a mosquitto.db over into a new store
+    /// Take a mosquitto.db or a database of persist-sqlite over into a new store
     Import {
-        /// The mosquitto.db; it is not changed
+        /// The mosquitto.db or the database; it is not changed
         file: PathBuf,
         /// The folder of the store, which must be empty
         folder: PathBuf,
@@ -68,6 +72,7 @@ A broker that is running keeps its store locked against import; dump and check o
 Examples:
   mqttx db dump /var/lib/mosquitto/mosquitto.db
   mqttx db check /var/lib/mqttx
+  mqttx db dump --stats /var/lib/mosquitto/mosquitto.sqlite3
   mqttx db import mosquitto.db /var/lib/mqttx
 
 Exit status: 0 all is well, 1 it is damaged or cannot be read, 2 wrong words";
@@ -85,15 +90,7 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
         Err(error) => return terminal::clap(&error),
     };
     let done = match &args.what {
-        Action::Dump { path, json, stats } if path.is_dir() => dump_store(path, *json, *stats),
-        Action::Dump { path, json, stats } => read(path).and_then(|bytes| {
-            let db = open(path, &bytes)?;
-            match (json, stats) {
-                (true, _) => render_json(&db).map_err(|what| named(path, &what)),
-                (_, true) => render_stats(&db).map_err(|what| named(path, &what)),
-                _ => render(&db).map_err(|(_, what)| named(path, &what)),
-            }
-        }),
+        Action::Dump { path, json, stats } => dump(path, *json, *stats),
         Action::Check { path } => check(path),
         Action::Import { file, folder } => take_over(file, folder),
     };
@@ -154,30 +151,28 @@ fn open<'a>(path: &Path, bytes: &'a [u8]) -> Result<Db<'a>, String> {
     Db::open(bytes).map_err(|fault| named(path, &fault.to_string()))
 }
 
+fn dump(path: &Path, as_json: bool, stats: bool) -> Result<String, String> {
+    if path.is_dir() {
+        return rows::dump_folder(path, as_json, stats);
+    }
+    if let Some(mut store) = sqlite(path)? {
+        return rows::dump(path, &mut *store, as_json, stats);
+    }
+    let bytes = read(path)?;
+    let db = open(path, &bytes)?;
+    match (as_json, stats) {
+        (true, _) => render_json(&db).map_err(|what| named(path, &what)),
+        (_, true) => render_stats(&db).map_err(|what| named(path, &what)),
+        _ => render(&db).map_err(|(_, what)| named(path, &what)),
+    }
+}
+
 fn check(path: &Path) -> Result<String, String> {
     if path.is_dir() {
-        let mut log = Log::new(Untouched(path.to_owned()));
-        let mut count = 0;
-        let loaded = log.load(&mut |_| count += 1);
-        loaded.map_err(|error| named(path, &error.to_string()))?;
-        for body in log.bodies() {
-            let found = log
-                .fetch(body)
-                .map_err(|error| named(path, &error.to_string()))?;
-            if found.is_none() {
-                return Err(named(path, &format!("message {body} cannot be read")));
-            }
-        }
-        is_store(path, &log)?;
-        let mut text: String = log.news.iter().map(|line| format!("{line}\n")).collect();
-        let (bytes, live) = log.bytes();
-        let _ = writeln!(
-            text,
-            "{}: whole; {} rows, {live} of {bytes} bytes count",
-            path.display(),
-            log.rows()
-        );
-        return Ok(text);
+        return rows::check(path);
+    }
+    if let Some(store) = sqlite(path)? {
+        return rows::check_database(path, store);
     }
     let bytes = read(path)?;
     let db = open(path, &bytes)?;
@@ -193,8 +188,31 @@ fn check(path: &Path) -> Result<String, String> {
     ))
 }
 
+/// A copy of the database of SQLite that is in this file, if one is.
+fn sqlite(path: &Path) -> Result<Option<Box<dyn Store>>, String> {
+    let mut head = [0; SQLITE_HEAD.len()];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    if read.is_err() || head != *SQLITE_HEAD {
+        return Ok(None);
+    }
+    #[cfg(feature = "sqlite")]
+    return match Sqlite::copy(path) {
+        Ok(store) => Ok(Some(Box::new(store))),
+        Err(error) => Err(named(path, &error.to_string())),
+    };
+    #[cfg(not(feature = "sqlite"))]
+    Err(named(
+        path,
+        "a database of SQLite\n  try: a program built with --features sqlite",
+    ))
+}
+
 fn take_over(file: &Path, folder: &Path) -> Result<String, String> {
-    let bytes = read(file)?;
+    let records = match sqlite(file)? {
+        Some(mut store) => rows::all(file, &mut *store)?,
+        None => import::records(&read(file)?, crate::daemon::wall())
+            .map_err(|fault| named(file, &fault.to_string()))?,
+    };
     let disk = Folder::open(folder).map_err(|error| match error.kind() {
         std::io::ErrorKind::WouldBlock => named(folder, "in use by a broker\n  try: stop it first"),
         _ => named(folder, &error.to_string()),
@@ -208,8 +226,6 @@ fn take_over(file: &Path, folder: &Path) -> Result<String, String> {
             "there is something in it already\n  try: another folder",
         ));
     }
-    let records = import::records(&bytes, crate::daemon::wall());
-    let records = records.map_err(|fault| named(file, &fault.to_string()))?;
     let kept = log.append(&records).and_then(|()| log.sync());
     kept.map_err(|error| named(folder, &error.to_string()))?;
     Ok(format!(
@@ -218,95 +234,6 @@ fn take_over(file: &Path, folder: &Path) -> Result<String, String> {
         file.display(),
         folder.display()
     ))
-}
-
-/// A folder that holds other things, or nothing, is no empty store.
-fn is_store(path: &Path, log: &Log<Untouched>) -> Result<(), String> {
-    let is_new = log
-        .is_new()
-        .map_err(|error| named(path, &error.to_string()))?;
-    match is_new && !path.join("lock").exists() {
-        true => Err(named(path, "no broker keeps anything here")),
-        false => Ok(()),
-    }
-}
-
-fn dump_store(path: &Path, as_json: bool, stats: bool) -> Result<String, String> {
-    let mut log = Log::new(Untouched(path.to_owned()));
-    let mut model = crate::daemon::store::memory::Memory::default();
-    let failed = |error: std::io::Error| named(path, &error.to_string());
-    let mut kept = Ok(());
-    let mut each = |record: Record| kept = model.append(&[record]);
-    log.load(&mut each).map_err(failed)?;
-    kept.map_err(failed)?;
-    is_store(path, &log)?;
-    if stats {
-        let mut text = String::new();
-        for table in Table::ALL.into_iter().filter(|table| *table != Table::Body) {
-            let _ = writeln!(text, "{:<10} {}", table.name(), model.count(table));
-        }
-        let _ = writeln!(text, "{:<10} {}", Table::Body.name(), log.bodies().len());
-        return Ok(text);
-    }
-    let mut rows = Vec::new();
-    model
-        .load(&mut |record| rows.push(record))
-        .map_err(failed)?;
-    for number in log.bodies() {
-        if let Some(kept) = log.fetch(number).map_err(failed)? {
-            rows.push(Record::Body(number, kept));
-        }
-    }
-    let rows: Vec<serde_json::Value> = rows.iter().map(row).collect();
-    Ok(match as_json {
-        true => format!("{:#}\n", serde_json::Value::from(rows)),
-        false => rows.iter().map(|row| format!("{row}\n")).collect(),
-    })
-}
-
-/// A record, in the words of its fields.
-fn row(record: &Record) -> serde_json::Value {
-    let message = |kept: &crate::broker::durable::record::Kept| {
-        json!({
-            "topic": kept.message.topic(),
-            "qos": kept.message.qos().bits(),
-            "retain": kept.message.retain(),
-            "expires": kept.expires,
-            "payload": base64::prelude::BASE64_STANDARD.encode(kept.message.payload()),
-        })
-    };
-    match record {
-        Record::Session(of) => json!({ "session": of.session, "client_id": &*of.client_id,
-            "user_name": of.user_name.as_deref(), "expiry": of.expiry, "lost": of.lost,
-            "will": of.will.as_ref().map(|will| will.message.topic()) }),
-        Record::Subscribed {
-            session,
-            filter,
-            options,
-            subscription_id,
-        } => json!({
-            "subscribed": filter, "session": session, "options": options,
-            "subscription_identifier": subscription_id }),
-        Record::Body(number, kept) => json!({ "body": number, "message": message(kept) }),
-        Record::Waiting(of) => json!({ "waiting": of.order, "session": of.session, "body": of.body,
-            "qos": of.qos.bits(), "packet_id": of.packet_id.map(|id| id.value()) }),
-        Record::Released {
-            session,
-            order,
-            packet_id,
-        } => json!({ "released": order,
-            "session": session, "packet_id": packet_id.value() }),
-        Record::Received { session, packet_id } => json!({ "received": packet_id.value(),
-            "session": session }),
-        Record::Retained {
-            kept,
-            publisher,
-            user_name,
-        } => json!({ "retained": message(kept), "publisher": publisher.as_deref(),
-            "user_name": user_name.as_deref() }),
-        Record::Crossed(number, of) => json!({ "crossed": number, "message": message(&of.kept) }),
-        other => json!(format!("{other:?}")),
-    }
 }
 
 fn faults(

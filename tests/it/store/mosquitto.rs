@@ -148,7 +148,7 @@ fn a_broker_goes_on_where_mosquitto_was() {
     assert_eq!(got, ["PUBLISH a/b one q1 #1", "PUBLISH a/c two q2 #2"]);
 }
 
-fn db(words: &[&str]) -> (String, String, bool) {
+pub(crate) fn db(words: &[&str]) -> (String, String, bool) {
     let output = Command::new(env!("CARGO_BIN_EXE_mqttx"))
         .arg("db")
         .args(words)
@@ -199,6 +199,28 @@ fn db_dumps_checks_and_imports() {
     std::fs::write(&file, &V6[..100]).unwrap();
     let (_, fault, well) = db(&["check", &file]);
     assert!(!well && fault.contains("ends early at byte"), "{fault}");
+}
+
+#[cfg(not(feature = "sqlite"))]
+#[test]
+fn a_database_of_sqlite_is_known_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mosquitto.sqlite3");
+    std::fs::write(&file, [&b"SQLite format 3\0"[..], &[0; 84]].concat()).unwrap();
+    let file = file.to_str().unwrap();
+    let store = folder.path().join("store");
+    for words in [
+        &["dump", file][..],
+        &["check", file],
+        &["import", file, store.to_str().unwrap()],
+    ] {
+        let (out, err, well) = db(words);
+        let told = format!(
+            "mqttx db: {file}: a database of SQLite\n  try: a program built with --features sqlite\n"
+        );
+        assert_eq!((&*out, &*err, well), ("", &*told, false), "{words:?}");
+    }
+    assert!(!store.exists());
 }
 
 #[test]

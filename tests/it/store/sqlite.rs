@@ -12,6 +12,7 @@ use mqttx::mqtt::{PacketType, Version};
 use rusqlite::Connection;
 
 use crate::store::crash::kill_and_count;
+use crate::store::mosquitto::db;
 use crate::store::suite::check;
 use crate::support::broker_process::BrokerProcess;
 use crate::support::packets::{Hello, ack, publish, retained, subscribe};
@@ -351,4 +352,62 @@ fn what_cannot_be_a_store_is_told_and_left_alone() {
         }
     }
     drop(used);
+}
+
+#[test]
+fn db_dumps_checks_and_imports_without_a_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    // What an address would take for something else.
+    let path = folder.path().join("a b%20?c#d.sqlite3");
+    let file = path.to_str().unwrap();
+    mosquittos(&path);
+    let before = std::fs::read(&path).unwrap();
+    let (stats, err, _) = db(&["dump", "--stats", file]);
+    for row in ["session    2", "retained   2", "waiting    4"] {
+        assert!(stats.contains(&format!("{row}\n")), "{row}: {stats} {err}");
+    }
+    let (rows, _, _) = db(&["dump", file]);
+    for part in [
+        r#""client_id":"keeper""#,
+        r#""topic":"a/2""#,
+        r#""subscribed":"a/#""#,
+    ] {
+        assert!(rows.contains(part), "{part}: {rows}");
+    }
+    let (json, _, _) = db(&["dump", "--json", file]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json.as_array().unwrap().len(), rows.lines().count());
+    let (told, err, well) = db(&["check", file]);
+    assert!(well && told.contains(": whole; "), "{told}{err}");
+    let store = folder.path().join("store");
+    let (told, err, well) = db(&["import", file, store.to_str().unwrap()]);
+    assert!(well, "{told}{err}");
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    let broker = BrokerProcess::start(&["--persistence", store.to_str().unwrap()]);
+    let log = broker.wait_log("restored");
+    assert!(
+        log.contains("2 sessions") && log.contains("2 retained"),
+        "{log}"
+    );
+    drop(broker);
+
+    // Somebody works with it meanwhile: what is in its log counts.
+    let broker = start(&path);
+    let mut client = RawClient::connect(broker.port, &Hello::new("client"));
+    client.send(&retained(publish(Version::V5, "new", "x", 1, 1, &[])));
+    client.expect("PUBACK");
+    let (rows, err, _) = db(&["dump", file]);
+    assert!(rows.contains(r#""topic":"new""#), "{rows}{err}");
+    assert!(db(&["check", file]).2);
+    broker.kill();
+
+    for cut in [before.len() - 1, before.len() / 2, 100, 20] {
+        std::fs::write(&path, &before[..cut]).unwrap();
+        for ending in ["-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{file}{ending}"));
+        }
+        let (out, err, well) = db(&["check", file]);
+        assert!(!well && err.starts_with("mqttx db: "), "{cut}: {out}{err}");
+    }
 }

@@ -16,7 +16,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::backup::Backup;
+use rusqlite::{Connection, OpenFlags};
 
 use crate::broker::durable::record::{Kept, Record};
 use crate::daemon::storage;
@@ -29,12 +30,16 @@ use crate::mqtt::topic;
 /// How long somebody else who looks into the database is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Pages that are copied at a time.
+const PAGES: i32 = 1_000;
+
 /// See the module.
 pub struct Sqlite {
     db: Connection,
     file: PathBuf,
     names: Names,
-    _lock: Lock,
+    /// None: it is a copy.
+    _lock: Option<Lock>,
 }
 
 impl Sqlite {
@@ -51,6 +56,24 @@ impl Sqlite {
         db.busy_timeout(PATIENCE).map_err(failed)?;
         check_version(&db)?;
         prepare(&db, page_size).map_err(failed)?;
+        Self::of(db, file, Some(lock))
+    }
+
+    /// A copy in memory, as a broker would take the database up. The file is only read, and may be
+    /// in use.
+    pub fn copy(file: &Path) -> io::Result<Self> {
+        let from = open_to_read(file).map_err(failed)?;
+        from.busy_timeout(PATIENCE).map_err(failed)?;
+        check_pages(&from, file)?;
+        let mut db = Connection::open_in_memory().map_err(failed)?;
+        Backup::new(&from, &mut db)
+            .and_then(|copying| copying.run_to_completion(PAGES, Duration::ZERO, None))
+            .map_err(failed)?;
+        check_version(&db)?;
+        Self::of(db, file, None)
+    }
+
+    fn of(db: Connection, file: &Path, lock: Option<Lock>) -> io::Result<Self> {
         db.execute_batch(TABLES).map_err(failed)?;
         extend(&db).map_err(failed)?;
         hand_on(&db).map_err(failed)?;
@@ -141,6 +164,44 @@ fn failed(error: rusqlite::Error) -> io::Error {
         _ => io::ErrorKind::Other,
     };
     io::Error::new(kind, format!("SQLite: {error}"))
+}
+
+/// Nobody who only looks makes files beside it: where no log is, there is none to be read.
+fn open_to_read(file: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if beside(file, "-wal").exists() {
+        return Connection::open_with_flags(file, flags);
+    }
+    let mut address = "file:".to_owned();
+    for &byte in file.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' => address.push(byte.into()),
+            _ if byte.is_ascii_alphanumeric() => address.push(byte.into()),
+            _ => address += &format!("%{byte:02x}"),
+        }
+    }
+    let flags = flags | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(address + "?immutable=1", flags)
+}
+
+/// SQLite's own look at all pages, and whether the last of them is there to its end.
+fn check_pages(db: &Connection, file: &Path) -> io::Result<()> {
+    let fault = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
+    let sql = "PRAGMA integrity_check(1)";
+    let told: String = db.query_row(sql, [], |row| row.get(0)).map_err(failed)?;
+    if told != "ok" {
+        return Err(fault(told.trim().to_owned()));
+    }
+    let sql = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+    let size: i64 = db.query_row(sql, [], |row| row.get(0)).map_err(failed)?;
+    let length = std::fs::metadata(file)?.len();
+    // The rest may be in its log.
+    if beside(file, "-wal").exists() || length >= size as u64 {
+        return Ok(());
+    }
+    Err(fault(format!(
+        "it ends early: {length} of {size} bytes are there"
+    )))
 }
 
 fn prepare(db: &Connection, page_size: u32) -> rusqlite::Result<()> {
