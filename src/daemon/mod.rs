@@ -80,7 +80,7 @@ pub struct Daemon {
 }
 
 /// Where clients can connect.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listening {
     /// mqtt, mqtts, ws, wss, http or https.
     pub protocol: &'static str,

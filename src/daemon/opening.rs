@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use crate::daemon::conf::{Conf, Endpoint, Place};
+use crate::daemon::Listening;
+use crate::daemon::conf::{Conf, Place};
 use crate::daemon::log::Log;
 use crate::mqtt::MOSQUITTO_RELEASE;
 
@@ -37,24 +38,39 @@ pub(crate) fn begin(log: &Log, conf: &Conf) {
         }
     }
     for endpoint in &conf.listeners {
-        log.line(&opened(endpoint));
+        let socket = socket(&endpoint.place, endpoint.websocket.is_some());
+        log.line(&format!("Opening {socket}"));
     }
 }
 
-fn opened(endpoint: &Endpoint) -> String {
-    let kind = match endpoint.websocket {
-        Some(_) => "websockets listen",
-        None => "listen",
+/// A listener in mosquitto's words.
+fn socket(place: &Place, is_websocket: bool) -> String {
+    let kind = match is_websocket {
+        true => "websockets listen",
+        false => "listen",
     };
-    match &endpoint.place {
+    match place {
         Place::Tcp(SocketAddr::V4(address)) => {
-            format!("Opening ipv4 {kind} socket on port {}.", address.port())
+            format!("ipv4 {kind} socket on port {}.", address.port())
         }
         Place::Tcp(SocketAddr::V6(address)) => {
-            format!("Opening ipv6 {kind} socket on port {}.", address.port())
+            format!("ipv6 {kind} socket on port {}.", address.port())
         }
-        Place::Unix(path) => format!("Opening unix {kind} socket on path {}.", path.display()),
+        Place::Unix(path) => format!("unix {kind} socket on path {}.", path.display()),
     }
+}
+
+/// Listeners that a reload has opened and closed.
+pub(crate) fn changed(log: &Log, before: &[Listening], now: &[Listening]) {
+    let tell = |done: &str, these: &[Listening], those: &[Listening]| {
+        let mqtt = these.iter().filter(|one| !one.protocol.starts_with("http"));
+        for one in mqtt.filter(|one| !those.contains(one)) {
+            let socket = socket(&one.place, one.protocol.starts_with("ws"));
+            log.line(&format!("{done} {socket}"));
+        }
+    };
+    tell("Closing", before, now);
+    tell("Opening", now, before);
 }
 
 /// Clients can connect. False: it is told in our own words instead.

@@ -11,6 +11,7 @@ use crate::broker::listener;
 use crate::daemon::conf::{Endpoint, Place};
 use crate::daemon::http::Http;
 use crate::daemon::listener::Listener;
+use crate::daemon::opening;
 use crate::daemon::peer::Peer;
 use crate::daemon::worker::{LISTENERS_FROM, Worker};
 use crate::daemon::workers::Workers;
@@ -36,6 +37,7 @@ impl Daemon {
             return Ok(());
         };
         let (listening, mut standing) = changed?;
+        opening::changed(&self.log, &self.listening, &listening);
         self.listening = listening;
         standing.extend(self.http.iter().flat_map(Http::standing));
         workers.ask_all(move |worker| worker.review(&standing));

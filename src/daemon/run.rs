@@ -71,7 +71,7 @@ async fn serve(
                 return Ok(Ended::Signal);
             }
             Asked::Reload => {
-                service.tell("RELOADING=1");
+                service.reloading();
                 reload(daemon, source);
                 service.tell("READY=1");
             }

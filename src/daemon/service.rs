@@ -47,6 +47,16 @@ impl Service {
         let _ = word;
     }
 
+    /// The configuration is read again. Services of `Type=notify-reload` have to say since when.
+    pub(crate) fn reloading(&self) {
+        #[cfg(target_os = "linux")]
+        {
+            let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+            let micros = now.tv_sec * 1_000_000 + now.tv_nsec / 1_000;
+            self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
+        }
+    }
+
     /// How often a sign of life is wanted: twice in the time after which we would be killed.
     pub(crate) fn watchdog(&self) -> Option<Duration> {
         let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();

@@ -55,16 +55,16 @@ fn who_published_a_retained_message_is_known_after_a_crash() {
     assert_eq!(retained_topics(broker.port), ["a/2"]);
 }
 
-type Sign<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
+pub(crate) type Sign<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
 
-fn token(algorithm: &str, body: &Value, sign: Sign<'_>) -> String {
+pub(crate) fn token(algorithm: &str, body: &Value, sign: Sign<'_>) -> String {
     let part = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
     let message = format!("{}.{}", part(&json!({ "alg": algorithm })), part(body));
     let signed = sign(message.as_bytes());
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(signed))
 }
 
-fn publish_as(port: u16, user: &str, password: &str, topic: &str) -> Left {
+pub(crate) fn publish_as(port: u16, user: &str, password: &str, topic: &str) -> Left {
     let port = port.to_string();
     let words = [
         "pub",

@@ -63,6 +63,8 @@ mod commands_expect;
 mod commands_live;
 #[cfg(target_os = "linux")]
 mod commands_mosquitto;
+#[cfg(target_os = "linux")]
+mod commands_mosquitto_reload;
 #[cfg(unix)]
 mod commands_passwd;
 #[cfg(target_os = "linux")]
