@@ -6,7 +6,8 @@ mod targets;
 pub use crate::targets::broker::script as broker;
 pub use crate::targets::files::{configuration, dynamic_security, stored, users};
 pub use crate::targets::layers::{proxy, websocket};
-pub use crate::targets::words::format;
+pub use crate::targets::payloads::{payload, token};
+pub use crate::targets::words::{format, template};
 pub use crate::targets::{frame, packet, properties, topic};
 
 #[expect(dead_code, reason = "the tests use the rest")]

@@ -36,7 +36,7 @@ pub mod signal;
 mod sources;
 mod stdout;
 mod subscribe;
-mod template;
+pub mod template;
 mod terminal;
 mod top;
 mod trace;

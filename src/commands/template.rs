@@ -38,7 +38,7 @@ const BUILT_IN: &[(&str, &str)] = &[
 /// The name under which the one template is kept.
 const NAME: &str = "template";
 
-pub(crate) struct Template {
+pub struct Template {
     environment: Environment<'static>,
     chance: Arc<Mutex<Chance>>,
     begun: Instant,
@@ -51,7 +51,7 @@ pub(crate) struct Template {
 
 impl Template {
     /// Reads the template and tries it once, so that a mistake is told before anything is sent.
-    pub(crate) fn load(
+    pub fn load(
         named: &str,
         seed: Option<u64>,
         client_id: &str,
@@ -87,13 +87,13 @@ impl Template {
     }
 
     /// As if nothing had been made yet.
-    pub(crate) fn begin_again(&mut self) {
+    pub fn begin_again(&mut self) {
         self.count = 0;
         *self.chance.lock().expect("nobody panics inside") = Chance(self.seed);
     }
 
     /// The next payload.
-    pub(crate) fn make(&mut self) -> Result<String, String> {
+    pub fn make(&mut self) -> Result<String, String> {
         self.count += 1;
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)

@@ -163,3 +163,18 @@ fn files_of_the_store() {
 fn formats() {
     replay("format", targets::words::format);
 }
+
+#[test]
+fn templates() {
+    replay("template", targets::words::template);
+}
+
+#[test]
+fn payloads() {
+    replay("payload", targets::payloads::payload);
+}
+
+#[test]
+fn tokens() {
+    replay("token", targets::payloads::token);
+}

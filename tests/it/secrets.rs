@@ -144,7 +144,7 @@ fn a_password_that_was_judged_is_nowhere_in_memory() {
     let users = folder.path().join("users").to_string_lossy().into_owned();
     let broker = BrokerProcess::start(&["--password-file", &users]);
     let port = broker.port.to_string();
-    for (password, status) in [("geheim-1", 0), ("geheim-wrong", 135)] {
+    for (password, status) in [("geheim-1", 0), ("geheim-wrong", 134)] {
         let left = Program::mqttx()
             .words("pub -h 127.0.0.1 -t t -q 1 -m x -V 5 -u bob -P")
             .args([password, "-p", &port])

@@ -6,6 +6,7 @@
 pub mod broker;
 pub mod files;
 pub mod layers;
+pub mod payloads;
 pub mod words;
 
 use mqttx::mqtt::frame::{Head, Scan, head_len, put_head, scan};

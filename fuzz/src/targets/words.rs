@@ -1,7 +1,8 @@
-//! What a user types: formats of `-F`, paths of `--select`.
+//! What a user types: formats of `-F`, paths of `--select`, templates of `pub`.
 
 use mqttx::cli::format::{Arrival, Moment, Output, Template};
 use mqttx::cli::select;
+use mqttx::commands::template::Template as Pattern;
 use mqttx::mqtt::property::{PropertiesBuf, PropertyId, Value};
 
 /// The first line is a format, the rest the payload of a message with all properties a format
@@ -50,4 +51,33 @@ fn selected(words: &str, payload: &[u8]) {
     {
         let _ = select::plain(found);
     }
+}
+
+/// A template of `pub`. Whoever writes one may ask for a loop without end or for gigabytes; what
+/// could is left out.
+pub fn template(data: &[u8]) {
+    const SIZE_MAX: usize = 200;
+    const DIGITS_MAX: usize = 4;
+    const OTHERS: [&[u8]; 3] = [b"{%", b"*", b"csv"];
+    let is_asked = |word: &&[u8]| data.windows(word.len()).any(|part| part == *word);
+    let large = |part: &[u8]| part.iter().all(u8::is_ascii_digit);
+    if data.len() > SIZE_MAX
+        || OTHERS.iter().any(is_asked)
+        || data.windows(DIGITS_MAX + 1).any(large)
+    {
+        return;
+    }
+    let path = std::env::temp_dir().join(format!("mqttx-fuzz-{}.template", std::process::id()));
+    std::fs::write(&path, data).unwrap();
+    let made = || {
+        let mut template = Pattern::load(path.to_str().unwrap(), Some(7), "me", "a/b")?;
+        Ok::<_, String>([template.make()?, template.make()?])
+    };
+    let moves = [&b"now"[..], b"time", b"elapsed", b"wave"];
+    match made() {
+        Ok(_) if moves.iter().any(is_asked) => {}
+        Ok(payloads) => assert_eq!(made(), Ok(payloads), "the seed decides"),
+        Err(told) => assert!(!told.is_empty()),
+    }
+    let _ = std::fs::remove_file(&path);
 }
