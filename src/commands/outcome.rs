@@ -46,7 +46,7 @@ pub(crate) fn error(caller: Caller, end: &End, place: &str) -> Option<Error> {
                 Error::new(Kind::Protocol, format!("{place}: {end}")).hint(remedy::UNANSWERED)
             }
         },
-        End::Unanswered => match caller.manner {
+        End::Unanswered | End::ConnackTimeout => match caller.manner {
             Manner::Mosquitto => Error::new(Kind::Lost, "The connection was lost"),
             Manner::Mqttx => {
                 Error::new(Kind::Lost, format!("{place}: {end}")).hint(remedy::UNANSWERED)
@@ -58,7 +58,6 @@ pub(crate) fn error(caller: Caller, end: &End, place: &str) -> Option<Error> {
         }
         End::Disconnected { .. }
         | End::Lost
-        | End::ConnackTimeout
         | End::KeepAliveTimeout
         | End::WriteTimeout
         | End::Io(_) => match caller.manner {

@@ -18,6 +18,7 @@ use crate::commands::feeding::{read_file, read_stdin};
 use crate::commands::outcome;
 use crate::commands::printer::Printer;
 use crate::commands::reach;
+use crate::commands::remedy;
 use crate::commands::subscribe::subscribe_options;
 use crate::commands::trace::Tracer;
 use crate::mqtt::property::{PropertiesBuf, PropertyId, Value};
@@ -195,12 +196,17 @@ impl Requester<'_> {
         let ours = self.printer.caller.manner == Manner::Mqttx;
         if self.wishes.ask() == Some(Ask::Timeout) {
             let seconds = self.args.timeout.unwrap_or_default();
-            return Err(match ours {
-                true => Error::new(
-                    Kind::Timeout,
-                    format!("timed out: no response within {seconds} s"),
-                ),
-                false => Error::new(Kind::Timeout, "Timed out").without_prefix(),
+            if !ours {
+                return Err(Error::new(Kind::Timeout, "Timed out").without_prefix());
+            }
+            let told = |what| {
+                let told = format!("timed out: no {what} within {seconds} s");
+                Error::new(Kind::Timeout, told)
+            };
+            return Err(match (self.sent, end) {
+                (Some(_), _) => told("response"),
+                (None, Some(_)) => told("answer to SUBSCRIBE"),
+                (None, None) => told(&format!("connection to {place}")).hint(remedy::UNANSWERED),
             });
         }
         if let Some(reason) = self.denied {

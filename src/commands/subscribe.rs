@@ -422,7 +422,7 @@ impl<'a> Subscriber<'a> {
         match self.wishes.ask() {
             // mosquitto_sub gives up with -1 while it has no connection.
             Some(_) if end.is_none() && !ours => return Ok(ExitCode::from(255)),
-            Some(Ask::Timeout) => return Err(silent(self.timed_out())),
+            Some(Ask::Timeout) => return Err(silent(self.timed_out(end, place))),
             Some(Ask::Signal) if !self.is_test() => return Ok(self.done()),
             Some(Ask::Signal) => {
                 let told = "interrupted before everything awaited had come";
@@ -451,11 +451,19 @@ impl<'a> Subscriber<'a> {
         refused.map_or(ExitCode::SUCCESS, ExitCode::from)
     }
 
-    fn timed_out(&self) -> Error {
+    fn timed_out(&self, end: Option<&End>, place: &str) -> Error {
         if self.printer.caller.manner == Manner::Mosquitto {
             return Error::new(Kind::Timeout, "Timed out").without_prefix();
         }
         let (seconds, came) = (self.args.timeout.unwrap_or_default(), self.count);
+        if !self.awaiting.is_ready && end.is_none() {
+            let told = format!("timed out after {seconds} s without a connection to {place}");
+            return Error::new(Kind::Timeout, told).hint(remedy::UNANSWERED);
+        }
+        if !self.awaiting.is_ready && !self.args.topic.is_empty() && came == 0 {
+            let told = format!("timed out after {seconds} s without an answer to SUBSCRIBE");
+            return Error::new(Kind::Timeout, told);
+        }
         let noun = if came == 1 { "message" } else { "messages" };
         let mut told = format!("timed out after {seconds} s with ");
         told += &self.missing().unwrap_or_else(|| format!("{came} {noun}"));

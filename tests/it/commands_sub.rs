@@ -114,6 +114,28 @@ fn the_time_limit() {
 }
 
 #[test]
+fn a_broker_that_never_answers_subscribe() {
+    let script = ScriptedBroker::start(Version::V311, |broker| {
+        let mut peer = broker.accept();
+        peer.expect(PacketType::Subscribe);
+        peer.expect_goodbye();
+        let mut peer = broker.accept();
+        peer.expect(PacketType::Subscribe);
+        peer.expect_goodbye();
+    });
+    let left = ours(&script, "-t a -W 1").run();
+    let told = "mqttx sub: timed out after 1 s without an answer to SUBSCRIBE\n";
+    check(&left, 27, "", told);
+    let left = Program::mqttx()
+        .words("rr -V 311 -h 127.0.0.1 -t a -e b -m x -W 1 -p")
+        .args([script.port.to_string()])
+        .run();
+    let told = "mqttx rr: timed out: no answer to SUBSCRIBE within 1 s\n";
+    check(&left, 27, "", told);
+    script.join();
+}
+
+#[test]
 fn a_broker_that_never_answers_connect() {
     let mute = |broker: &mut ScriptedBroker| {
         let mut peer = broker.accept_raw();
@@ -129,7 +151,11 @@ fn a_broker_that_never_answers_connect() {
         &left,
         27,
         "",
-        "mqttx sub: timed out after 1 s with 0 messages\n",
+        &format!(
+            "mqttx sub: timed out after 1 s without a connection to 127.0.0.1:{}\n  try: --cafile \
+             FILE or --tls-use-os-certs, if the broker speaks TLS on this port; --ws, if WebSockets\n",
+            script.port
+        ),
     );
     let links = Links::new();
     let left = Program::new(links.path("mosquitto_sub"))
