@@ -37,17 +37,31 @@ fn without_colour(text: &str) -> String {
 }
 
 pub(crate) fn print_out_bytes(text: &[u8]) -> ExitCode {
+    written(put_out(text))
+}
+
+/// The same for those who tell what went wrong themselves.
+pub(crate) fn put_out(text: &[u8]) -> Result<(), String> {
     let mut out = std::io::stdout().lock();
-    written(out.write_all(text).and_then(|()| out.flush()))
+    unless_full(out.write_all(text).and_then(|()| out.flush()))
 }
 
 /// What came of writing to stdout: a disk that is full is told.
-fn written(result: std::io::Result<()>) -> ExitCode {
+fn unless_full(result: std::io::Result<()>) -> Result<(), String> {
+    match result {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            let told = format!("cannot write to standard output: {error}");
+            Err(without_number(&told))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn written(result: Result<(), String>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(&format!("cannot write to standard output: {error}"));
+        Err(told) => {
+            complain(&told);
             ExitCode::FAILURE
         }
     }
@@ -87,7 +101,9 @@ pub(crate) fn tell(caller: Caller, error: &Error) {
 /// Prints what clap has to say: help to stdout with success, errors to stderr.
 pub(crate) fn clap(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        return written(error.print().and_then(|()| std::io::stdout().flush()));
+        return written(unless_full(
+            error.print().and_then(|()| std::io::stdout().flush()),
+        ));
     }
     let text = error.render().to_string();
     // Where a command is due and none is there, clap tells help.

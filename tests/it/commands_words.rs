@@ -257,6 +257,9 @@ fn a_full_disk_behind_standard_output_is_told() {
         .words(&format!("pub {reach} -t a -m b -r -q 1"))
         .run();
     assert_eq!(kept.status, 0, "{kept:?}");
+    let sub = format!("sub {reach} -i stays -t a");
+    let mut staying = Program::mqttx().words(&sub).start();
+    staying.wait_for_out("b\n");
     for line in [
         "--help".to_owned(),
         "--version".to_owned(),
@@ -276,6 +279,12 @@ fn a_full_disk_behind_standard_output_is_told() {
         format!("ping {reach} -c 1 --json"),
         format!("ctrl {reach} clients"),
         format!("ctrl {reach} stats"),
+        format!("ctrl {reach} clients stays"),
+        format!("ctrl {reach} kick stays"),
+        format!("bench {reach} pub -q 0 --rate 100 --duration 0.2 --warmup 0.1 --progress none"),
+        format!(
+            "bench {reach} pub -q 0 --rate 100 --duration 0.2 --warmup 0.1 --progress none --json -"
+        ),
         format!("rr {reach} -t a -e a -m x -W 5"),
     ] {
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();

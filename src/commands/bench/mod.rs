@@ -364,20 +364,22 @@ fn show(args: &Bench, report: &Report, baseline: Option<&Value>) -> Result<(), T
     let whole = json::render(report);
     let written = write_all(asked, report, &whole);
     let has_something = report.rows.iter().any(|row| row.all.connects > 0);
+    let mut shown = Ok(());
     if !asked.quiet && !to_stdout && has_something {
-        terminal::print_out(&text::render(report));
+        let mut table = text::render(report);
         if let Some(baseline) = baseline {
             let pair = [
                 ("baseline".to_owned(), baseline.clone()),
                 ("now".to_owned(), whole),
             ];
-            terminal::print_out(&format!("\n{}", compare::render(&pair, false)));
+            table += &format!("\n{}", compare::render(&pair, false));
         }
+        shown = terminal::put_out(table.as_bytes()).map_err(plain);
     }
     if let Some(trouble) = &report.trouble {
         tell(trouble);
     }
-    written
+    written.and(shown)
 }
 
 fn write_all(asked: &Asked, report: &Report, whole: &Value) -> Result<(), Trouble> {
@@ -413,8 +415,7 @@ fn write_all(asked: &Asked, report: &Report, whole: &Value) -> Result<(), Troubl
 
 fn write(path: &Path, text: &str) -> Result<(), Trouble> {
     if is_stdout(path) {
-        terminal::print_out(text);
-        return Ok(());
+        return terminal::put_out(text.as_bytes()).map_err(plain);
     }
     std::fs::write(path, text).map_err(|error| unwritable(path, &error))
 }

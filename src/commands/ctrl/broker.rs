@@ -160,17 +160,15 @@ fn each_client(errand: &Errand<'_>, wanted: &Wanted) -> Result<ExitCode, Error> 
     let mut worst = ExitCode::SUCCESS;
     for id in &wanted.operands {
         let asked = json!({ "command": "getClient", "clientid": id });
-        match ask(errand, asked)? {
+        let ended = match ask(errand, asked)? {
             Answer::Done(data) if wanted.json => {
-                terminal::print_out(&format!("{}\n", data["client"]));
+                terminal::print_out(&format!("{}\n", data["client"]))
             }
-            Answer::Done(data) => {
-                terminal::print_out(&broker_text::client(&data["client"]));
-            }
-            Answer::Refused(why) => {
-                refused(errand, id, &why);
-                worst = ExitCode::FAILURE;
-            }
+            Answer::Done(data) => terminal::print_out(&broker_text::client(&data["client"])),
+            Answer::Refused(why) => refused(errand, id, &why),
+        };
+        if ended != ExitCode::SUCCESS {
+            worst = ended;
         }
     }
     Ok(worst)
@@ -182,19 +180,17 @@ fn kick(errand: &Errand<'_>, wanted: &Wanted) -> Result<ExitCode, Error> {
     let mut worst = ExitCode::SUCCESS;
     for (key, name) in users.chain(ids) {
         let asked = json!({ "command": "kickClient", key: name });
-        match ask(errand, asked)? {
-            Answer::Done(data) if wanted.json => {
-                terminal::print_out(&format!("{data}\n"));
-            }
+        let ended = match ask(errand, asked)? {
+            Answer::Done(data) if wanted.json => terminal::print_out(&format!("{data}\n")),
             Answer::Done(data) => {
                 let count = data["disconnected"].as_u64().unwrap_or(0);
                 let many = if count == 1 { "" } else { "s" };
-                terminal::print_out(&format!("{count} connection{many} ended\n"));
+                terminal::print_out(&format!("{count} connection{many} ended\n"))
             }
-            Answer::Refused(why) => {
-                refused(errand, name, &why);
-                worst = ExitCode::FAILURE;
-            }
+            Answer::Refused(why) => refused(errand, name, &why),
+        };
+        if ended != ExitCode::SUCCESS {
+            worst = ended;
         }
     }
     Ok(worst)
