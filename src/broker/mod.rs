@@ -487,6 +487,7 @@ impl Broker {
 
     /// Other numbers and choices from now on. Connections keep what they were told in CONNACK.
     pub fn set_limits(&mut self, limits: Limits, profile: Profile) {
+        self.shared.retained_mut().set_limits(&limits);
         self.config.limits = limits;
         self.config.profile = profile;
         self.singly = self.config.looks_at_each();

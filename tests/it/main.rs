@@ -19,6 +19,8 @@ mod broker_bridges_words;
 mod broker_control;
 mod broker_core;
 #[cfg(target_os = "linux")]
+mod broker_directives;
+#[cfg(target_os = "linux")]
 mod broker_http;
 #[cfg(target_os = "linux")]
 mod broker_listeners;

@@ -69,16 +69,25 @@ impl Held {
 
 impl Retained {
     pub(crate) fn new(limits: &Limits) -> Self {
-        Self {
+        let mut retained = Self {
             trie: Trie::new(),
             len: 0,
             bytes: 0,
-            len_max: limits.retained_max,
-            bytes_max: limits.retained_bytes_max,
-            expiry: Duration::from_secs(u64::from(limits.retained_expiry_s)),
+            len_max: 0,
+            bytes_max: 0,
+            expiry: Duration::ZERO,
             expiries: Expiries::default(),
             records: Vec::new(),
-        }
+        };
+        retained.set_limits(limits);
+        retained
+    }
+
+    /// What is there stays as long as it would have.
+    pub(crate) fn set_limits(&mut self, limits: &Limits) {
+        self.len_max = limits.retained_max;
+        self.bytes_max = limits.retained_bytes_max;
+        self.expiry = Duration::from_secs(u64::from(limits.retained_expiry_s));
     }
 
     pub(crate) fn len(&self) -> usize {
