@@ -3,6 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use mqttx::mqtt::property::PropertyId;
@@ -332,4 +333,43 @@ fn attempts_wait_between_base_and_cap() {
         time.is_some_and(|time| (1..=2_000).contains(&time)),
         "{line}"
     );
+}
+
+#[test]
+fn it_comes_from_the_address_it_is_bound_to() {
+    let (listener, port) = listener();
+    let (_near, _folder) = bridged(port, "topic # out | bridge_bind_address 127.0.0.2");
+    let mut end = End::accept(&listener, Version::V311);
+    assert_eq!(
+        end.stream.peer_addr().unwrap().ip().to_string(),
+        "127.0.0.2"
+    );
+    assert_eq!(end.next()[0], 0x10);
+}
+
+#[test]
+fn it_trusts_whom_the_system_trusts() {
+    let certificates = Certificates::new();
+    let lines = certificates
+        .listener(0, "localhost")
+        .replace("listener 0", "listener any");
+    let far = BrokerProcess::configured(&format!("{lines}allow_anonymous true"), &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mosquitto.conf");
+    let text = format!(
+        "user root\nlog_type all\nconnection b\naddress localhost:{}\nremote_clientid bridge\n\
+         restart_timeout 1\ntopic # out\nbridge_tls_use_os_certs true\n",
+        far.port
+    );
+    std::fs::write(&path, text).unwrap();
+    for (roots, told) in [
+        ("ca.pem", "Bridge b connected to"),
+        ("client.pem", "Bridge b disconnected"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mqttx"));
+        command.args(["broker", "--port", "0", "-c"]).arg(&path);
+        command.env("SSL_CERT_FILE", certificates.path(roots));
+        command.env_remove("SSL_CERT_DIR");
+        BrokerProcess::start_as(command).wait_log(told);
+    }
 }
