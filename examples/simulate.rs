@@ -14,6 +14,7 @@
     reason = "a world that cannot go on says so by a panic"
 )]
 
+use std::cell::Cell;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -61,8 +62,23 @@ struct Args {
     all: bool,
 }
 
+thread_local! {
+    /// The world this thread is in.
+    static SEED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Names the world whenever one breaks, also where a panic ends the program at once.
+fn tell_seeds(steps: usize) {
+    let told = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        told(panic);
+        eprintln!("a promise is broken: --seed {} --steps {steps}", SEED.get());
+    }));
+}
+
 fn main() -> ExitCode {
     let args = Args::parse();
+    tell_seeds(args.steps);
     let (first, end) = match args.seed {
         Some(seed) => (seed, seed + 1),
         None => (args.from, args.from + args.seeds),
@@ -84,6 +100,7 @@ fn main() -> ExitCode {
                     if seed >= end || given_up {
                         return;
                     }
+                    SEED.set(seed);
                     match std::panic::catch_unwind(|| run(seed)) {
                         Ok(report) => {
                             worlds.fetch_add(1, Ordering::Relaxed);
@@ -92,7 +109,6 @@ fn main() -> ExitCode {
                             wills.fetch_add(report.wills, Ordering::Relaxed);
                         }
                         Err(_) => {
-                            eprintln!("a promise is broken: --seed {seed} --steps {}", args.steps);
                             broken.fetch_add(1, Ordering::Relaxed);
                         }
                     }

@@ -240,6 +240,10 @@ impl Clerk {
         if std::mem::take(&mut work.save) {
             self.log.line("store: all is on the disk");
         }
+        // Ahead of the answers: whoever gets one may publish again at once.
+        if self.failing.is_some() {
+            self.tell(false);
+        }
         for (worker, turn) in work.turns.drain(..) {
             self.mailboxes[worker].post(Mail::Durable(turn));
         }
@@ -257,8 +261,9 @@ impl Clerk {
     }
 
     fn failed(&mut self, error: &io::Error) {
-        if self.failing.replace(Instant::now() + INTERVAL).is_none() {
-            self.tell(true);
+        let before = self.failing.replace(Instant::now() + INTERVAL);
+        self.tell(true);
+        if before.is_none() {
             self.log.line(&format!(
                 "store: {error}; until this is mended, nothing is taken that would have to be kept"
             ));
@@ -269,7 +274,6 @@ impl Clerk {
         if self.failing.take().is_some() {
             self.log
                 .line("store: can be written to again; nothing was lost");
-            self.tell(false);
         }
     }
 

@@ -2,5 +2,6 @@
 //! is lost, and the broker goes on. Kills and disks have their tests with the store; docs/faults.md
 //! lists them all.
 
+mod clock;
 mod network;
 mod stopped;

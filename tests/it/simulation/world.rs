@@ -247,7 +247,11 @@ impl World {
         let (core, model) = (&mut self.core, &mut self.model);
         let device = &mut self.devices[number];
         device.read(core, model);
-        if device.link.is_none() && !model.is_vague(&device.name, core.now) {
+        let is_vague = model.is_vague(&device.name, core.now);
+        if is_vague && (device.link.is_none() || device.is_asking(model)) {
+            return false;
+        }
+        if device.link.is_none() {
             device.connect(core, number % self.workers, false);
         }
         if let Some(link) = device.link {

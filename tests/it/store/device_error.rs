@@ -5,7 +5,6 @@
 //! The errors come from a few lines of C between the broker and the system's library, which the test
 //! has to compile; without a C compiler this says so and ends.
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use mqttx::mqtt::{Packet, Version};
@@ -13,6 +12,7 @@ use mqttx::mqtt::{Packet, Version};
 use crate::store::crash::Wire;
 use crate::support::broker_process::BrokerProcess;
 use crate::support::packets::{Hello, publish, render, subscribe};
+use crate::support::shim;
 
 /// Regular files take no byte and no sync as long as the file named `BROKEN` is there.
 const SHIM: &str = r#"
@@ -42,18 +42,6 @@ FAILS(fsync, (int fd), (fd), int, fd)
 FAILS(fdatasync, (int fd), (fd), int, fd)
 "#;
 
-fn compile(folder: &Path) -> Option<PathBuf> {
-    let (source, library) = (folder.join("shim.c"), folder.join("shim.so"));
-    std::fs::write(&source, SHIM).unwrap();
-    let mut cc = Command::new("cc");
-    cc.args(["-shared", "-fPIC", "-o"])
-        .arg(&library)
-        .arg(&source);
-    let done = cc.arg("-ldl").output().ok()?;
-    assert!(done.status.success(), "{done:?}");
-    Some(library)
-}
-
 fn answer(wire: &mut Wire) -> String {
     let frame = wire.next().unwrap();
     render(&Packet::decode(&frame, Version::V5).unwrap())
@@ -81,7 +69,7 @@ fn send(wire: &mut Wire, number: u16) {
 #[test]
 fn a_device_that_fails_is_told_and_nothing_that_was_acknowledged_is_lost() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(library) = compile(folder.path()) else {
+    let Some(library) = shim::compile(folder.path(), SHIM) else {
         eprintln!("skipped: there is no C compiler");
         return;
     };

@@ -22,13 +22,26 @@ impl Drop for Mounted<'_> {
     }
 }
 
-fn mount(folder: &Path) -> Option<Mounted<'_>> {
-    let mut command = Command::new("mount");
-    command
-        .args(["-t", "tmpfs", "-o", "size=1m", "none"])
-        .arg(folder);
-    let done = command.output().ok()?;
-    done.status.success().then(|| Mounted(folder))
+fn run(program: &str, words: &[&str]) -> Option<()> {
+    let done = Command::new(program).args(words).output().ok()?;
+    done.status.success().then_some(())
+}
+
+/// A file system in memory.
+fn tmpfs(folder: &Path) -> Option<Mounted<'_>> {
+    let shown = folder.to_str().unwrap();
+    run("mount", &["-t", "tmpfs", "-o", "size=1m", "none", shown])?;
+    Some(Mounted(folder))
+}
+
+/// One with blocks and inodes, in a file.
+fn ext4<'a>(image: &Path, folder: &'a Path) -> Option<Mounted<'a>> {
+    let (image, shown) = (image.to_str().unwrap(), folder.to_str().unwrap());
+    let small = "-q -F -O ^has_journal -m 0 -N 16";
+    let words: Vec<&str> = small.split(' ').chain([image, "1200k"]).collect();
+    run("mkfs.ext4", &words)?;
+    run("mount", &["-o", "loop", image, shown])?;
+    Some(Mounted(folder))
 }
 
 /// A connection whose message is refused at once. One that was on its way when the disk got full
@@ -77,13 +90,29 @@ fn publish_until_full(broker: &BrokerProcess, wire: &mut Wire) -> u16 {
 #[test]
 fn a_full_disk_is_told_and_nothing_that_was_acknowledged_is_lost() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(_mounted) = mount(folder.path()) else {
-        eprintln!("skipped: a file system of its own cannot be mounted here");
-        return;
-    };
-    let filler = folder.path().join("filler");
+    match tmpfs(folder.path()) {
+        Some(_mounted) => fill(folder.path()),
+        None => eprintln!("skipped: a file system of its own cannot be mounted here"),
+    }
+}
+
+#[test]
+fn a_full_file_system_with_blocks_is_told_as_well() {
+    let (image, folder) = (
+        tempfile::NamedTempFile::new().unwrap(),
+        tempfile::tempdir().unwrap(),
+    );
+    match ext4(image.path(), folder.path()) {
+        Some(_mounted) => fill(folder.path()),
+        None => eprintln!("skipped: a file cannot be mounted as a file system here"),
+    }
+}
+
+/// Fills the disk under a broker and makes room again, then kills the broker.
+fn fill(folder: &Path) {
+    let filler = folder.join("filler");
     std::fs::write(&filler, vec![1; 500_000]).unwrap();
-    let store = folder.path().join("store").to_string_lossy().into_owned();
+    let store = folder.join("store").to_string_lossy().into_owned();
     let broker = BrokerProcess::start(&["--persistence", &store]);
     let hello = Hello::new("sub").kept();
     let mut sub = Wire::connect(broker.port, &hello).unwrap();

@@ -14,6 +14,7 @@ pub(crate) mod programs;
 pub(crate) mod raw_client;
 pub(crate) mod scripted_broker;
 pub(crate) mod sealer;
+pub(crate) mod shim;
 pub(crate) mod teller;
 #[cfg(target_os = "linux")]
 pub(crate) mod visitor;
