@@ -59,7 +59,7 @@ pub(crate) async fn run<H: Handler>(engine: &mut Engine, stream: Stream, handler
     };
     pump.engine.open(pump.handler);
     let end = poll_fn(|cx| pump.poll(cx)).await;
-    pump.part(end).await
+    Box::pin(pump.part(end)).await
 }
 
 struct Pump<'a, H> {
@@ -378,7 +378,7 @@ impl<H: Handler> Pump<'_, H> {
                 self.engine.wrote(self.engine.pending().len());
                 self.stream.flush().await?;
                 self.stream.shutdown().await?;
-                let mut rest = [0; 1024];
+                let mut rest = vec![0; 1024];
                 while self.stream.read(&mut rest).await? > 0 {}
                 std::io::Result::Ok(())
             };

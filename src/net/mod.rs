@@ -127,7 +127,8 @@ impl Dial {
         }
     }
 
-    /// The same without an end in time, for whoever has one of their own.
+    /// The same without an end in time, for whoever has one of their own. What few need is boxed: a
+    /// client's task is as large as the largest step it may ever take.
     pub async fn walk(&self) -> io::Result<Stream> {
         let mut stream = match self.address.transport {
             Transport::Tcp => Stream::Tcp(self.connect_tcp().await?),
@@ -137,11 +138,11 @@ impl Dial {
             Transport::Unix => return Err(io::ErrorKind::Unsupported.into()),
         };
         if let Some(tls) = &self.tls {
-            stream = tls.connect(&self.address.host, stream).await?;
+            stream = Box::pin(tls.connect(&self.address.host, stream)).await?;
         }
         if let Some(websocket) = &self.websocket {
             let is_tls = self.tls.is_some();
-            let opened = websocket.connect(&self.address, is_tls, stream).await?;
+            let opened = Box::pin(websocket.connect(&self.address, is_tls, stream)).await?;
             stream = Stream::WebSocket(Box::new(opened));
         }
         Ok(stream)
@@ -150,14 +151,14 @@ impl Dial {
     async fn connect_tcp(&self) -> io::Result<TcpStream> {
         let Address { host, port, .. } = &self.address;
         if let Some(service) = &self.service {
-            return self.connect_service(service).await;
+            return Box::pin(self.connect_service(service)).await;
         }
         let Some(proxy) = &self.proxy else {
             return tcp::connect(host, *port, self).await;
         };
         let reached = tcp::connect(&proxy.host, proxy.port, self).await;
         let mut stream = reached.map_err(|error| proxy.unreachable(error))?;
-        proxy.ask(&mut stream, host, *port).await?;
+        Box::pin(proxy.ask(&mut stream, host, *port)).await?;
         Ok(stream)
     }
 }

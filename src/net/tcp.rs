@@ -27,7 +27,7 @@ pub(super) async fn connect(host: &str, port: u16, dial: &Dial) -> io::Result<Tc
             attempt(SocketAddr::new(ip, port), dial.bind).await?
         }
         Ok(_) => return Err(unreachable()),
-        Err(_) => connect_name(host, port, dial).await?,
+        Err(_) => Box::pin(connect_name(host, port, dial)).await?,
     };
     if dial.nodelay {
         stream.set_nodelay(true)?;
