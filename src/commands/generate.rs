@@ -3,6 +3,7 @@
 //! What it writes is also committed in `completions/` and `man/`; a test compares the two.
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -92,7 +93,35 @@ pub const SHELLS: [(Shell, &str); 5] = [
 
 pub fn completions(shell: Shell) -> Vec<u8> {
     let mut out = Vec::new();
-    clap_complete::generate(shell, &mut whole_tree(), "mqttx", &mut out);
+    let mut tree = whole_tree();
+    clap_complete::generate(shell, &mut tree, "mqttx", &mut out);
+    if shell == Shell::Fish {
+        out.extend_from_slice(fish_words(&tree).as_bytes());
+    }
+    out
+}
+
+/// The words a command takes without an option, which clap leaves out for fish.
+fn fish_words(tree: &clap::Command) -> String {
+    let mut out = String::new();
+    for command in tree.get_subcommands() {
+        for arg in command.get_positionals() {
+            let values = arg.get_possible_values();
+            let names: Vec<&str> = values.iter().map(|value| value.get_name()).collect();
+            if names.is_empty() {
+                continue;
+            }
+            let (name, words) = (command.get_name(), names.join(" "));
+            // `man man`: the command's own name stands there in any case.
+            let others: Vec<&str> = names.into_iter().filter(|other| *other != name).collect();
+            let _ = writeln!(
+                out,
+                "complete -c mqttx -n \"__fish_mqttx_using_subcommand {name}; and not \
+                 __fish_seen_subcommand_from {}\" -f -a \"{words}\"",
+                others.join(" ")
+            );
+        }
+    }
     out
 }
 

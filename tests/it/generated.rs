@@ -43,3 +43,20 @@ fn committed_completions_are_the_programs_own() {
 fn committed_man_pages_are_the_programs_own() {
     check("man", man_pages().unwrap());
 }
+
+/// clap_complete knows options in fish, and no words.
+#[test]
+fn fish_completes_words_that_are_no_options() {
+    let shell = SHELLS.iter().find(|(_, name)| *name == "mqttx.fish");
+    let text = String::from_utf8(completions(shell.unwrap().0)).unwrap();
+    for (command, word) in [("ctrl", "kick"), ("man", "conf"), ("completions", "zsh")] {
+        let known = format!("__fish_mqttx_using_subcommand {command}; and not");
+        let line = text.lines().find(|line| line.contains(&known)).unwrap();
+        let (condition, offered) = line.rsplit_once("-f -a ").unwrap();
+        let (_, ended_by) = condition.split_once("and not ").unwrap();
+        let mut ended_by = ended_by.split([' ', '"']);
+        assert!(!ended_by.any(|other| other == command), "{line}");
+        let mut words = offered.trim_matches('"').split(' ');
+        assert!(words.any(|offered| offered == word), "{line}");
+    }
+}
