@@ -68,14 +68,7 @@ impl Printer {
     }
 
     pub(crate) fn message(&mut self, publish: &Publish<'_>) {
-        let arrival = Arrival {
-            topic: publish.topic,
-            payload: publish.payload,
-            qos: publish.qos.bits(),
-            retain: publish.retain,
-            packet_id: publish.packet_id.map_or(0, |id| id.value()),
-            properties: publish.properties,
-        };
+        let arrival = Arrival::of(publish);
         let complaint = if let Some(show) = &mut self.show {
             let shown = show.message(&arrival, &self.output, now, &mut self.out.buffer);
             shown.unwrap_or_else(|error| {

@@ -91,14 +91,7 @@ impl Recorder<'_> {
             since.subsec_nanos(),
             &self.zone,
         );
-        let arrival = Arrival {
-            topic: publish.topic,
-            payload: publish.payload,
-            qos: publish.qos.bits(),
-            retain: publish.retain,
-            packet_id: publish.packet_id.map_or(0, |id| id.value()),
-            properties: publish.properties,
-        };
+        let arrival = Arrival::of(publish);
         let out = &mut self.out.buffer;
         jsonl::write(&arrival, &moment, Some(at.as_secs_f64()), out);
         out.push(b'\n');

@@ -13,6 +13,7 @@ pub use template::Template;
 pub use time::Moment;
 
 use crate::mqtt::property::Properties;
+use crate::mqtt::publish::Publish;
 
 /// A message as it arrived, borrowed from the connection's buffer.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +25,19 @@ pub struct Arrival<'a> {
     /// Zero for QoS 0, which has none.
     pub packet_id: u16,
     pub properties: Properties<'a>,
+}
+
+impl<'a> Arrival<'a> {
+    pub fn of(publish: &Publish<'a>) -> Self {
+        Self {
+            topic: publish.topic,
+            payload: publish.payload,
+            qos: publish.qos.bits(),
+            retain: publish.retain,
+            packet_id: publish.packet_id.map_or(0, |id| id.value()),
+            properties: publish.properties,
+        }
+    }
 }
 
 /// How messages are printed.
