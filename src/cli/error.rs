@@ -275,6 +275,22 @@ pub(crate) fn without_number(text: &str) -> String {
     out
 }
 
+/// Words that do not go together, and what says the same.
+const INSTEAD: &[(&[&str], &str)] = &[
+    (
+        &["'--listen <URL>'", "'--port <PORT>'"],
+        "--listen mqtt://127.0.0.1:1883, with that port",
+    ),
+    (
+        &["'--listen <URL>'", "'--bind <ADDRESS>'"],
+        "--listen mqtt://127.0.0.1:1883, with that address",
+    ),
+    (
+        &["'--config-file <FILE>' cannot be used with"],
+        "a directive in the file; mqttx man conf has all of them",
+    ),
+];
+
 /// What clap says in paragraphs, as one line of ours and one that helps. `text` begins `error: `.
 pub(crate) fn in_one_line(name: &str, text: &str) -> String {
     let mut hint = format!("{name} --help");
@@ -295,6 +311,12 @@ pub(crate) fn in_one_line(name: &str, text: &str) -> String {
         }
     }
     let told = told.trim_start().trim_start_matches("error: ");
+    let instead = INSTEAD
+        .iter()
+        .find(|(words, _)| words.iter().all(|word| told.contains(word)));
+    if let Some((_, remedy)) = instead {
+        (*remedy).clone_into(&mut hint);
+    }
     // What the standard library says of a number that is none.
     let told = told.replace("invalid digit found in string", "a whole number is wanted");
     format!("{name}: {}\n  try: {hint}\n", on_one_line(&told))

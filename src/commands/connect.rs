@@ -130,6 +130,11 @@ fn dial(asked: &Asked<'_>) -> Result<Dial, Error> {
         PORT_DEFAULT
     };
     let port = connection.port.unwrap_or(usual);
+    let is_named = connection.host.contains('/');
+    if port == 0 && connection.unix.is_none() && !is_named && caller.manner == Manner::Mqttx {
+        let told = "Port 0 is for a Unix socket, whose path -h is to be.";
+        return Err(Error::new(Kind::Usage, told).hint("--unix PATH, or -p with the broker's port"));
+    }
     let address = match &connection.unix {
         Some(path) => Address::unix(readable(path)?),
         None if port == 0 => Address::unix(connection.host.clone()),

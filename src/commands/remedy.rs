@@ -13,6 +13,8 @@ use crate::net::websocket::NotGranted;
 
 const SIGN_IN: &str = "-u NAME -P, which asks for the password";
 const NO_TLS: &str = "--no-tls, or -p with the port on which the broker speaks TLS";
+const NO_HTTP: &str = "--cafile FILE or --tls-use-os-certs, if the broker speaks TLS on this port; \
+    else -p, with the port on which it speaks WebSockets";
 const OTHER_ID: &str = "-i with another identifier";
 
 /// CONNECT was refused, or DISCONNECT came, with this Reason Code or return code.
@@ -49,7 +51,8 @@ pub(crate) fn of_connecting(error: &io::Error) -> Option<&'static str> {
             return Some("--ws-header 'Authorization: …', with what the server asks for");
         }
         Some(NotGranted::Status(404)) => return Some("--ws-path, with the broker's path"),
-        Some(NotGranted::Status(_) | NotGranted::NoHttp | NotGranted::Closed) => {
+        Some(NotGranted::NoHttp) => return Some(NO_HTTP),
+        Some(NotGranted::Status(_) | NotGranted::Closed) => {
             return Some("-p, with the port on which the broker speaks WebSockets");
         }
         None => {}

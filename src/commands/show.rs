@@ -255,7 +255,10 @@ impl Folder {
 
 pub(crate) fn unwritten(path: &Path, error: &std::io::Error) -> Error {
     let shown = path.display();
-    let words = system_words(error);
+    let words = match error.kind() {
+        std::io::ErrorKind::AlreadyExists => "it is no folder".to_owned(),
+        _ => system_words(error),
+    };
     Error::new(Kind::Failed, format!("cannot write to {shown}: {words}"))
 }
 

@@ -125,6 +125,7 @@ impl fmt::Display for Error {
                 let folder = folder.display();
                 match error.kind() {
                     io::ErrorKind::WouldBlock => write!(f, "{folder} is in use by another broker"),
+                    io::ErrorKind::AlreadyExists => write!(f, "{folder} is no folder"),
                     _ => {
                         let words = system_words(error);
                         write!(f, "cannot take up what is kept in {folder}: {words}")
@@ -151,6 +152,9 @@ impl Error {
             },
             Self::Store(_, error) if error.kind() == io::ErrorKind::WouldBlock => {
                 Some("another --persistence")
+            }
+            Self::Store(_, error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Some("--persistence with a folder; it is made where there is none")
             }
             _ => None,
         }

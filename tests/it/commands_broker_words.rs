@@ -8,6 +8,7 @@ use crate::support::certificates::Certificates;
 use crate::support::programs::Program;
 
 const HELP: &str = "mqttx broker --help";
+const IN_THE_FILE: &str = "a directive in the file; mqttx man conf has all of them";
 const LIMITS: &str = "mqttx broker --limits";
 const TLS: &str = "--listen mqtts://127.0.0.1:8883 with --cert FILE --key FILE";
 
@@ -49,17 +50,27 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "-c none --http 0",
         "the argument '--config-file <FILE>' cannot be used with '--http <WHERE>'",
-        HELP,
+        IN_THE_FILE,
     ),
     (
         "-c none --dynsec none",
         "the argument '--config-file <FILE>' cannot be used with '--dynsec <FILE>'",
-        HELP,
+        IN_THE_FILE,
     ),
     (
         "-c none --jwt-key none",
         "the argument '--config-file <FILE>' cannot be used with '--jwt-key <FILE>'",
-        HELP,
+        IN_THE_FILE,
+    ),
+    (
+        "-p 1883 --listen ws://127.0.0.1:0",
+        "the argument '--port <PORT>' cannot be used with '--listen <URL>'",
+        "--listen mqtt://127.0.0.1:1883, with that port",
+    ),
+    (
+        "--listen ws://127.0.0.1:0 --bind ::1",
+        "the argument '--listen <URL>' cannot be used with '--bind <ADDRESS>'",
+        "--listen mqtt://127.0.0.1:1883, with that address",
     ),
     ("--limit x", "--limit x: NAME=VALUE is wanted", LIMITS),
     (
@@ -212,7 +223,10 @@ fn what_it_cannot_keep_or_run() {
     for (words, told) in [
         (
             format!("--persistence {dir}/file"),
-            format!("cannot take up what is kept in {dir}/file: File exists"),
+            format!(
+                "{dir}/file is no folder\n  try: --persistence with a folder; it is made where there \
+                 is none"
+            ),
         ),
         (
             format!("--ready-file {dir}"),

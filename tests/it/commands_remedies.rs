@@ -217,6 +217,26 @@ fn an_answer_in_another_language() {
     }
 }
 
+/// A TLS alert in answer to `GET`.
+#[test]
+fn a_port_with_tls_asked_for_a_websocket() {
+    let script = ScriptedBroker::start(Version::V311, |broker| {
+        let mut client = broker.accept_raw();
+        client.send(b"\x15\x03\x01\0\x02\x02\x46");
+        client.close_writing();
+        while client.read_or_reset().is_some() {}
+    });
+    tells(
+        script.port,
+        "-h 127.0.0.1 --ws --reconnect-period 0",
+        1,
+        "cannot connect to 127.0.0.1:{port}: the answer to the WebSocket handshake is no HTTP",
+        "--cafile FILE or --tls-use-os-certs, if the broker speaks TLS on this port; else -p, with \
+         the port on which it speaks WebSockets",
+    );
+    script.join();
+}
+
 #[test]
 fn a_web_server_that_grants_no_websocket() {
     for (answer, status, remedy) in [

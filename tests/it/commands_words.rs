@@ -157,6 +157,11 @@ const SMALL: &[(&str, &str, &str)] = &[
         "-V 5",
     ),
     (
+        "pub -t a -m b -p 0",
+        "port 0 is for a Unix socket, whose path -h is to be",
+        "--unix PATH, or -p with the broker's port",
+    ),
+    (
         "ctrl -v clients",
         "-v says nothing to ctrl",
         "--json behind the command, which tells all",
@@ -192,6 +197,33 @@ fn pages_of_the_topics() {
         let left = Program::mqttx().words(&format!("man {name}")).run();
         assert_eq!((left.status, left.err()), (0, String::new()), "{name}");
         assert!(left.out().contains(heading), "{name}");
+    }
+}
+
+/// Files where folders are wanted, and nothing where a file is.
+#[test]
+fn places_that_are_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let (file, none) = (file.display(), folder.path().join("none"));
+    let broker = BrokerProcess::start(&[]);
+    let reach = format!("-h 127.0.0.1 -p {}", broker.port);
+    for (line, told) in [
+        (
+            format!("sub {reach} -t a --out-dir {file}"),
+            format!("mqttx sub: cannot write to {file}: it is no folder\n"),
+        ),
+        (
+            format!("bench report {}", none.display()),
+            format!(
+                "mqttx bench: cannot read {}: No such file or directory\n",
+                none.display()
+            ),
+        ),
+    ] {
+        let left = Program::mqttx().words(&line).run();
+        assert_eq!((left.status, left.err()), (1, told), "{line}");
     }
 }
 

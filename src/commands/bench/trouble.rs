@@ -1,5 +1,6 @@
 //! Why a bench ended before its end: a sentence, what helps, and the exit status it leaves.
 
+use crate::cli::error::without_number;
 use crate::cli::{Caller, Manner, Program};
 use crate::client::End;
 use crate::commands::bench::load::Outcome;
@@ -25,7 +26,7 @@ pub(super) fn plain(sentence: impl Into<String>) -> Trouble {
 
 /// One line on standard error, and a second where help is known.
 pub(super) fn tell(trouble: &Trouble) {
-    let mut text = format!("mqttx bench: {}\n", trouble.sentence);
+    let mut text = format!("mqttx bench: {}\n", without_number(&trouble.sentence));
     if let Some(hint) = &trouble.hint {
         text.push_str(&format!("  try: {hint}\n"));
     }
