@@ -45,7 +45,8 @@ fn welcome(broker: &mut ScriptedBroker) -> (Peer, Peer) {
     peers.sort_by_key(|(subscribes, _)| *subscribes);
     let [(_, publisher), (_, mut subscriber)] = peers;
     let subscribe = subscriber.expect(PacketType::Subscribe);
-    subscriber.send(&[0x90, 3, subscribe[2], subscribe[3], 1]);
+    let qos = subscribe[subscribe.len() - 1];
+    subscriber.send(&[0x90, 3, subscribe[2], subscribe[3], qos]);
     (publisher, subscriber)
 }
 
@@ -130,6 +131,58 @@ fn a_publisher_that_comes_back_sends_again_what_was_not_acknowledged() {
         ("unique", 61),
         ("lost", 0),
         ("duplicates", 1),
+        ("reconnects", 1),
+    ] {
+        assert_eq!(counts(&report, name), count, "{name}: {report}");
+    }
+}
+
+#[test]
+fn what_is_delivered_again_at_qos_2_is_told_once() {
+    let script = ScriptedBroker::start(Version::V311, |broker| {
+        let (mut publisher, mut subscriber) = welcome(broker);
+        let mut number = 0;
+        while let Some(mut frame) = publisher.next_frame() {
+            match PacketType::from_first(frame[0]) {
+                Some(PacketType::Publish) => {}
+                Some(PacketType::Pubrel) => {
+                    publisher.send_if_there(&[0x70, 2, frame[2], frame[3]]);
+                    continue;
+                }
+                _ => break,
+            }
+            let at = 4 + usize::from(u16::from_be_bytes([frame[2], frame[3]]));
+            let (high, low) = (frame[at], frame[at + 1]);
+            subscriber.send(&frame);
+            subscriber.expect(PacketType::Pubrec);
+            if number == 20 {
+                // As if that PUBREC had been lost on the way.
+                subscriber.close();
+                subscriber = let_in(broker, true, true).1;
+                frame[0] |= 0x08;
+                subscriber.send(&frame);
+                subscriber.expect(PacketType::Pubrec);
+            }
+            subscriber.send(&[0x62, 2, high, low]);
+            subscriber.expect(PacketType::Pubcomp);
+            publisher.send_if_there(&[0x50, 2, high, low]);
+            number += 1;
+        }
+        for _ in 0..2 {
+            let (_, mut peer) = let_in(broker, true, false);
+            peer.expect(PacketType::Disconnect);
+        }
+    });
+    let (output, report) = bench(script.port, &WORDS.replace("-q 1", "-q 2"));
+    script.join();
+    assert_eq!(output.status.code(), Some(0), "{report}");
+    for (name, count) in [
+        ("sent", 61),
+        ("acked", 61),
+        ("unique", 61),
+        ("lost", 0),
+        ("duplicates", 0),
+        ("disconnects", 1),
         ("reconnects", 1),
     ] {
         assert_eq!(counts(&report, name), count, "{name}: {report}");
