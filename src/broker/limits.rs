@@ -152,6 +152,16 @@ limits! {
     byte_rate_max: u64 = 0, 0, 1_000_000_000_000;
     /// Milliseconds a publisher may be paused for the sake of a slow subscriber.
     pause_max_ms: u32 = 100, 0, 60_000;
+    /// Connections of visitors over HTTP at a time; one more is closed at once. A page has up to six.
+    http_connections_max: usize = 512, 1, 65_535;
+    /// Pages that look at the figures of each second at a time; one more is answered with 429.
+    http_watchers_max: usize = 128, 0, 65_535;
+    /// Readers of messages over HTTP at a time, each a Session; one more is answered with 429.
+    http_readers_max: usize = 64, 0, 65_535;
+    /// Topics that are shown over HTTP, some hundred bytes each; messages of others are only counted.
+    http_topics_max: usize = 100_000, 0, 10_000_000;
+    /// Bytes of a request's body; one with more is answered with 413.
+    http_body_max: usize = 1_572_864, 1_024, 268_435_456;
 }
 
 impl Limits {

@@ -441,6 +441,11 @@ impl Broker {
         self.stats.payload_sent + MESSAGE_WEIGHT * self.stats.publish_sent
     }
 
+    /// What was counted outside, and is to be told with the rest.
+    pub fn add_stats(&mut self, more: &Stats) {
+        self.stats.add(more);
+    }
+
     /// Network Connections of this worker.
     pub fn connections(&self) -> usize {
         self.connections.len()

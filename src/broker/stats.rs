@@ -110,6 +110,14 @@ counters! {
     rate_pauses;
     /// PUBLISH beyond our Receive Maximum.
     receive_max_exceeded;
+    /// Connections over HTTP refused for `http_connections_max`.
+    http_connections_refused;
+    /// Streams over HTTP refused for `http_watchers_max` or `http_readers_max`.
+    http_streams_refused;
+    /// Messages of topics that are not shown over HTTP because of `http_topics_max`.
+    http_topics_unseen;
+    /// Bodies over HTTP refused for `http_body_max`.
+    http_bodies_refused;
 }
 
 impl Stats {

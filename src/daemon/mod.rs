@@ -49,10 +49,11 @@ use crate::broker::Shared;
 use crate::broker::access::Access;
 use crate::daemon::auth::Authenticator;
 use crate::daemon::bridge::Bridges;
+use crate::daemon::bridge::failures::Failures;
 use crate::daemon::conf::log_words::LogType;
 use crate::daemon::conf::{Conf, Place, secrets};
 use crate::daemon::control::Controller;
-use crate::daemon::http::{Bound, Http};
+use crate::daemon::http::Http;
 use crate::daemon::log::Log;
 use crate::daemon::mail::{Mail, Mailbox};
 use crate::daemon::observer::{Notes, Observer};
@@ -71,7 +72,9 @@ pub struct Daemon {
     storage: Option<(Storage, JoinHandle<()>)>,
     notes: Notes,
     bridges: Option<Bridges>,
+    failures: Failures,
     http: Option<Http>,
+    shared: Arc<Shared>,
     log: Log,
     authenticator: Authenticator,
     controller: Controller,
@@ -173,7 +176,7 @@ impl Listening {
 /// Whether a broker could listen where it is asked to.
 pub fn try_places(conf: &Conf) -> Result<(), Error> {
     let _listeners = listener::bind_all(&conf.listeners)?;
-    let _doors = http::bind_all(&conf.http)?;
+    let _doors = http::open_all(&conf.http, &[])?;
     Ok(())
 }
 
@@ -198,9 +201,11 @@ impl Daemon {
         let system = |doing| move |error| Error::System(doing, error);
         raise_descriptor_limit();
         let mut listeners = listener::bind_all(&conf.listeners)?;
-        let doors = http::bind_all(&conf.http)?;
+        let doors = http::open_all(&conf.http, &[])?;
         let mqtt = listeners.iter().map(Listening::of);
-        let listening: Vec<Listening> = mqtt.chain(doors.iter().map(Bound::listening)).collect();
+        let listening: Vec<Listening> = mqtt
+            .chain(doors.doors.iter().map(|door| door.listening()))
+            .collect();
         let workers = conf.workers_or_default();
         if !opening::running(&log, conf) {
             log.banner(conf, &listening, workers);
@@ -242,13 +247,11 @@ impl Daemon {
             threads.push(thread);
         }
         adopted.wait();
-        let bridges = starting::bridges(conf, &Workers::new(&mailboxes), &log)
-            .map_err(system("starting the thread of the bridges"))?;
-        let http = starting::http(conf, doors, &shared, &mailboxes, &log, &authenticator)
-            .map_err(system("starting the thread of HTTP"))?;
-        Ok(Self {
-            bridges,
-            http,
+        let mut daemon = Self {
+            bridges: None,
+            failures: Failures::default(),
+            http: None,
+            shared,
             mailboxes,
             workers: threads,
             observer,
@@ -259,7 +262,10 @@ impl Daemon {
             authenticator,
             controller,
             goodbye: last_line(conf),
-        })
+        };
+        daemon.start_bridges(conf)?;
+        daemon.start_http(conf, doors)?;
+        Ok(daemon)
     }
 
     /// Where clients can connect.

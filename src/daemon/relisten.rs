@@ -8,8 +8,8 @@ use mio::Token;
 
 use crate::broker::ConnectionId;
 use crate::broker::listener;
-use crate::daemon::conf::{Endpoint, Place};
-use crate::daemon::http::Http;
+use crate::daemon::conf::{Conf, Endpoint, Place};
+use crate::daemon::http::{self, Http, Opened};
 use crate::daemon::listener::Listener;
 use crate::daemon::opening;
 use crate::daemon::peer::Peer;
@@ -28,20 +28,20 @@ pub(crate) struct Standing {
 
 impl Daemon {
     /// Listens on these from now on. An error leaves all as it was.
-    pub(crate) fn relisten(&mut self, endpoints: &[Endpoint]) -> Result<(), Error> {
+    /// Places of visitors are only opened: see [`reload_http`](Self::reload_http).
+    pub(crate) fn relisten(&mut self, conf: &Conf) -> Result<(Opened, Vec<Standing>), Error> {
+        let opened = match &self.http {
+            Some(http) => http.open(&conf.http)?,
+            None => http::open_all(&conf.http, &[])?,
+        };
         let workers = Workers::new(&self.mailboxes);
-        let wanted = endpoints.to_vec();
+        let wanted = conf.listeners.clone();
         // The first worker accepts.
         let changed = workers.ask(0, move |worker| worker.relisten(&wanted));
-        let Some(changed) = changed else {
-            return Ok(());
-        };
-        let (listening, mut standing) = changed?;
+        let (listening, standing) = changed.unwrap_or_else(|| Ok(Default::default()))?;
         opening::changed(&self.log, &self.listening, &listening);
         self.listening = listening;
-        standing.extend(self.http.iter().flat_map(Http::standing));
-        workers.ask_all(move |worker| worker.review(&standing));
-        Ok(())
+        Ok((opened, standing))
     }
 
     /// Reads the files of all TLS listeners again. What fails is told, and stays as it was.
@@ -51,13 +51,51 @@ impl Daemon {
             .ask(0, |worker| worker.standing())
             .unwrap_or_default();
         let own = standing.iter().filter_map(|one| one.tls.as_ref());
-        for server in own.chain(self.http.iter().flat_map(Http::servers)) {
+        let visited = self.http.iter().flat_map(Http::servers).collect::<Vec<_>>();
+        for server in own.chain(&visited) {
             if let Err(fault) = server.reload() {
                 self.log.line(&format!("Error: {fault}"));
             }
         }
         standing.extend(self.http.iter().flat_map(Http::standing));
         workers.ask_all(move |worker| worker.review(&standing));
+    }
+
+    /// Visitors come in where it says now, and nobody else stays; without a place there is no
+    /// thread for them. After the rules, since who is there is asked again who he is.
+    pub(crate) fn reload_http(
+        &mut self,
+        conf: &Conf,
+        (opened, mut standing): (Opened, Vec<Standing>),
+    ) {
+        self.replace_http(conf, opened);
+        let visited = self.http.iter().flat_map(Http::listening);
+        self.listening.extend(visited);
+        standing.extend(self.http.iter().flat_map(Http::standing));
+        let workers = Workers::new(&self.mailboxes);
+        workers.ask_all(move |worker| worker.review(&standing));
+    }
+
+    fn replace_http(&mut self, conf: &Conf, opened: Opened) {
+        let Some(http) = self.http.take() else {
+            if let Err(error) = self.start_http(conf, opened) {
+                self.log.line(&format!("Error: {error}"));
+            }
+            return;
+        };
+        if opened.doors.is_empty() {
+            return http.stop();
+        }
+        http.reload(conf, opened);
+        self.http = Some(http);
+    }
+
+    /// Reads the token of visitors again.
+    pub(crate) fn reload_token(&self) {
+        if let Some(Err(what)) = self.http.as_ref().map(Http::reload_token) {
+            self.log
+                .line(&format!("Error: the token stays as it was: {what}"));
+        }
     }
 }
 

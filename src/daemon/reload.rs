@@ -5,37 +5,36 @@ use std::io;
 
 use crate::daemon::Daemon;
 use crate::daemon::conf::Conf;
-use crate::daemon::starting;
 use crate::daemon::workers::Workers;
 
 impl Daemon {
     /// See the module. What belongs to the process (user, pid file, threads) stays as it is. Only
     /// listeners can fail, so they come first: then nothing has changed.
     pub fn reload(&mut self, conf: &Conf) {
-        if let Err(error) = self.relisten(&conf.listeners) {
-            self.log.line(&format!(
-                "Error: nothing is reloaded, the listeners stay as they were: {error}"
-            ));
-            return;
-        }
+        let opened = match self.relisten(conf) {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.log.line(&format!(
+                    "Error: nothing is reloaded, the listeners stay as they were: {error}"
+                ));
+                return;
+            }
+        };
         self.reload_limits(conf);
         self.reload_bridges(conf);
-        if let Some(http) = &self.http {
-            http.reload(conf);
-        }
         if let Err(error) = self.reload_access(conf) {
             self.log
                 .line(&format!("Error: the rules stay as they were: {error}"));
         }
+        self.reload_http(conf, opened);
     }
 
     fn reload_bridges(&mut self, conf: &Conf) {
         if let Some(bridges) = &self.bridges {
             return bridges.reload(&conf.bridges);
         }
-        match starting::bridges(conf, &Workers::new(&self.mailboxes), &self.log) {
-            Ok(bridges) => self.bridges = bridges,
-            Err(error) => self.log.line(&format!("Error: no bridges: {error}")),
+        if let Err(error) = self.start_bridges(conf) {
+            self.log.line(&format!("Error: {error}"));
         }
     }
 

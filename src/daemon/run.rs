@@ -87,7 +87,8 @@ fn reload(daemon: &mut Daemon, source: Option<&Source>) {
     daemon.log.line("Reloading config.");
     daemon.reopen_log();
     let Some(source) = source else {
-        return daemon.reload_certificates();
+        daemon.reload_certificates();
+        return daemon.reload_token();
     };
     let conf = source
         .settings()

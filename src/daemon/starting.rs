@@ -7,19 +7,17 @@ use std::sync::Barrier;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use tokio::sync::watch;
-
 use crate::broker::Broker;
 use crate::broker::Config;
 use crate::broker::Part;
 use crate::broker::Shared;
 use crate::daemon;
+use crate::daemon::Daemon;
 use crate::daemon::Error;
-use crate::daemon::auth::Authenticator;
 use crate::daemon::bridge::Bridges;
 use crate::daemon::conf::{Conf, Durability, Persistence};
 use crate::daemon::control::Controller;
-use crate::daemon::http::{Bound, Core, Http};
+use crate::daemon::http::{Asked, Core, Http, Opened};
 use crate::daemon::log::Log;
 use crate::daemon::mail::Mailbox;
 use crate::daemon::storage::{self, Storage};
@@ -122,44 +120,38 @@ pub(crate) fn worker(
     })
 }
 
-/// The thread of the bridges, if there are any.
-pub(crate) fn bridges(conf: &Conf, workers: &Workers, log: &Log) -> io::Result<Option<Bridges>> {
-    match conf.bridges.is_empty() {
-        true => Ok(None),
-        false => Bridges::start(&conf.bridges, workers, log).map(Some),
+impl Daemon {
+    /// The thread of the bridges, if there are any.
+    pub(crate) fn start_bridges(&mut self, conf: &Conf) -> Result<(), Error> {
+        if !conf.bridges.is_empty() {
+            let workers = Workers::new(&self.mailboxes);
+            let bridges = Bridges::start(&conf.bridges, &workers, &self.log, &self.failures)
+                .map_err(|error| Error::System("starting the thread of the bridges", error))?;
+            self.bridges = Some(bridges);
+        }
+        Ok(())
     }
-}
 
-/// The thread of HTTP, if anything listens for it.
-pub(crate) fn http(
-    conf: &Conf,
-    doors: Vec<Bound>,
-    shared: &Arc<Shared>,
-    mailboxes: &[Arc<Mailbox>],
-    log: &Log,
-    authenticator: &Authenticator,
-) -> io::Result<Option<Http>> {
-    if doors.is_empty() {
-        return Ok(None);
+    /// The thread of HTTP, if anything listens for it.
+    pub(crate) fn start_http(&mut self, conf: &Conf, opened: Opened) -> Result<(), Error> {
+        if opened.doors.is_empty() {
+            return Ok(());
+        }
+        let core = Core {
+            workers: Workers::new(&self.mailboxes),
+            shared: Arc::clone(&self.shared),
+            log: self.log.clone(),
+            authenticator: self.authenticator.clone(),
+            failures: self.failures.clone(),
+            persists: conf.persistence.is_some(),
+            chance: daemon::chance(),
+        };
+        let asked = Asked::new(conf, opened.doors);
+        let http = Http::start(core, asked, opened.bound)
+            .map_err(|error| Error::System("starting the thread of HTTP", error))?;
+        self.http = Some(http);
+        Ok(())
     }
-    let (renewed, bridges) = watch::channel(Arc::new(conf.bridges.clone()));
-    let core = Core {
-        bridges,
-        workers: Workers::new(mailboxes),
-        shared: Arc::clone(shared),
-        log: log.clone(),
-        authenticator: authenticator.clone(),
-        doors: doors.iter().map(Bound::door).collect(),
-        token: conf.http_token.clone(),
-        persists: conf.persistence.is_some(),
-        id_prefix: conf
-            .client_id_prefixes
-            .first()
-            .map(|prefix| prefix.to_string()),
-        anonymous: conf.anonymous,
-        chance: daemon::chance(),
-    };
-    Http::start(core, doors, renewed).map(Some)
 }
 
 /// The thread that takes commands on `$CONTROL/broker/v1`.

@@ -8,6 +8,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, watch } from 'node:fs';
 import { createRequire } from 'node:module';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -91,6 +92,28 @@ export async function publish(topic, payload, ...words) {
   const pub = mqttx('pub', '-t', topic, ...(payload === '' ? ['-n'] : ['-m', payload]), '-q', '1', ...words);
   const [status] = await pub.ended;
   same(status, 0, 'status of mqttx pub');
+}
+
+/** Retains a message at each of these topics, over one connection; resolves when the broker has them. */
+export async function retain(topics, payload) {
+  const [host, port] = TCP.split(':');
+  const socket = connect(Number(port), host);
+  const text = (words) => {
+    const bytes = Buffer.from(words);
+    return Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length & 255]), bytes]);
+  };
+  const packet = (first, ...parts) => {
+    const body = Buffer.concat(parts);
+    assert(body.length < 128, 'topics and payload fit into a short packet');
+    return Buffer.concat([Buffer.from([first, body.length]), body]);
+  };
+  socket.write(packet(0x10, text('MQTT'), Buffer.from([4, 2, 0, 0]), text('')));
+  socket.write(Buffer.concat(topics.map((topic) => packet(0x31, text(topic), Buffer.from(payload)))));
+  socket.write(Buffer.from([0xc0, 0]));
+  let answer = Buffer.alloc(0);
+  // CONNACK, and what answers the PINGREQ behind all of them.
+  while (answer.length < 6) answer = Buffer.concat([answer, (await once(socket, 'data'))[0]]);
+  socket.destroy();
 }
 
 /** A client that is there until the case ends; resolves when its SUBACK has come. */

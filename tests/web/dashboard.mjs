@@ -1,6 +1,6 @@
 // The dashboard in a browser, against the real broker.
 
-import { BASE, assert, check, publish, rows, runCases, same, subscriber, text } from './browser.mjs';
+import { BASE, assert, check, publish, retain, rows, runCases, same, subscriber, text } from './browser.mjs';
 
 /** The views and what stands above them. */
 const TITLES = {
@@ -107,6 +107,35 @@ check('topics open as a tree, by mouse and by keys, with their values', async (p
   } finally {
     clearInterval(beat);
   }
+});
+
+check('a level with thousands of topics is turned page by page', async (page) => {
+  await retain(Array.from({ length: 2500 }, (_, at) => `many/room${at}`), '21.5');
+  await open(page, 'topics');
+  await listed(page, 'many').locator('.twist').click();
+  await listed(page, 'room999').or(listed(page, 'room0')).first().waitFor();
+  const box = page.locator('[role=tree]');
+  const turned = (words) => page.locator('.pager:visible', { hasText: words }).first();
+  const scroll = () => box.evaluate((list) => {
+    const open = [...list.querySelectorAll('.line')].find((row) => row.querySelector('.twist.open'));
+    list.scrollTop = 36 * (Number(open.dataset.index) + 1000);
+  });
+  await scroll();
+  await turned('1 to 1,000 of 2,500').getByRole('button', { name: 'Next' }).click();
+  // Numbers count by their value, so what comes next is where one looks for it.
+  await listed(page, 'room1000').waitFor();
+  await box.focus();
+  await page.keyboard.press('ArrowRight');
+  await turned('2,001 to 2,500 of 2,500').waitFor();
+  await listed(page, 'room2000').waitFor();
+  await turned('2,001').getByRole('button', { name: 'To the first' }).click();
+  await listed(page, 'room0').waitFor();
+  await page.getByLabel('Search topics').fill('ROOM');
+  await page.locator('footer [role=status]', { hasText: '2,500 found' }).waitFor();
+  await box.focus();
+  await page.keyboard.press('End');
+  await page.keyboard.press('Enter');
+  await turned('1,001 to 2,000 of 2,500').waitFor();
 });
 
 check('the publish box reaches a subscriber, and a subscription here sees it', async (page) => {

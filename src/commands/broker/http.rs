@@ -59,7 +59,7 @@ pub(crate) fn token(path: &Path) -> anyhow::Result<Token> {
     let shown = path.display();
     let file = read("token file", path)?;
     let text = String::from_utf8(file).map_err(|_| anyhow!("{shown}: not UTF-8"))?;
-    Token::of_file(&text).map_err(|what| anyhow!("{shown}: {what}"))
+    Token::of_text(&text, path).map_err(|what| anyhow!("{shown}: {what}"))
 }
 
 /// A port is for this machine only, by both of its loopback addresses.

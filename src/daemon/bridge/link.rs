@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::daemon::bridge::conf::BridgeConf;
+use crate::daemon::bridge::failures::Failures;
 use crate::daemon::bridge::greeting::{self, Greeted, Manner, Refusal};
 use crate::daemon::bridge::pipe::Pipe;
 use crate::daemon::bridge::relay::{Came, LOCAL_VERSION, Relay, Takes};
@@ -64,6 +65,7 @@ impl From<Refusal> for Ended {
 pub(crate) struct Link {
     workers: Workers,
     log: Log,
+    failures: Failures,
     wish: watch::Receiver<Option<BridgeConf>>,
     manner: Manner,
     /// The address in use.
@@ -79,10 +81,12 @@ impl Link {
         workers: Workers,
         log: Log,
         wish: watch::Receiver<Option<BridgeConf>>,
+        failures: &Failures,
     ) -> Self {
         Self {
             workers,
             log,
+            failures: failures.clone(),
             wish,
             manner: Manner {
                 private: true,
@@ -162,7 +166,9 @@ impl Link {
                 return true;
             }
             Ended::Refused(reason) => {
-                self.say(&format!("Connection Refused: {}", why(conf, *reason)));
+                let refused = format!("Connection Refused: {}", why(conf, *reason));
+                self.say(&refused);
+                self.failures.note(&conf.name, refused);
                 if *reason == Reason::UNSUPPORTED_PROTOCOL_VERSION && conf.version.is_v5() {
                     let name = &conf.name;
                     self.say(&format!(
@@ -177,6 +183,7 @@ impl Link {
             Ended::Failed(error) => {
                 let name = &conf.name;
                 self.say(&format!("Bridge {name} disconnected: {error}."));
+                self.failures.note(name, error.to_string());
             }
         }
         if conf.start == StartType::Once {

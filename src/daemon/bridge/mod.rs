@@ -14,6 +14,7 @@
 
 pub mod conf;
 mod door;
+pub(crate) mod failures;
 mod greeting;
 mod link;
 pub(crate) mod pipe;
@@ -28,6 +29,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle as Task;
 
 use crate::daemon::bridge::conf::BridgeConf;
+use crate::daemon::bridge::failures::Failures;
 use crate::daemon::bridge::link::Link;
 use crate::daemon::conf::bridge_words::ReloadType;
 use crate::daemon::log::Log;
@@ -41,11 +43,17 @@ pub(crate) struct Bridges {
 }
 
 impl Bridges {
-    pub(crate) fn start(confs: &[BridgeConf], workers: &Workers, log: &Log) -> io::Result<Self> {
+    pub(crate) fn start(
+        confs: &[BridgeConf],
+        workers: &Workers,
+        log: &Log,
+        failures: &Failures,
+    ) -> io::Result<Self> {
         let (wanted, seen) = watch::channel(Some(confs.to_vec()));
         let crew = Crew {
             workers: workers.clone(),
             log: log.clone(),
+            failures: failures.clone(),
             running: HashMap::new(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -78,6 +86,7 @@ impl Bridges {
 struct Crew {
     workers: Workers,
     log: Log,
+    failures: Failures,
     running: HashMap<String, Running>,
 }
 
@@ -112,6 +121,7 @@ impl Crew {
             let stays = confs.iter().any(|conf| conf.name == *name);
             if !stays {
                 running.wish.send_replace(None);
+                self.failures.forget(name);
             }
             stays
         });
@@ -129,7 +139,8 @@ impl Crew {
                 }
                 None => {
                     let (wish, seen) = watch::channel(Some(conf.clone()));
-                    let link = Link::new(self.workers.clone(), self.log.clone(), seen);
+                    let link =
+                        Link::new(self.workers.clone(), self.log.clone(), seen, &self.failures);
                     let task = tokio::spawn(link.run());
                     let name = conf.name.clone();
                     self.running.insert(name, Running { conf, wish, task });

@@ -11,7 +11,7 @@ use crate::daemon::conf::security;
 use crate::daemon::conf::settings::{Listener, Settings};
 use crate::daemon::conf::value::{Protocol, SocketDomain};
 use crate::daemon::conf::{Conf, Endpoint, Place};
-use crate::daemon::http::{HttpListener, Service};
+use crate::daemon::http::{HttpListener, Service, Token};
 use crate::mqtt::QoS;
 use crate::mqtt::Version;
 use crate::net::proxy_header::HeaderVersion;
@@ -31,6 +31,13 @@ pub(crate) fn apply(settings: &Settings, ports: &[u16], conf: &mut Conf) -> Resu
         fault.found_at.push(line.at.clone());
         return Err(fault);
     }
+    conf.http_token = match &*settings.globals.http_token_file {
+        None => None,
+        Some(file) => Some(
+            Token::read(file)
+                .map_err(|what| Fault::new(format!("Error: Unusable http_token_file {what}.")))?,
+        ),
+    };
     conf.listeners.clear();
     if settings.is_local_only() {
         let default = settings

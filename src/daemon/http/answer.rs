@@ -90,6 +90,10 @@ impl Fault {
         self.kind == Kind::LoginWanted
     }
 
+    pub(super) fn is_about_size(&self) -> bool {
+        self.kind == Kind::TooLarge
+    }
+
     /// The answer to somebody whose browser is to ask for a name and a password; not when a page
     /// asks itself.
     pub(super) fn with_challenge(self, by_page: bool) -> Response {

@@ -11,22 +11,23 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::broker::Shared;
 use crate::daemon::auth::Authenticator;
-use crate::daemon::bridge::conf::BridgeConf;
+use crate::daemon::bridge::failures::Failures;
 use crate::daemon::http::answer::{Fault, Kind};
+use crate::daemon::http::asked::Asked;
 use crate::daemon::http::events::{self, Sampler};
 use crate::daemon::http::latency::Latencies;
 use crate::daemon::http::listening::Door;
 use crate::daemon::http::login::Logins;
+use crate::daemon::http::refusals::Refusals;
 use crate::daemon::http::sample::Own;
+use crate::daemon::http::seats::Seats;
 use crate::daemon::http::serve::Arrival;
 use crate::daemon::http::topics::{self, Topics};
-use crate::daemon::http::{
-    Service, Token, bridges, client, clients, counters, gate, listeners, metrics,
-};
+use crate::daemon::http::{Service, bridges, client, clients, counters, gate, listeners, metrics};
 use crate::daemon::http::{mosquitto, overview, pages, publish, retained, subscribe, tail};
 use crate::daemon::log::Log;
 use crate::daemon::workers::Workers;
@@ -37,17 +38,10 @@ pub(crate) struct Core {
     pub(crate) shared: Arc<Shared>,
     pub(crate) log: Log,
     pub(crate) authenticator: Authenticator,
-    /// What the bridges are asked to be.
-    pub(crate) bridges: watch::Receiver<Arc<Vec<BridgeConf>>>,
-    /// Where visitors come in.
-    pub(crate) doors: Vec<Arc<Door>>,
-    pub(crate) token: Option<Token>,
+    /// What went wrong with bridges.
+    pub(crate) failures: Failures,
     /// What is kept survives a restart.
     pub(crate) persists: bool,
-    /// What Client Identifiers are to begin with, where that is asked of all.
-    pub(crate) id_prefix: Option<String>,
-    /// Clients need no user name.
-    pub(crate) anonymous: bool,
     /// Thirty-two bytes nobody can guess.
     pub(crate) chance: [u8; 32],
 }
@@ -64,20 +58,23 @@ pub(super) struct App {
     /// Until a worker came to a question, and until a request had its answer.
     pub(super) answers: Latencies,
     pub(super) requests: Latencies,
-    /// Room for pages that look, and for readers of messages.
-    pub(super) watchers: Arc<Semaphore>,
-    pub(super) readers: Arc<Semaphore>,
+    /// Room for connections, for pages that look, and for readers of messages.
+    pub(super) connections: Seats,
+    pub(super) watchers: Seats,
+    pub(super) readers: Seats,
+    pub(super) refusals: Refusals,
+    asked: watch::Receiver<Arc<Asked>>,
     stopping: watch::Receiver<bool>,
 }
 
-/// Streams of figures at a time, and streams of messages.
-const WATCHERS_MAX: usize = 128;
-const READERS_MAX: usize = 64;
-
 impl App {
-    pub(super) fn new(core: Core, stopping: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(
+        core: Core,
+        asked: watch::Receiver<Arc<Asked>>,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
         Self {
-            logins: Logins::new(core.authenticator.clone(), core.token.as_ref(), core.chance),
+            logins: Logins::new(core.authenticator.clone(), asked.clone(), core.chance),
             core,
             begun: Instant::now(),
             started_at: Timestamp::now(),
@@ -86,8 +83,11 @@ impl App {
             own: Own::default(),
             answers: Latencies::default(),
             requests: Latencies::default(),
-            watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
-            readers: Arc::new(Semaphore::new(READERS_MAX)),
+            connections: Seats::default(),
+            watchers: Seats::default(),
+            readers: Seats::default(),
+            refusals: Refusals::default(),
+            asked,
             stopping,
         }
     }
@@ -96,9 +96,25 @@ impl App {
         &self.core.workers
     }
 
-    /// As they are asked to be now.
-    pub(super) fn bridges(&self) -> Arc<Vec<BridgeConf>> {
-        self.core.bridges.borrow().clone()
+    /// What the configuration says now.
+    pub(super) fn asked(&self) -> Arc<Asked> {
+        Arc::clone(&self.asked.borrow())
+    }
+
+    /// Tells when that changes.
+    pub(super) fn changes(&self) -> watch::Receiver<Arc<Asked>> {
+        let mut changes = self.asked.clone();
+        changes.mark_unchanged();
+        changes
+    }
+
+    /// Tells when that has changed since an edition.
+    pub(super) fn changes_since(&self, since: u64) -> watch::Receiver<Arc<Asked>> {
+        let mut changes = self.asked.clone();
+        if changes.borrow_and_update().edition != since {
+            changes.mark_changed();
+        }
+        changes
     }
 
     pub(super) fn log(&self) -> &Log {

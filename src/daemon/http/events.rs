@@ -8,17 +8,23 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::http::header::{self, HeaderValue};
 use axum::response::Response;
-use tokio::sync::OwnedSemaphorePermit;
+use serde_json::json;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::daemon::http::answer::{Fault, Kind};
 use crate::daemon::http::app::App;
+use crate::daemon::http::login::{self, Visitor};
+use crate::daemon::http::refusals::Refusals;
 use crate::daemon::http::sample::Sample;
+use crate::daemon::http::seats::Seat;
+use crate::daemon::http::serve::Arrival;
 use crate::daemon::http::stream::{self, Events};
 
 /// Time between two samples.
@@ -93,49 +99,81 @@ impl Sampler {
     }
 }
 
-pub(super) async fn events(State(app): State<Arc<App>>) -> Result<Response, Fault> {
-    let seat = Arc::clone(&app.watchers).try_acquire_owned();
-    let seat = seat.map_err(|_| Fault::new(Kind::TooMany, "too many pages look at once"))?;
+pub(super) async fn events(
+    State(app): State<Arc<App>>,
+    Extension(arrival): Extension<Arrival>,
+    Extension(visitor): Extension<Visitor>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let Some(seat) = app.watchers.take(app.asked().limits.http_watchers_max) else {
+        Refusals::note(&app, |stats| stats.http_streams_refused += 1);
+        return Err(Fault::new(Kind::TooMany, "too many pages look at once"));
+    };
     let first = Sample::take(&app).await?;
     let listener = Sampler::listen(&app);
     let (events, response) = stream::open();
     let first = stream::text_event("sample", &with_lost(&first.json().to_string(), 0));
     // There is room in a queue that is new.
     let _ = events.try_send(first);
-    tokio::spawn(tell(app, listener, events, seat));
+    let watcher = Watcher {
+        app,
+        shown: login::only(&headers),
+        arrival,
+        edition: visitor.edition,
+        _seat: seat,
+    };
+    tokio::spawn(watcher.tell(listener, events));
     Ok(response)
 }
 
-async fn tell(
+/// Somebody who looks, and what that is owed to.
+struct Watcher {
     app: Arc<App>,
-    mut listener: broadcast::Receiver<Arc<str>>,
-    events: Events,
-    seat: OwnedSemaphorePermit,
-) {
-    let mut stopping = app.stopping();
-    let mut lost = 0;
-    loop {
-        let sample = tokio::select! {
-            sample = listener.recv() => sample,
-            _ = stopping.wait_for(|stop| *stop) => break,
-        };
-        match sample {
-            Ok(text) => {
-                let event = stream::text_event("sample", &with_lost(&text, lost));
-                match events.try_send(event) {
-                    Ok(()) => {}
-                    Err(error) if events.is_closed() => {
-                        drop(error);
-                        break;
-                    }
-                    Err(_) => lost += 1,
+    shown: HeaderMap,
+    arrival: Arrival,
+    edition: u64,
+    _seat: Seat,
+}
+
+impl Watcher {
+    async fn tell(self, mut listener: broadcast::Receiver<Arc<str>>, events: Events) {
+        let (mut stopping, mut changes) =
+            (self.app.stopping(), self.app.changes_since(self.edition));
+        let mut lost = 0;
+        loop {
+            let sample = tokio::select! {
+                sample = listener.recv() => Some(sample),
+                _ = changes.changed() => None,
+                _ = stopping.wait_for(|stop| *stop) => return,
+            };
+            let Some(sample) = sample else {
+                if self.may_stay().await {
+                    continue;
                 }
+                let why = json!({ "reason": "the login does not count any more" });
+                // Who does not read it finds the stream ended.
+                let _ = events.try_send(stream::event("end", &why));
+                return;
+            };
+            match sample {
+                Ok(text) => {
+                    let event = stream::text_event("sample", &with_lost(&text, lost));
+                    match events.try_send(event) {
+                        Ok(()) => {}
+                        Err(_) if events.is_closed() => return,
+                        Err(_) => lost += 1,
+                    }
+                }
+                Err(RecvError::Lagged(count)) => lost += count,
+                Err(RecvError::Closed) => return,
             }
-            Err(RecvError::Lagged(count)) => lost += count,
-            Err(RecvError::Closed) => break,
         }
     }
-    drop(seat);
+
+    async fn may_stay(&self) -> bool {
+        let visitor = self.app.logins.again(&self.shown, &self.arrival).await;
+        visitor.is_some_and(|visitor| visitor.is_admin)
+    }
 }
 
 /// The sample all have, and what only this reader has missed.

@@ -79,7 +79,8 @@ impl Line {
     }
 
     fn rules(app: &App, anonymous: bool) -> ListenerRules {
-        let prefix = app.core.id_prefix.as_deref().unwrap_or_default();
+        let asked = app.asked();
+        let prefix = asked.id_prefix.as_deref().unwrap_or_default();
         ListenerRules {
             anonymous: Some(anonymous),
             assigned_id_prefix: format!("{prefix}http-").into(),

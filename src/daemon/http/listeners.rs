@@ -53,7 +53,7 @@ pub(super) async fn known(app: &App) -> Result<Vec<Known>, Fault> {
         known.collect::<Vec<_>>()
     })
     .await?;
-    all.extend(app.core.doors.iter().map(|door| Known {
+    all.extend(app.asked().doors.iter().map(|door| Known {
         protocol: door.protocol(),
         place: door.place.clone(),
         listener: Arc::clone(&door.rules),
@@ -83,7 +83,7 @@ fn row(app: &App, known: &Known) -> Value {
             Place::Unix(_) => None,
         },
         "tls": known.tls,
-        "anonymous": rules.anonymous.unwrap_or(app.core.anonymous),
+        "anonymous": rules.anonymous.unwrap_or(app.asked().anonymous),
         "connections": known.listener.connections(),
         "connections_max": (most != usize::MAX).then_some(most),
         "mount_point": rules.mount_point,

@@ -2,11 +2,12 @@
 //! taken is told where the broker starts.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
 
 use crate::broker::listener;
 use crate::daemon::conf::{Endpoint, Place};
@@ -19,6 +20,13 @@ use crate::net::tls::session::Server;
 pub(crate) struct Bound {
     pub(super) accepts: Accepts,
     pub(super) door: Arc<Door>,
+    pub(super) file: SocketFile,
+}
+
+/// What [`open_all`] led to: every door, and the sockets of those that are new.
+pub(crate) struct Opened {
+    pub(crate) doors: Vec<Arc<Door>>,
+    pub(crate) bound: Vec<Bound>,
 }
 
 /// What there is to know of a place, for each of its connections.
@@ -33,6 +41,18 @@ pub(crate) struct Door {
     pub(super) tls: Option<Server>,
 }
 
+/// The file of a Unix socket, which goes with it.
+pub(crate) struct SocketFile(Place);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        if let Place::Unix(path) = &self.0 {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
 /// Accepts, in the runtime.
 pub(super) enum Acceptor {
     Tcp(TcpListener),
@@ -40,32 +60,76 @@ pub(super) enum Acceptor {
     Unix(UnixListener),
 }
 
-/// Opens every place that is asked for.
-pub(crate) fn bind_all(listeners: &[HttpListener]) -> Result<Vec<Bound>, Error> {
-    let mut all: Vec<Bound> = Vec::new();
-    for listener in listeners {
-        let mut endpoint = listener.endpoint.clone();
-        endpoint.take_port(all.last().map(|bound| &bound.door.place));
+/// Opens every place that is asked for and was not open `before`.
+pub(crate) fn open_all(listeners: &[HttpListener], before: &[Arc<Door>]) -> Result<Opened, Error> {
+    let mut before: Vec<Option<&Arc<Door>>> = before.iter().map(Some).collect();
+    let (mut doors, mut all): (Vec<Arc<Door>>, Vec<Bound>) = (Vec::new(), Vec::new());
+    for HttpListener { endpoint, service } in listeners {
+        let mut endpoint = endpoint.clone();
+        endpoint.take_port(doors.last().map(|door| &door.place));
+        let is_here = |one: &&mut Option<&Arc<Door>>| one.is_some_and(|door| door.is_at(&endpoint));
+        let known = before.iter_mut().find(is_here).and_then(Option::take);
+        if let Some(known) = known {
+            let rules = known.rules.with_rules(endpoint.rules.clone());
+            let place = known.place.clone();
+            doors.push(Door::new(endpoint, service, place, rules));
+            continue;
+        }
         match bind(&endpoint) {
             Ok((accepts, place)) => {
-                let door = Door {
-                    rules: Arc::new(listener::Listener::new(endpoint.rules.clone())),
-                    tls: endpoint.tls.clone(),
-                    service: listener.service.clone(),
-                    endpoint,
-                    place,
-                };
-                let door = Arc::new(door);
-                all.push(Bound { accepts, door });
+                let rules = listener::Listener::new(endpoint.rules.clone());
+                let file = SocketFile(place.clone());
+                let door = Door::new(endpoint, service, place, rules);
+                doors.push(Arc::clone(&door));
+                all.push(Bound {
+                    accepts,
+                    door,
+                    file,
+                });
             }
             Err(_) if endpoint.optional => {}
             Err(error) => return Err(Error::Listen(endpoint.place.clone(), error)),
         }
     }
-    Ok(all)
+    Ok(Opened { doors, bound: all })
+}
+
+/// A connection that was just accepted.
+pub(super) enum Came {
+    Tcp(TcpStream, SocketAddr),
+    #[cfg(unix)]
+    Unix(UnixStream),
 }
 
 impl Door {
+    fn new(
+        endpoint: Endpoint,
+        service: &Service,
+        place: Place,
+        rules: listener::Listener,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            rules: Arc::new(rules),
+            tls: endpoint.tls.clone(),
+            service: service.clone(),
+            endpoint,
+            place,
+        })
+    }
+
+    fn is_at(&self, endpoint: &Endpoint) -> bool {
+        let asked = self.endpoint.place == endpoint.place || self.place == endpoint.place;
+        asked && self.endpoint.interface == endpoint.interface
+    }
+
+    /// Where it is, for those who ask.
+    pub(crate) fn listening(&self) -> Listening {
+        Listening {
+            protocol: self.protocol(),
+            place: self.place.clone(),
+        }
+    }
+
     /// http or https.
     pub(super) fn protocol(&self) -> &'static str {
         match self.tls {
@@ -80,35 +144,24 @@ impl Door {
     }
 }
 
-impl Drop for Door {
-    fn drop(&mut self) {
-        #[cfg(unix)]
-        if let Place::Unix(path) = &self.place {
-            let _ = std::fs::remove_file(path);
-        }
-    }
-}
-
-impl Bound {
-    pub(crate) fn door(&self) -> Arc<Door> {
-        Arc::clone(&self.door)
-    }
-
-    /// Where it is, for those who ask.
-    pub(crate) fn listening(&self) -> Listening {
-        Listening {
-            protocol: self.door.protocol(),
-            place: self.door.place.clone(),
-        }
-    }
-}
-
 impl Acceptor {
     pub(super) fn new(accepts: Accepts) -> io::Result<Self> {
         match accepts {
             Accepts::Tcp(socket) => TcpListener::from_std(socket.into()).map(Self::Tcp),
             #[cfg(unix)]
             Accepts::Unix(socket) => UnixListener::from_std(socket.into()).map(Self::Unix),
+        }
+    }
+
+    /// The next connection; the address of one by TCP.
+    pub(super) async fn accept(&self) -> io::Result<Came> {
+        match self {
+            Self::Tcp(socket) => {
+                let (stream, from) = socket.accept().await?;
+                Ok(Came::Tcp(stream, from))
+            }
+            #[cfg(unix)]
+            Self::Unix(socket) => Ok(Came::Unix(socket.accept().await?.0)),
         }
     }
 }

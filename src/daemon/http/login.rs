@@ -14,12 +14,12 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use zeroize::Zeroizing;
 
 use crate::daemon::auth::{Authenticator, Login, Standing};
-use crate::daemon::http::Token;
 use crate::daemon::http::answer::{Fault, Kind};
+use crate::daemon::http::asked::Asked;
 use crate::daemon::http::serve::Arrival;
 
 /// How long an answer is good.
@@ -42,6 +42,8 @@ pub(super) struct Visitor {
     pub(super) by_token: bool,
     /// May do everything there is here.
     pub(super) is_admin: bool,
+    /// Of what was asked for when that was found out.
+    pub(super) edition: u64,
 }
 
 /// What a request shows.
@@ -53,17 +55,21 @@ enum Shown<'a> {
 
 pub(super) struct Logins {
     authenticator: Authenticator,
-    token: Option<[u8; 32]>,
+    asked: watch::Receiver<Arc<Asked>>,
     /// Makes the keys of `kept` worthless elsewhere.
     salt: [u8; 32],
     kept: Mutex<HashMap<[u8; 32], (Instant, Visitor)>>,
 }
 
 impl Logins {
-    pub(super) fn new(authenticator: Authenticator, token: Option<&Token>, salt: [u8; 32]) -> Self {
+    pub(super) fn new(
+        authenticator: Authenticator,
+        asked: watch::Receiver<Arc<Asked>>,
+        salt: [u8; 32],
+    ) -> Self {
         Self {
             authenticator,
-            token: token.map(|token| Sha256::digest(token.text()).into()),
+            asked,
             salt,
             kept: Mutex::default(),
         }
@@ -83,7 +89,8 @@ impl Logins {
             Shown::Nothing => (None, None),
             Shown::User(user, password) => (Some(user), Some(password)),
         };
-        let key = self.key(arrival, user.as_deref(), password.as_deref());
+        let edition = self.asked.borrow().edition;
+        let key = self.key(edition, arrival, user.as_deref(), password.as_deref());
         if let Some((at, visitor)) = self.kept().get(&key)
             && at.elapsed() < GOOD_FOR
         {
@@ -97,6 +104,7 @@ impl Logins {
             password: password.map(Into::into),
             by_token: false,
             is_admin: standing.is_admin,
+            edition,
         };
         let mut kept = self.kept();
         kept.retain(|_, (at, _)| at.elapsed() < GOOD_FOR);
@@ -106,15 +114,26 @@ impl Logins {
         Ok(visitor)
     }
 
+    /// What `visitor` would say to somebody who came before; `None`: that he may not be here.
+    pub(super) async fn again(&self, shown: &HeaderMap, arrival: &Arrival) -> Option<Visitor> {
+        let door = self.asked.borrow().door_like(&arrival.door)?;
+        let arrival = Arrival {
+            door,
+            from: arrival.from,
+        };
+        self.visitor(shown, &arrival).await.ok()
+    }
+
     fn of_token(&self, token: &str) -> Result<Visitor, Fault> {
-        let digest: [u8; 32] = Sha256::digest(token).into();
+        let asked = self.asked.borrow();
         // Comparing digests tells nothing about the token, however long it takes.
-        match self.token {
-            Some(own) if own == digest => Ok(Visitor {
+        match &asked.token {
+            Some(own) if Sha256::digest(own.text()) == Sha256::digest(token) => Ok(Visitor {
                 user: None,
                 password: None,
                 by_token: true,
                 is_admin: true,
+                edition: asked.edition,
             }),
             _ => Err(wanted("the token is not the right one")),
         }
@@ -172,9 +191,16 @@ impl Logins {
         Ok(standing)
     }
 
-    fn key(&self, arrival: &Arrival, user: Option<&str>, password: Option<&[u8]>) -> [u8; 32] {
+    fn key(
+        &self,
+        edition: u64,
+        arrival: &Arrival,
+        user: Option<&str>,
+        password: Option<&[u8]>,
+    ) -> [u8; 32] {
         let mut digest = Sha256::new();
         digest.update(self.salt);
+        digest.update(edition.to_be_bytes());
         digest.update(arrival.door.endpoint.rules.realm.to_be_bytes());
         for part in [user.map(str::as_bytes), password] {
             let length = part.map_or(u64::MAX, |part| part.len() as u64);
@@ -187,6 +213,15 @@ impl Logins {
     fn kept(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], (Instant, Visitor)>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Of a request's headers, what it shows of who asks: for as long as a stream goes on.
+pub(super) fn only(headers: &HeaderMap) -> HeaderMap {
+    let shown = headers.get(header::AUTHORIZATION).cloned();
+    shown
+        .map(|value| (header::AUTHORIZATION, value))
+        .into_iter()
+        .collect()
 }
 
 fn wanted(what: &str) -> Fault {

@@ -35,8 +35,7 @@ struct Figures {
     sample: Sample,
     /// Where what is kept survives a restart: whether that fails at present.
     store_fails: Option<bool>,
-    /// Name, whether it is connected, what waits for it.
-    bridges: Vec<(String, bool, usize)>,
+    bridges: Vec<Bridge>,
     answers: Histogram,
     requests: Histogram,
 }
@@ -46,13 +45,22 @@ impl Figures {
         let sample = Sample::take(app).await?;
         let fails = asking::ask_all(app.workers(), |worker| worker.broker.store_fails()).await?;
         let mut bridges = Vec::new();
-        for conf in app.bridges().iter() {
+        for conf in &app.asked().bridges {
             let found = clients::find(app, &conf.local_id).await?;
-            let connected = found
-                .as_ref()
-                .is_some_and(|one| one.row.connection.is_some());
-            let queued = found.map_or(0, |one| one.row.queued);
-            bridges.push((conf.name.clone(), connected, queued));
+            let connection = found.as_ref().and_then(|one| one.row.connection.as_ref());
+            let traffic = connection.map(|connection| connection.traffic);
+            let traffic = traffic.unwrap_or_default();
+            bridges.push(Bridge {
+                name: conf.name.clone(),
+                connected: connection.is_some(),
+                queued: found.as_ref().map_or(0, |one| one.row.queued),
+                messages: [traffic.publish_received, traffic.publish_sent],
+                failures: app
+                    .core
+                    .failures
+                    .of(&conf.name)
+                    .map_or(0, |failed| failed.count),
+            });
         }
         Ok(Self {
             sample,
@@ -62,6 +70,16 @@ impl Figures {
             requests: app.requests.histogram(),
         })
     }
+}
+
+#[derive(Debug)]
+struct Bridge {
+    name: String,
+    connected: bool,
+    queued: usize,
+    /// From there and to there, since it is connected.
+    messages: [u64; 2],
+    failures: u64,
 }
 
 type Written = Result<(), std::fmt::Error>;
@@ -151,17 +169,27 @@ impl Figures {
             let help = "Whether what has to be kept cannot be kept at present";
             families.gauge("store_failing", help, f64::from(u8::from(fails)))?;
         }
-        let name = |name: &String| vec![("bridge", name.clone())];
-        let connected = self.bridges.iter();
-        let connected = connected.map(|(one, is, _)| (name(one), f64::from(u8::from(*is))));
-        families.gauges(
-            "bridge_connected",
-            "Whether a bridge is connected",
-            connected,
-        )?;
-        let queued = self.bridges.iter();
-        let queued = queued.map(|(one, _, queued)| (name(one), *queued as f64));
-        families.gauges("bridge_queued", "Messages that wait for a bridge", queued)
+        let name = |one: &Bridge| vec![("bridge", one.name.clone())];
+        let all = || self.bridges.iter();
+        let connected = all().map(|one| (name(one), f64::from(u8::from(one.connected))));
+        let help = "Whether a bridge is connected";
+        families.gauges("bridge_connected", help, connected)?;
+        let queued = all().map(|one| (name(one), one.queued as f64));
+        families.gauges("bridge_queued", "Messages that wait for a bridge", queued)?;
+        let directed = all().flat_map(|one| {
+            let ways = ["in", "out"].into_iter().zip(one.messages);
+            ways.map(|(way, count)| {
+                (
+                    [name(one), vec![("direction", way.to_owned())]].concat(),
+                    count,
+                )
+            })
+        });
+        let help = "Messages over a bridge since it is connected";
+        families.counters("bridge_messages", help, directed)?;
+        let failures = all().map(|one| (name(one), one.failures));
+        let help = "Connections of a bridge that were refused, cut, or never there";
+        families.counters("bridge_failures", help, failures)
     }
 }
 

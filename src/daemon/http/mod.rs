@@ -12,6 +12,7 @@
 
 mod answer;
 mod app;
+mod asked;
 mod asking;
 mod assets;
 mod body;
@@ -36,8 +37,10 @@ mod payload;
 mod process;
 mod publish;
 mod query;
+mod refusals;
 mod retained;
 mod sample;
+mod seats;
 mod serve;
 mod stream;
 mod subscribe;
@@ -47,16 +50,22 @@ mod topics;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::thread::JoinHandle;
+
+use std::path::Path;
 
 use tokio::sync::watch;
 
-use crate::daemon::bridge::conf::BridgeConf;
+use crate::daemon::Error;
+use crate::daemon::Listening;
 use crate::daemon::conf::{Conf, Endpoint};
 use crate::daemon::http::app::App;
 pub(crate) use crate::daemon::http::app::Core;
-use crate::daemon::http::listening::Door;
-pub(crate) use crate::daemon::http::listening::{Bound, bind_all};
+pub(crate) use crate::daemon::http::asked::Asked;
+use crate::daemon::http::listening::Bound;
+pub(crate) use crate::daemon::http::listening::{Opened, open_all};
 use crate::daemon::relisten::Standing;
 use crate::net::tls::session::Server;
 
@@ -80,14 +89,24 @@ pub enum Service {
 
 /// The secret that stands for an administrator; not for logs.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
+pub struct Token {
+    text: String,
+    file: PathBuf,
+}
 
 /// Letters of a token: fewer could be guessed.
 const TOKEN_LEN_MIN: usize = 16;
 
 impl Token {
+    /// Reads the only line of a file.
+    pub fn read(file: &Path) -> Result<Self, String> {
+        let shown = file.display();
+        let text = std::fs::read_to_string(file).map_err(|error| format!("{shown}: {error}"))?;
+        Self::of_text(&text, file).map_err(|what| format!("{shown}: {what}"))
+    }
+
     /// The only line of a token file.
-    pub fn of_file(text: &str) -> Result<Self, String> {
+    pub fn of_text(text: &str, file: &Path) -> Result<Self, String> {
         let token = text.trim_end_matches(['\r', '\n']);
         let visible = token.bytes().all(|byte| byte.is_ascii_graphic());
         if token.len() < TOKEN_LEN_MIN || !visible {
@@ -95,11 +114,14 @@ impl Token {
                 "one line of at least {TOKEN_LEN_MIN} letters is wanted, without spaces"
             ));
         }
-        Ok(Self(token.to_owned()))
+        Ok(Self {
+            text: token.to_owned(),
+            file: file.to_owned(),
+        })
     }
 
     pub(crate) fn text(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 
@@ -112,56 +134,91 @@ impl std::fmt::Debug for Token {
 /// The thread, while there is one.
 pub(crate) struct Http {
     stop: watch::Sender<bool>,
-    bridges: watch::Sender<Arc<Vec<BridgeConf>>>,
-    doors: Vec<Arc<Door>>,
+    asked: watch::Sender<Arc<Asked>>,
+    /// Opened, and not taken yet by the thread.
+    opened: Arc<Mutex<Vec<Bound>>>,
     thread: JoinHandle<()>,
 }
 
 impl Http {
-    /// Serves what was bound.
-    pub(crate) fn start(
-        core: Core,
-        bound: Vec<Bound>,
-        bridges: watch::Sender<Arc<Vec<BridgeConf>>>,
-    ) -> io::Result<Self> {
+    /// Serves what was opened.
+    pub(crate) fn start(core: Core, asked: Asked, bound: Vec<Bound>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let (stop, stopping) = watch::channel(false);
-        let doors = core.doors.clone();
+        let (asked, changes) = watch::channel(Arc::new(asked));
+        let opened = Arc::new(Mutex::new(bound));
+        let to_come = Arc::clone(&opened);
         core.log.keep_tail();
         let thread = std::thread::Builder::new()
             .name("http".to_owned())
             .spawn(move || {
                 runtime.block_on(async {
-                    let app = Arc::new(App::new(core, stopping.clone()));
-                    serve::run(&app, bound, stopping).await;
+                    let app = Arc::new(App::new(core, changes, stopping.clone()));
+                    serve::run(&app, &to_come, stopping).await;
                 });
             })?;
         Ok(Self {
             stop,
-            bridges,
-            doors,
+            asked,
+            opened,
             thread,
         })
     }
 
-    /// The configuration was read again. Where visitors come in stays as it was.
-    pub(crate) fn reload(&self, conf: &Conf) {
-        self.bridges.send_replace(Arc::new(conf.bridges.clone()));
+    /// Opens what is asked for and not open yet. Nothing has changed before [`reload`](Self::reload).
+    pub(crate) fn open(&self, listeners: &[HttpListener]) -> Result<Opened, Error> {
+        open_all(listeners, &self.asked.borrow().doors)
+    }
+
+    /// The configuration was read again: doors that are not among these are closed.
+    pub(crate) fn reload(&self, conf: &Conf, opened: Opened) {
+        let mut to_come = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        to_come.extend(opened.bound);
+        drop(to_come);
+        self.replace(Asked::new(conf, opened.doors));
+    }
+
+    /// Reads the token again, where nothing else is read.
+    pub(crate) fn reload_token(&self) -> Result<(), String> {
+        let mut asked = Asked::clone(&self.asked.borrow());
+        if let Some(token) = &asked.token {
+            asked.token = Some(Token::read(&token.file)?);
+        }
+        self.replace(asked);
+        Ok(())
+    }
+
+    fn replace(&self, asked: Asked) {
+        self.asked
+            .send_modify(|before| *before = Arc::new(asked.after(before)));
     }
 
     /// Where clients come in here. Their TLS has ended before.
-    pub(crate) fn standing(&self) -> impl Iterator<Item = Standing> {
-        self.doors.iter().map(|door| Standing {
+    pub(crate) fn standing(&self) -> Vec<Standing> {
+        let asked = self.asked.borrow();
+        let standing = asked.doors.iter().map(|door| Standing {
             listener: Arc::clone(&door.rules),
             tls: None,
-        })
+        });
+        standing.collect()
+    }
+
+    /// Where visitors come in.
+    pub(crate) fn listening(&self) -> Vec<Listening> {
+        let asked = self.asked.borrow();
+        asked.doors.iter().map(|door| door.listening()).collect()
     }
 
     /// What has a certificate.
-    pub(crate) fn servers(&self) -> impl Iterator<Item = &Server> {
-        self.doors.iter().filter_map(|door| door.tls.as_ref())
+    pub(crate) fn servers(&self) -> Vec<Server> {
+        let asked = self.asked.borrow();
+        asked
+            .doors
+            .iter()
+            .filter_map(|door| door.tls.clone())
+            .collect()
     }
 
     /// Ends streams and connections.

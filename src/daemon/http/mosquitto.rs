@@ -84,7 +84,7 @@ async fn listeners(app: &App) -> Result<String, Fault> {
         row.insert("tls".to_owned(), json!(known.tls));
         row.insert("mtls".to_owned(), json!(known.certificate_wanted));
         let anonymous = known.listener.rules.anonymous;
-        let anonymous = anonymous.unwrap_or(app.core.anonymous);
+        let anonymous = anonymous.unwrap_or(app.asked().anonymous);
         row.insert("allow_anonymous".to_owned(), json!(anonymous));
         Value::Object(row)
     };

@@ -30,7 +30,7 @@ pub(super) async fn overview(State(app): State<Arc<App>>) -> Answer {
         "workers": app.workers().len(),
         "node": process::node(),
         "persistence": app.core.persists,
-        "anonymous": app.core.anonymous,
+        "anonymous": app.asked().anonymous,
         "listeners": listeners,
         "sample": sample.json(),
     })))

@@ -17,6 +17,7 @@ use crate::daemon::http::asking;
 use crate::daemon::http::body;
 use crate::daemon::http::line::{ANSWER_TIME, Line, VERSION, broken, own_id, qos, refused};
 use crate::daemon::http::login::Visitor;
+use crate::daemon::http::refusals::Refusals;
 use crate::daemon::http::serve::Arrival;
 use crate::mqtt::Packet;
 use crate::mqtt::PacketType;
@@ -45,7 +46,11 @@ pub(super) async fn publish(
     Extension(visitor): Extension<Visitor>,
     request: Request<Body>,
 ) -> Answer {
-    let order = Order::read(&mut body::object(request).await?)?;
+    let body = body::object(request, app.asked().limits.http_body_max).await;
+    if body.as_ref().is_err_and(Fault::is_about_size) {
+        Refusals::note(&app, |stats| stats.http_bodies_refused += 1);
+    }
+    let order = Order::read(&mut body?)?;
     let mut line = Line::of(&app, &visitor, &arrival).await?;
     let carried = timeout(ANSWER_TIME, order.carry_out(&app, &mut line, &arrival)).await;
     let reason = carried.map_err(|_| Fault::busy())??;

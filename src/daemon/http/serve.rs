@@ -1,8 +1,11 @@
 //! Connections of visitors: accepted up to a limit, read with a limit on time and heads, and handed
 //! to the router; one that asks for a WebSocket at `/mqtt` goes to a worker as it is.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -14,7 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -22,14 +25,13 @@ use tokio_rustls::TlsAcceptor;
 use crate::daemon::auth::bans::Arrival as Welcome;
 use crate::daemon::http::Service;
 use crate::daemon::http::app::{self, App};
+use crate::daemon::http::asked::Asked;
 use crate::daemon::http::front::{self, First, HEAD_MAX, Reread};
 use crate::daemon::http::inside;
-use crate::daemon::http::listening::{Acceptor, Bound, Door};
+use crate::daemon::http::listening::{Acceptor, Bound, Came, Door, SocketFile};
+use crate::daemon::http::refusals::Refusals;
 use crate::daemon::socket::Socket;
 use crate::net::tls::session::Server;
-
-/// Connections at a time; one more is closed at once.
-const CONNECTIONS_MAX: usize = 512;
 
 /// A head is to be whole by then, and a connection without a request goes.
 const HEAD_TIME: Duration = Duration::from_secs(15);
@@ -61,34 +63,38 @@ impl Arrival {
     }
 }
 
-/// Serves until it is time to stop.
-pub(super) async fn run(app: &Arc<App>, bound: Vec<Bound>, mut stopping: watch::Receiver<bool>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut acceptors = JoinSet::new();
-    for one in bound {
-        match Acceptor::new(one.accepts) {
-            Ok(acceptor) => {
-                let door = one.door;
-                let router = app::router(app, &door);
-                let house = House {
-                    app: Arc::clone(app),
-                    door,
-                    router,
-                    room: Arc::clone(&room),
-                };
-                acceptors.spawn(house.accept(acceptor));
+/// Serves what was opened and what will be, until it is time to stop.
+pub(super) async fn run(
+    app: &Arc<App>,
+    opened: &Mutex<Vec<Bound>>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let (mut acceptors, mut changes) = (JoinSet::new(), app.changes());
+    loop {
+        let new = std::mem::take(&mut *opened.lock().unwrap_or_else(PoisonError::into_inner));
+        for bound in new {
+            let door = Arc::clone(&bound.door);
+            match House::open(app, bound) {
+                Ok((house, acceptor, file)) => drop(acceptors.spawn(house.accept(acceptor, file))),
+                Err(error) => app
+                    .log()
+                    .line(&format!("Error: HTTP on {} is off: {error}", door.place)),
             }
-            Err(error) => app.log().line(&format!(
-                "Error: HTTP on {} is off: {error}",
-                one.door.place
-            )),
+        }
+        while acceptors.try_join_next().is_some() {}
+        tokio::select! {
+            Ok(()) = changes.changed() => {}
+            // An error means that the other side is gone, which is a reason to stop, too.
+            _ = stopping.wait_for(|stop| *stop) => break,
         }
     }
-    // An error means that the other side is gone, which is a reason to stop, too.
-    let _ = stopping.wait_for(|stop| *stop).await;
     acceptors.shutdown().await;
-    let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
-    let _ = timeout(STOP_TIME, room.acquire_many(all)).await;
+    let ended = async {
+        while app.connections.taken() > 0 {
+            tokio::time::sleep(LOOK_PAUSE).await;
+        }
+    };
+    let _ = timeout(STOP_TIME, ended).await;
 }
 
 /// What the connections of one listener share.
@@ -97,26 +103,44 @@ struct House {
     app: Arc<App>,
     door: Arc<Door>,
     router: Router,
-    room: Arc<Semaphore>,
+    /// What was seen of them is in the door.
+    changes: watch::Receiver<Arc<Asked>>,
 }
 
 impl House {
-    async fn accept(self, acceptor: Acceptor) {
+    fn open(app: &Arc<App>, bound: Bound) -> io::Result<(Self, Acceptor, SocketFile)> {
+        let mut changes = app.changes();
+        // It may be closed again by now.
+        changes.mark_changed();
+        let house = Self {
+            app: Arc::clone(app),
+            router: app::router(app, &bound.door),
+            door: bound.door,
+            changes,
+        };
+        Ok((house, Acceptor::new(bound.accepts)?, bound.file))
+    }
+
+    /// Accepts until the door is closed.
+    async fn accept(mut self, acceptor: Acceptor, _file: SocketFile) {
         loop {
-            let accepted = match &acceptor {
-                Acceptor::Tcp(socket) => socket
-                    .accept()
-                    .await
-                    .map(|(stream, from)| self.welcome(stream, from)),
-                #[cfg(unix)]
-                Acceptor::Unix(socket) => socket.accept().await.map(|(stream, _)| {
-                    let arrival = self.arrival(None);
-                    self.spawn(|house| async move { house.serve(stream, arrival).await });
-                }),
-            };
-            if accepted.is_err() {
-                // Mostly no descriptor is left.
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+            tokio::select! {
+                came = acceptor.accept() => match came {
+                    Ok(Came::Tcp(stream, from)) => self.welcome(stream, from),
+                    #[cfg(unix)]
+                    Ok(Came::Unix(stream)) => {
+                        let arrival = self.arrival(None);
+                        self.spawn(|house| async move { house.serve(stream, arrival).await });
+                    }
+                    // Mostly no descriptor is left.
+                    Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+                },
+                changed = self.changes.changed() => {
+                    let door = self.changes.borrow_and_update().door_like(&self.door);
+                    let (Ok(()), Some(door)) = (changed, door) else { return };
+                    self.router = app::router(&self.app, &door);
+                    self.door = door;
+                }
             }
         }
     }
@@ -152,7 +176,9 @@ impl House {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let Ok(seat) = Arc::clone(&self.room).try_acquire_owned() else {
+        let most = self.app.asked().limits.http_connections_max;
+        let Some(seat) = self.app.connections.take(most) else {
+            Refusals::note(&self.app, |stats| stats.http_connections_refused += 1);
             return;
         };
         let visit = visit(self.clone());
@@ -244,10 +270,12 @@ impl House {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let router = TowerToHyperService::new(self.router.clone());
-        let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(arrival.clone());
-            router.call(request)
+        let from = arrival.from;
+        let present = Mutex::new((arrival.door, self.router.clone()));
+        let service = hyper::service::service_fn(|mut request: hyper::Request<Incoming>| {
+            let (door, router) = self.at_present(&present);
+            request.extensions_mut().insert(Arrival { door, from });
+            TowerToHyperService::new(router).call(request)
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -256,12 +284,25 @@ impl House {
             .max_headers(HEADERS_MAX)
             .serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
-        let mut stopping = self.app.stopping();
+        let (mut stopping, mut changes) = (self.app.stopping(), self.changes.clone());
+        let is_closed = |asked: &Arc<Asked>| asked.door_like(&self.door).is_none();
         // What a visitor does wrong ends the visit, and is nobody else's business.
         tokio::select! {
             _ = connection.as_mut() => return,
-            _ = stopping.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
+            _ = stopping.wait_for(|stop| *stop) => {}
+            _ = changes.wait_for(is_closed) => {}
         }
+        connection.as_mut().graceful_shutdown();
         let _ = connection.await;
+    }
+
+    /// The door as it is now, and what is behind it.
+    fn at_present(&self, seen: &Mutex<(Arc<Door>, Router)>) -> (Arc<Door>, Router) {
+        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let door = self.app.asked().door_like(&seen.0);
+        if let Some(door) = door.filter(|door| !Arc::ptr_eq(door, &seen.0)) {
+            *seen = (Arc::clone(&door), app::router(&self.app, &door));
+        }
+        seen.clone()
     }
 }

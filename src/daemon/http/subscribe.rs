@@ -6,23 +6,25 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::{RawQuery, State};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{interval, timeout};
 
 use crate::daemon::http::answer::{Fault, Kind};
 use crate::daemon::http::app::App;
 use crate::daemon::http::asking;
 use crate::daemon::http::line::{Line, qos};
-use crate::daemon::http::login::Visitor;
+use crate::daemon::http::login::{self, Visitor};
 use crate::daemon::http::payload;
 use crate::daemon::http::query::{Query, YES_OR_NO};
+use crate::daemon::http::refusals::Refusals;
 use crate::daemon::http::sample::time;
+use crate::daemon::http::seats::Seat;
 use crate::daemon::http::serve::Arrival;
 use crate::daemon::http::stream::{self, ALIVE, ALIVE_EVERY, Events};
 use crate::daemon::worker::Worker;
@@ -52,6 +54,7 @@ pub(super) async fn subscribe(
     State(app): State<Arc<App>>,
     Extension(arrival): Extension<Arrival>,
     Extension(visitor): Extension<Visitor>,
+    headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Fault> {
     let query = Query::read(query.as_deref(), &["filter", "qos", "retained"])?;
@@ -75,8 +78,10 @@ pub(super) async fn subscribe(
         topic::check_filter(filter)
             .map_err(|what| Fault::bad(format!("filter {filter:?}: {what}")))?;
     }
-    let seat = Arc::clone(&app.readers).try_acquire_owned();
-    let seat = seat.map_err(|_| Fault::new(Kind::TooMany, "too many readers at once"))?;
+    let Some(seat) = app.readers.take(app.asked().limits.http_readers_max) else {
+        Refusals::note(&app, |stats| stats.http_streams_refused += 1);
+        return Err(Fault::new(Kind::TooMany, "too many readers at once"));
+    };
     let mut line = Line::of(&app, &visitor, &arrival).await?;
     let granted = line.subscribe(&filters).await?;
     if granted.iter().all(|reason| reason.is_error()) {
@@ -100,6 +105,9 @@ pub(super) async fn subscribe(
         line,
         events,
         told: 0,
+        shown: login::only(&headers),
+        arrival,
+        edition: visitor.edition,
     };
     tokio::spawn(reader.run(seat));
     Ok(response)
@@ -111,10 +119,13 @@ struct Reading {
     events: Events,
     /// Messages that the broker dropped, as far as the reader knows.
     told: u64,
+    shown: HeaderMap,
+    arrival: Arrival,
+    edition: u64,
 }
 
 impl Reading {
-    async fn run(mut self, seat: OwnedSemaphorePermit) {
+    async fn run(mut self, seat: Seat) {
         let mut stopping = self.app.stopping();
         let why = tokio::select! {
             why = self.read() => why,
@@ -130,6 +141,7 @@ impl Reading {
     /// Reads until somebody has enough; who and why.
     async fn read(&mut self) -> &'static str {
         let (mut alive, mut look) = (interval(ALIVE_EVERY), interval(LOST_EVERY));
+        let mut changes = self.app.changes_since(self.edition);
         loop {
             let part = tokio::select! {
                 filled = self.line.reader.fill() => match filled {
@@ -139,6 +151,12 @@ impl Reading {
                 () = self.events.closed() => return "the reader is gone",
                 _ = alive.tick() => Ok(ALIVE),
                 _ = look.tick() => Ok(self.lost().await),
+                _ = changes.changed() => {
+                    match self.app.logins.again(&self.shown, &self.arrival).await {
+                        Some(_) => Ok(Bytes::new()),
+                        None => Err("the login does not count any more"),
+                    }
+                }
             };
             let part = match part {
                 Ok(part) if part.is_empty() => continue,

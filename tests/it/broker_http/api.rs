@@ -3,6 +3,7 @@
 use mqttx::mqtt::Version;
 
 use super::broker;
+use crate::support::broker_process::PATIENCE;
 use crate::support::packets::{self, Hello};
 use crate::support::raw_client::RawClient;
 
@@ -71,6 +72,47 @@ fn clients_are_found_sorted_and_sent_away() {
     );
     clients[0].expect("DISCONNECT 0x98");
     assert_eq!(visitor.delete("/api/v1/clients/b%2F1").fault(), "not_found");
+}
+
+#[test]
+fn a_session_ends_with_its_client_where_that_is_asked() {
+    let (broker, visitor) = broker(&["--workers", "2"]);
+    for id in ["here", "away"] {
+        let mut client = RawClient::subscriber(broker.port, &Hello::new(id).kept(), "x/#", 1);
+        if id == "away" {
+            client.ping();
+            drop(client);
+            let begun = std::time::Instant::now();
+            while visitor.json("/api/v1/clients/away")["client"]["connected"] == true {
+                assert!(begun.elapsed() < PATIENCE, "it is still connected");
+            }
+            assert_eq!(visitor.delete("/api/v1/clients/away").fault(), "not_found");
+        } else {
+            let gone = visitor.delete("/api/v1/clients/here");
+            assert_eq!(gone.json(), serde_json::json!({ "disconnected": true }));
+            client.expect("DISCONNECT 0x98");
+            assert_eq!(visitor.get("/api/v1/clients/here").status, 200);
+        }
+        let gone = visitor.delete(&format!("/api/v1/clients/{id}?session=true"));
+        let told = serde_json::json!({ "disconnected": false, "session_ended": true });
+        assert_eq!((gone.status, gone.json()), (200, told), "{id}");
+        let path = format!("/api/v1/clients/{id}");
+        assert_eq!(visitor.get(&path).fault(), "not_found");
+    }
+    assert_eq!(
+        visitor.json("/api/v1/overview")["sample"]["clients"]["sessions"],
+        0
+    );
+    let both = Hello::new("both").kept();
+    let mut client = RawClient::subscriber(broker.port, &both, "x/#", 1);
+    let gone = visitor.delete("/api/v1/clients/both?session=true");
+    let told = serde_json::json!({ "disconnected": true, "session_ended": true });
+    assert_eq!(gone.json(), told);
+    client.expect("DISCONNECT 0x98");
+    assert_eq!(
+        visitor.delete("/api/v1/clients/both?session=1").fault(),
+        "bad_request"
+    );
 }
 
 #[test]

@@ -2,10 +2,15 @@
 //! should be.
 
 mod api;
+mod bridges;
 mod configured;
 mod messages;
 mod openapi;
+mod reload;
+mod room;
 mod schemathesis;
+mod slow;
+mod tls;
 mod visits;
 
 use crate::support::broker_process::BrokerProcess;

@@ -170,6 +170,13 @@ fn beyond_this_machine_somebody_has_to_be_named() {
     let right = visitor.with("Authorization", "Bearer a-token-of-many-letters");
     assert_eq!(right.get("/api/v1/overview").status, 200);
     assert_eq!(right.json("/api/v1/me")["token"], true);
+    // The right token from a wrong place is worth nothing.
+    let foreign = right.with("Origin", "http://evil.example");
+    let answer = foreign.delete("/api/v1/retained?filter=%23");
+    assert_eq!(
+        (answer.status, answer.fault().as_str()),
+        (403, "cross_site")
+    );
 }
 
 #[test]

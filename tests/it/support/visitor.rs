@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::time::Instant;
 
 use serde_json::Value;
 
@@ -122,7 +123,9 @@ impl EventReader {
 
     /// The next event of this name; others are passed over.
     pub(crate) fn next(&mut self, name: &str) -> Value {
+        let begun = Instant::now();
         loop {
+            assert!(begun.elapsed() < PATIENCE, "no {name} comes");
             let line = self.line();
             if line.strip_prefix("event: ") == Some(name) {
                 let data = self.line();

@@ -83,6 +83,9 @@ block! {
     persistence_sync: SyncWord = SyncWord::Interval;
     /// Forget a session this long after its client was last seen.
     persistent_client_expiration: Maybe<Expiration> = None;
+    /// The secret in this file stands for an administrator on listeners of protocol http, as a
+    /// bearer token. It is read again on reload.
+    http_token_file: File = None;
     /// Write the process number here.
     pid_file: File = None;
     /// Keep QoS 0 messages for clients that are away, too.

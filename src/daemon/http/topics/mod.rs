@@ -20,7 +20,10 @@ use crate::daemon::http::app::App;
 use crate::daemon::http::payload;
 use crate::daemon::http::query::Query;
 use crate::daemon::http::sample::{rounded, time};
-use crate::daemon::http::topics::tree::{Part, Row, TOPICS_MAX, Tree};
+use crate::daemon::http::topics::tree::{Part, Row, Tree};
+
+/// Topics there can be, whatever is asked.
+const OFFSET_MAX: usize = 10_000_000;
 
 /// Rows of an answer.
 const ROWS_MAX: usize = 5_000;
@@ -52,15 +55,16 @@ pub(super) async fn topics(State(app): State<Arc<App>>, RawQuery(query): RawQuer
     let under = query.one("under")?.filter(|under| !under.is_empty());
     let text = query.one("q")?.map(str::to_lowercase);
     let part = Part {
-        offset: query.number("offset", 0..=TOPICS_MAX, 0)?,
+        offset: query.number("offset", 0..=OFFSET_MAX, 0)?,
         limit: query.number("limit", 1..=ROWS_MAX, 1_000)?,
     };
+    let most = app.asked().limits.http_topics_max;
     let mut watched = app.topics.lock();
     let now = Instant::now();
     let watched = watched.get_or_insert_with(|| {
         tokio::spawn(watch::run(Arc::clone(&app)));
         Watched {
-            tree: Tree::new(),
+            tree: Tree::new(most),
             since: now,
             asked: now,
             sampled: false,
@@ -78,7 +82,7 @@ pub(super) async fn topics(State(app): State<Arc<App>>, RawQuery(query): RawQuer
         "observed_s": rounded(watched.since.elapsed().as_secs_f64()),
         "sampled": watched.sampled,
         "topics_known": tree.len(),
-        "topics_max": TOPICS_MAX,
+        "topics_max": most,
         "full": tree.full,
         "matched": matched,
         "offset": part.offset,

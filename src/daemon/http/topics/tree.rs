@@ -10,11 +10,8 @@ use crate::daemon::http::topics::level::Level;
 use crate::mqtt::QoS;
 use crate::mqtt::publish::Publish;
 
-/// Topics that are kept; new ones beyond it are not shown.
-pub(super) const TOPICS_MAX: usize = 100_000;
-
-/// Nodes of the tree: levels between, too.
-const NODES_MAX: usize = 400_000;
+/// Nodes of the tree a topic, levels between included.
+const NODES_EACH_MAX: usize = 4;
 
 /// Bytes of all names and payloads that are kept.
 const BYTES_MAX: usize = 134_217_728;
@@ -34,8 +31,12 @@ pub(super) struct Tree {
     nodes: Vec<Node>,
     topics: HashMap<Box<str>, NodeId>,
     bytes: usize,
+    /// Topics that are kept; new ones beyond it are not shown.
+    most: usize,
     /// A topic found no room.
     pub(super) full: bool,
+    /// Messages of such topics that nobody was told of yet.
+    pub(super) unseen: u64,
 }
 
 #[derive(Default)]
@@ -78,12 +79,14 @@ pub(super) struct Row<'a> {
 }
 
 impl Tree {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(most: usize) -> Self {
         Self {
             nodes: vec![Node::default()],
             topics: HashMap::new(),
             bytes: 0,
+            most,
             full: false,
+            unseen: 0,
         }
     }
 
@@ -96,6 +99,7 @@ impl Tree {
     pub(super) fn note(&mut self, publish: &Publish<'_>, at: Timestamp, counts: bool) {
         let Some(node) = self.node_of(publish.topic) else {
             self.full = true;
+            self.unseen += 1;
             return;
         };
         let shown = &publish.payload[..publish.payload.len().min(SHOWN_MAX)];
@@ -134,8 +138,8 @@ impl Tree {
             return Some(node);
         }
         let levels = topic.split('/').count();
-        let room = self.topics.len() < TOPICS_MAX
-            && self.nodes.len() + levels <= NODES_MAX
+        let room = self.topics.len() < self.most
+            && self.nodes.len() + levels <= NODES_EACH_MAX * self.most
             && self.bytes + 2 * topic.len() + SHOWN_MAX <= BYTES_MAX;
         if !room {
             return None;
@@ -278,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_message_counts_for_its_topic_and_all_above() {
-        let mut tree = Tree::new();
+        let mut tree = Tree::new(100);
         for (topic, counts) in [
             ("a/b", true),
             ("a/b", true),
@@ -304,7 +308,7 @@ mod tests {
 
     #[test]
     fn what_is_searched_for_is_found_below_a_level_in_any_letters() {
-        let mut tree = Tree::new();
+        let mut tree = Tree::new(100);
         for topic in [
             "Hall/Lamp",
             "hall/lamp/2",
@@ -338,7 +342,7 @@ mod tests {
 
     #[test]
     fn a_rate_follows_what_was_seen_of_a_second() {
-        let mut tree = Tree::new();
+        let mut tree = Tree::new(100);
         for _ in 0..50 {
             for _ in 0..10 {
                 tree.note(&publish("a", "1"), Timestamp::UNIX_EPOCH, true);
@@ -351,11 +355,11 @@ mod tests {
 
     #[test]
     fn there_is_an_end_to_it() {
-        let mut tree = Tree::new();
-        for n in 0..TOPICS_MAX + 1 {
+        let mut tree = Tree::new(100);
+        for n in 0..103 {
             tree.note(&publish(&n.to_string(), "x"), Timestamp::UNIX_EPOCH, true);
         }
         assert!(tree.full);
-        assert_eq!(tree.len(), TOPICS_MAX);
+        assert_eq!((tree.len(), tree.unseen), (100, 3));
     }
 }

@@ -12,6 +12,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use crate::daemon::http::answer::Fault;
 use crate::daemon::http::app::App;
 use crate::daemon::http::line::{Line, VERSION, broken, own_id};
+use crate::daemon::http::refusals::Refusals;
 use crate::daemon::http::topics::Watched;
 use crate::mqtt::Packet;
 use crate::mqtt::QoS;
@@ -39,7 +40,7 @@ pub(super) async fn run(app: Arc<App>) {
     *app.topics.lock() = None;
 }
 
-async fn look(app: &App) -> Result<(), Fault> {
+async fn look(app: &Arc<App>) -> Result<(), Fault> {
     begin_with_retained(app).await;
     let mut watch = Watch {
         line: Line::trusted(app).await?,
@@ -102,7 +103,7 @@ struct Watch {
 }
 
 impl Watch {
-    async fn seconds(&mut self, app: &App, seconds: &mut Interval) -> Result<(), Fault> {
+    async fn seconds(&mut self, app: &Arc<App>, seconds: &mut Interval) -> Result<(), Fault> {
         let mut looked_at = 0.0;
         loop {
             tokio::select! {
@@ -133,11 +134,15 @@ impl Watch {
     }
 
     /// A second is over; whether all is.
-    fn is_over(&self, app: &App, looked_at: f64) -> bool {
+    fn is_over(&self, app: &Arc<App>, looked_at: f64) -> bool {
         let mut watched = app.topics.lock();
         let Some(watched) = &mut *watched else {
             return true;
         };
+        let unseen = std::mem::take(&mut watched.tree.unseen);
+        if unseen > 0 {
+            Refusals::note(app, |stats| stats.http_topics_unseen += unseen);
+        }
         if looked_at > 0.0 {
             watched.tree.second(looked_at);
             watched.sampled = self.resting;

@@ -15,7 +15,7 @@ const none = el('div.card.empty', {}, icon('bridges'), el('strong', {}, 'No brid
 let seen = '';
 
 function card(bridge) {
-  const { connected, since } = bridge;
+  const { connected, since, last_error: last } = bridge;
   const state = connected ? (since ? `up ${duration((Date.now() - Date.parse(since)) / 1000)}` : 'up') : 'down';
   return el('section.card', { 'aria-label': visible(bridge.name) },
     el('header', {}, el(`span.dot.${connected ? 'good' : 'bad'}`), el('h2.cut', {}, visible(bridge.name)), el('span.grow'),
@@ -23,7 +23,10 @@ function card(bridge) {
     el('div.body.stack', {},
       el('dl.pairs', {}, [['To', bridge.addresses.join(', ')], ['Client id there', bridge.remote_id],
         ['Client id here', bridge.local_id]].flatMap(([label, value]) => [el('dt', {}, label), el('dd.mono', {}, visible(String(value ?? '–')))]),
-      el('dt', {}, 'Waiting'), el('dd', {}, `${count(bridge.queued)} queued, ${count(bridge.inflight)} in flight`)),
+      el('dt', {}, 'Messages'), el('dd', {}, `${count(bridge.messages_in)} in, ${count(bridge.messages_out)} out`),
+      el('dt', {}, 'Waiting'), el('dd', {}, `${count(bridge.queued)} queued, ${count(bridge.inflight)} in flight`),
+      last && el('dt', {}, 'Last error'), last && el('dd', {}, el('span', {}, visible(last.text)),
+        el('span.small.soft', {}, ` ${last.at ? new Date(last.at).toLocaleString() : ''} · ${count(bridge.failures)} in all`))),
       el('ul.rows', {}, bridge.topics.map((topic) => el('li', {}, el('span.small.soft.arrow', {}, ARROWS[topic.direction]),
         el('span.mono.cut.grow', {}, visible(topic.pattern)),
         topic.local_prefix && el('span.mark', { title: 'Prefix here' }, visible(topic.local_prefix)),

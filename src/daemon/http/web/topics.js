@@ -1,5 +1,5 @@
-// The topics as a tree: a level is asked for when it is opened, and again while it is in sight. What
-// is searched for comes as a flat list. Values have a small curve, as do rates of what has no number.
+// The topics as a tree: a level is asked for when it is opened, and again while it is in sight; one
+// with many children is shown a thousand at a time. What is searched for comes as a flat list. Values have a small curve, as do rates of what has no number.
 
 import { get, payloadOf } from './api.js';
 import { sparkline } from './chart.js';
@@ -13,16 +13,22 @@ import { topicPanel } from './topicdetail.js';
 import { Poll, head } from './view.js';
 
 const LEVEL_MAX = 1000;
+const ROW_HEIGHT = 36;
 
 /** Levels that are asked for at a time. */
 const ASKED_MAX = 12;
 
 /** Topic to its children as last heard; '' is the top. */
 const levels = new Map();
+/** Topic to how many of its children are left out before those that are shown. */
+const offsets = new Map();
 const open = new Set();
 let words = '';
 let found = null;
-/** What is shown: {node, depth} or {more, depth}. */
+let foundFrom = 0;
+/** The level whose first row is to come into sight once it is here. */
+let turned = null;
+/** What is shown: {node, depth, parent} or {pager, depth, parent}, the pager being the level's answer. */
 let rows = [];
 let chosen = null;
 
@@ -34,14 +40,14 @@ const split = el('div.split');
 const panel = topicPanel(() => choose(null));
 
 const list = new VirtualList(box, {
-  label: 'Topics', role: 'tree', rowRole: 'treeitem', rowHeight: 36, make: makeRow, fill: fillRow,
-  onchoose: (index) => choose(rows[index].node ?? null),
+  label: 'Topics', role: 'tree', rowRole: 'treeitem', rowHeight: ROW_HEIGHT, make: makeRow, fill: fillRow,
+  onchoose: (index) => (rows[index].pager ? turn(rows[index], 'next') : choose(rows[index].node)),
   onkey: key,
 });
 
 const poll = new Poll(1500, async (signal) => {
   if (words) {
-    found = await get('/topics', { q: words, limit: LEVEL_MAX }, signal);
+    found = await get('/topics', { q: words, offset: foundFrom, limit: LEVEL_MAX }, signal);
     found.topics.forEach(note);
     told(found);
   } else {
@@ -66,8 +72,7 @@ function inSight() {
 }
 
 async function ask(topic, signal) {
-  const answer = await get('/topics', { under: topic, limit: LEVEL_MAX }, signal);
-  answer.topics.sort((left, right) => left.level.localeCompare(right.level, undefined, { numeric: true }));
+  const answer = await get('/topics', { under: topic, offset: offsets.get(topic) ?? 0, limit: LEVEL_MAX }, signal);
   answer.topics.forEach(note);
   levels.set(topic, answer);
   return answer;
@@ -75,7 +80,7 @@ async function ask(topic, signal) {
 
 function told(answer) {
   const parts = [`${count(answer.topics_known)} topics`];
-  if (words) parts.unshift(`${count(answer.topics.length)}${answer.truncated ? ' or more' : ''} found in`);
+  if (words) parts.unshift(`${count(answer.matched)} found in`);
   if (answer.sampled) parts.push('heavy traffic: looked at in part, rates are scaled');
   if (answer.full) parts.push(`no more than ${count(answer.topics_max)} are watched`);
   setText(tally, parts.join(words ? ' ' : ' · '));
@@ -84,7 +89,7 @@ function told(answer) {
 function arrange() {
   rows = [];
   if (found) {
-    for (const node of found.topics) rows.push({ node, depth: 0, parent: '' });
+    page(found, 0, '', (node) => rows.push({ node, depth: 0, parent: '' }));
   } else {
     gather('', 0);
   }
@@ -96,16 +101,39 @@ function arrange() {
     list.activate(at);
     if (at >= 0) panel.show(rows[at].node);
   }
+  if (turned !== null) {
+    const first = rows.findIndex(({ parent }) => parent === turned);
+    turned = null;
+    box.scrollTop = ROW_HEIGHT * Math.max(0, first);
+    list.activate(first);
+  }
 }
 
 function gather(topic, depth) {
   const level = levels.get(topic);
   if (!level) return;
-  for (const node of level.topics) {
+  page(level, depth, topic, (node) => {
     rows.push({ node, depth, parent: topic });
     if (node.children && open.has(node.topic)) gather(node.topic, depth + 1);
-  }
-  if (level.truncated) rows.push({ more: true, depth, parent: topic });
+  });
+}
+
+/** Rows of an answer, between pagers where it is only a part. */
+function page(answer, depth, parent, each) {
+  if (answer.offset > 0) rows.push({ pager: answer, depth, parent });
+  answer.topics.forEach(each);
+  if (answer.truncated) rows.push({ pager: answer, depth, parent });
+}
+
+/** Other children of a level: `where` is first, back, next or last. */
+function turn({ pager: { offset, matched }, parent }, where) {
+  const last = Math.max(0, Math.floor((matched - 1) / LEVEL_MAX) * LEVEL_MAX);
+  const to = Math.max(0, Math.min(last, { first: 0, back: offset - LEVEL_MAX, next: offset + LEVEL_MAX, last }[where]));
+  if (to === offset) return;
+  if (words) foundFrom = to;
+  else offsets.set(parent, to);
+  turned = parent;
+  poll.now();
 }
 
 function toggle(node) {
@@ -115,6 +143,7 @@ function toggle(node) {
       if (topic !== node.topic && !topic.startsWith(`${node.topic}/`)) continue;
       open.delete(topic);
       levels.delete(topic);
+      offsets.delete(topic);
     }
   } else open.add(node.topic);
   arrange();
@@ -122,7 +151,11 @@ function toggle(node) {
 }
 
 function key(event, index) {
-  const { node, depth } = rows[index] ?? {};
+  const { node, depth, pager } = rows[index] ?? {};
+  if (pager && (event.key === 'ArrowRight' || event.key === 'ArrowLeft')) {
+    turn(rows[index], event.key === 'ArrowRight' ? 'next' : 'back');
+    return true;
+  }
   if (!node) return false;
   if (event.key === 'ArrowRight' && node.children && !open.has(node.topic)) toggle(node);
   else if (event.key === 'ArrowLeft' && open.has(node.topic)) toggle(node);
@@ -147,7 +180,8 @@ function makeRow() {
   const row = el('div', {},
     el('span.w-topic.level', {}, el('button.twist', { type: 'button', tabindex: -1, 'aria-hidden': 'true' }, icon('chevron')),
       el('span.mono.cut'), el('span.below')),
-    el('span.w-value.mono.cut.soft'), el('canvas.w-spark.wide-only', { 'aria-hidden': 'true' }), el('span.w-rate.small'));
+    el('span.w-value.mono.cut.soft'), el('canvas.w-spark.wide-only', { 'aria-hidden': 'true' }), el('span.w-rate.small'),
+    el('span.pager', { hidden: true }, TURNS.slice(0, 2).map(turner), el('span.small.soft'), TURNS.slice(2).map(turner)));
   row.querySelector('.twist').addEventListener('click', () => {
     const { node } = rows[Number(row.dataset.index)] ?? {};
     if (node) toggle(node);
@@ -159,9 +193,30 @@ function makeRow() {
   return row;
 }
 
+/** Ways to turn to other children: name, sign, what it says. */
+const TURNS = [['first', '\u00ab', 'To the first'], ['back', '\u2039', 'Back'], ['next', '\u203a', 'Next'], ['last', '\u00bb', 'To the last']];
+
+function turner([where, sign, label]) {
+  return el('button.button.plain.square', {
+    type: 'button', tabindex: -1, title: label, 'aria-label': label, data: { where },
+    onclick: ({ target }) => turn(rows[Number(target.closest('.line').dataset.index)], where),
+  }, sign);
+}
+
+function fillPager(row, { offset, topics, matched }) {
+  const [first, back, text, next, last] = row.children;
+  setText(text, `${count(offset + 1)} to ${count(offset + topics.length)} of ${count(matched)}`);
+  for (const button of [first, back]) button.disabled = offset === 0;
+  for (const button of [next, last]) button.disabled = offset + topics.length >= matched;
+}
+
 function fillRow(row, index) {
-  const { node, depth, more } = rows[index] ?? {};
-  const [level, value, spark, speed] = row.children;
+  const { node, depth, pager } = rows[index] ?? {};
+  const [level, value, spark, speed, turns] = row.children;
+  for (const cell of [level, value, spark, speed]) cell.hidden = pager !== undefined;
+  turns.hidden = pager === undefined;
+  turns.style.paddingLeft = `${Math.min(depth ?? 0, 12) * 18}px`;
+  if (pager) fillPager(turns, pager);
   const [twist, name, below] = level.children;
   level.style.paddingLeft = `${Math.min(depth ?? 0, 12) * 18}px`;
   level.classList.toggle('branch', node?.children === true);
@@ -169,10 +224,8 @@ function fillRow(row, index) {
   row.setAttribute('aria-level', (depth ?? 0) + 1);
   if (node?.children) row.setAttribute('aria-expanded', open.has(node.topic));
   else row.removeAttribute('aria-expanded');
-  spark.hidden = more === true;
   if (!node) {
-    setText(name, more ? `the first ${count(LEVEL_MAX)} are shown: search for the others` : '');
-    for (const cell of [below, value, speed]) setText(cell, '');
+    for (const cell of [name, below, value, speed]) setText(cell, '');
     return;
   }
   setText(name, visible(node.level) || '(empty)');
@@ -185,6 +238,7 @@ function fillRow(row, index) {
 
 search.addEventListener('input', afterPause(() => {
   words = search.value.trim();
+  foundFrom = 0;
   box.scrollTop = 0;
   poll.now();
 }));
@@ -203,6 +257,7 @@ export const view = {
   leave() {
     poll.stop();
     levels.clear();
+    offsets.clear();
     forgetCurves();
   },
 };
