@@ -54,6 +54,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
+use bytes::Bytes;
 use slab::Slab;
 
 use crate::broker::access::{Access, Question};
@@ -356,6 +357,19 @@ impl Broker {
         self.connection(id)
             .filter(|connection| !connection.is_barred())
             .map_or(0, |connection| connection.outbox.slices(slices))
+    }
+
+    /// Of those bytes the first part, where others may have it, too, and how much of it is written. A
+    /// layer may take it out to change it on its way, and puts it back before [`wrote`](Self::wrote).
+    pub fn front(&mut self, id: ConnectionId) -> Option<(&mut Bytes, usize)> {
+        if self.config.trace_packets {
+            return None;
+        }
+        let connection = self.connections.get_mut(id.slot as usize)?;
+        match connection.id == id && !connection.is_barred() {
+            true => connection.outbox.front(),
+            false => None,
+        }
     }
 
     /// Whether bytes wait for a connection.

@@ -122,6 +122,13 @@ impl Outbox {
         count
     }
 
+    /// The first part, where it is shared, and how much of it is written. It may be taken out and put
+    /// back.
+    pub(crate) fn front(&mut self) -> Option<(&mut Bytes, usize)> {
+        let front = self.chunks.front_mut()?;
+        Some((front, self.written))
+    }
+
     /// The system took `count` bytes.
     pub(crate) fn wrote(&mut self, spare: &mut Vec<Vec<u8>>, count: usize) {
         assert!(count <= self.len, "no more than was offered");

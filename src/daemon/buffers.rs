@@ -2,6 +2,8 @@
 //! they have. A stream of large messages then runs through the same few pages, which stay in the
 //! processor's cache and need no new ones from the system.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use bytes::BytesMut;
 
@@ -32,6 +34,31 @@ impl Buffers {
         bytes
             .try_into_mut()
             .unwrap_or_else(|_| BytesMut::zeroed(size))
+    }
+
+    /// The buffer of which `part` is a part, and where, to write over it: if it was lent, and nobody has
+    /// another part of it. `part` is gone then; [`lend`](Self::lend) is the way back.
+    pub(crate) fn recall(&mut self, part: &mut Bytes) -> Option<(BytesMut, Range<usize>)> {
+        let within = |bytes: &Bytes| {
+            let (start, at) = (bytes.as_ptr().addr(), part.as_ptr().addr());
+            (start..=start + bytes.len() - part.len().min(bytes.len())).contains(&at)
+        };
+        let place = self.lent.iter().rposition(within)?;
+        let bytes = self.lent.remove(place);
+        let start = part.as_ptr().addr() - bytes.as_ptr().addr();
+        let range = start..start + part.len();
+        drop(std::mem::take(part));
+        match bytes.try_into_mut() {
+            Ok(buffer) => {
+                self.bytes -= buffer.len();
+                Some((buffer, range))
+            }
+            Err(bytes) => {
+                *part = bytes.slice(range);
+                self.lent.insert(place, bytes);
+                None
+            }
+        }
     }
 
     /// What was read, to be shared; the whole buffer is remembered for [`take`](Self::take).
@@ -65,5 +92,24 @@ mod tests {
         drop(held);
         let again = buffers.take(1_000);
         assert_eq!((again.as_ptr(), again.len()), (place, 1_000));
+    }
+
+    #[test]
+    fn a_part_is_changed_when_nobody_has_another() {
+        let mut buffers = Buffers::default();
+        let mut other = Bytes::from_static(b"not lent");
+        assert!(buffers.recall(&mut other).is_none());
+        assert_eq!(other, "not lent");
+        let mut part = buffers.lend(BytesMut::from(&b"from here to there"[..]));
+        part = part.slice(5..9);
+        let held = part.slice(1..);
+        assert!(buffers.recall(&mut part).is_none());
+        assert_eq!((&part[..], &held[..]), (&b"here"[..], &b"ere"[..]));
+        drop(held);
+        let (mut buffer, range) = buffers.recall(&mut part).unwrap();
+        assert!(part.is_empty());
+        buffer[range.clone()].make_ascii_uppercase();
+        assert_eq!(buffers.lend(buffer).slice(range), "HERE");
+        assert_eq!(buffers.take(18), "from HERE to there");
     }
 }

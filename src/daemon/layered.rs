@@ -231,16 +231,23 @@ impl Worker {
             if !layers.takes_more() {
                 break;
             }
-            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let count = self.broker.slices(id, &mut slices);
-            if count == 0 {
+            if !self.broker.has_output(id) {
                 break;
             }
             if self.pace.is_spent() {
                 self.pace.put_off(id, &mut peer.late);
                 break;
             }
-            match layers.write(&mut peer.socket, &slices[..count], &mut self.scratch) {
+            let (socket, scratch) = (&mut peer.socket, &mut self.scratch);
+            let front = self.broker.front(id);
+            let apart = front
+                .and_then(|front| layers.write_apart(socket, front, &mut self.buffers, scratch));
+            let result = apart.unwrap_or_else(|| {
+                let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+                let count = self.broker.slices(id, &mut slices);
+                layers.write(socket, &slices[..count], scratch)
+            });
+            match result {
                 Ok((taken, all)) => {
                     self.pace.spend(taken);
                     self.broker.wrote(id, taken, self.now);

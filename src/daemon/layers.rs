@@ -5,8 +5,10 @@
 //! ```
 //!
 //! Bytes that come in are unwrapped where they were read; bytes that go out are written from where
-//! the broker has them, or sealed into memory that all connections of a worker share. What the
+//! the broker has them, or sealed: there, or into memory that all connections of a worker share. What the
 //! layers say themselves (answers, pongs, goodbyes) waits in `out`.
+
+mod apart;
 
 use std::io;
 use std::io::IoSlice;
@@ -125,6 +127,8 @@ impl From<&str> for Fault {
 #[derive(Default)]
 pub(crate) struct Scratch {
     out: Vec<u8>,
+    /// What records have around data that is sealed where it lies.
+    around: Vec<u8>,
 }
 
 impl Layers {

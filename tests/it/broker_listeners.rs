@@ -354,3 +354,78 @@ fn a_tls_handshake_in_crumbs_costs_its_own_connection() {
     assert!(broker.is_running());
     tls_client(&certificates, broker.ports[1]);
 }
+
+/// A PUBLISH of QoS 0 in MQTT 3.1.1, with a payload of its own.
+fn large(topic: &str, size: usize, number: usize) -> Vec<u8> {
+    let mut packet = vec![0x30];
+    let mut left = 2 + topic.len() + size;
+    while left >= 0x80 {
+        packet.push(left as u8 | 0x80);
+        left >>= 7;
+    }
+    packet.push(left as u8);
+    packet.extend([0, topic.len() as u8]);
+    packet.extend(topic.as_bytes());
+    packet.extend((0..size).map(|at| (at / 3 + number) as u8));
+    packet
+}
+
+/// Says CONNECT and SUBSCRIBE, and reads the answers.
+fn subscribe(stream: &mut (impl Read + Write), filters: &[&str]) {
+    let connect = [0x10, 12, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 0, 0, 0];
+    stream.write_all(&connect).unwrap();
+    stream.read_exact(&mut [0; 4]).unwrap();
+    for filter in filters {
+        let size = filter.len() as u8;
+        let subscribe = [&[0x82, size + 5, 0, 1, 0, size], filter.as_bytes(), &[0]].concat();
+        stream.write_all(&subscribe).unwrap();
+        stream.read_exact(&mut [0; 5]).unwrap();
+    }
+}
+
+/// What has one reader is sealed where it was read, what has two is not, and who reads late gets the same.
+#[test]
+fn large_messages_arrive_whole_over_tls_whoever_else_has_them() {
+    let certificates = Certificates::new();
+    let broker = certificates.broker(&["--workers", "1", "--limit", "outbox_bytes_max=67108864"]);
+    let (mut tls, mut sealed) = tls_client(&certificates, broker.ports[1]);
+    let mut reader = rustls::Stream::new(&mut tls, &mut sealed);
+    subscribe(&mut reader, &["one", "both"]);
+    let mut plain = TcpStream::connect(("127.0.0.1", broker.ports[0])).unwrap();
+    subscribe(&mut plain, &["both"]);
+    let sizes = [40_000, 65_536, 65_536, 65_536, 120_000, 200_000, 500_000];
+    let mut sent = Vec::new();
+    for (number, size) in sizes.iter().cycle().take(21).enumerate() {
+        let topic = ["one", "one", "both"][number / 7];
+        sent.push((topic, large(topic, *size, number)));
+    }
+    let of = |wanted: &str| -> Vec<u8> {
+        let wanted = sent.iter().filter(|(topic, _)| *topic == wanted);
+        wanted.flat_map(|(_, packet)| packet.clone()).collect()
+    };
+    let (one, both) = (of("one"), of("both"));
+    let expected = [&one[..], &both].concat();
+    let (mut tls, mut through) = tls_client(&certificates, broker.ports[1]);
+    let writer = std::thread::spawn(move || {
+        let mut writer = rustls::Stream::new(&mut tls, &mut through);
+        subscribe(&mut writer, &[]);
+        for (_, packet) in &sent {
+            writer.write_all(packet).unwrap();
+        }
+        writer.flush().unwrap();
+        // It answers when it has read all that.
+        writer.write_all(&[0xc0, 0]).unwrap();
+        writer.read_exact(&mut [0; 2]).unwrap();
+    });
+    let other = std::thread::spawn(move || {
+        let mut got = vec![0; both.len()];
+        plain.read_exact(&mut got).unwrap();
+        assert!(got == both);
+    });
+    writer.join().unwrap();
+    let mut got = vec![0; expected.len()];
+    reader.read_exact(&mut got).unwrap();
+    let differs = got.iter().zip(&expected).position(|(a, b)| a != b);
+    assert_eq!(differs, None);
+    other.join().unwrap();
+}

@@ -142,6 +142,69 @@ fn what_is_sent_fills_records_wherever_its_parts_end() {
     }
 }
 
+/// The same without a copy; `None` when it has to be written as usual.
+fn write_apart(records: &mut Records, plain: &[u8]) -> Option<Vec<u8>> {
+    let (mut room, mut around, mut sent) = (plain.to_vec(), Vec::new(), Vec::new());
+    room.extend_from_slice(b"behind");
+    if !records.seal_apart(&mut room, plain.len(), &mut around) {
+        assert_eq!(room, [plain, b"behind"].concat());
+        return None;
+    }
+    let (before, behind) = records.around();
+    let mut around = &around[..];
+    for record in room[..plain.len()].chunks(RECORD) {
+        for (size, data) in [(before, record), (behind, &[])] {
+            sent.extend_from_slice(&around[..size]);
+            sent.extend_from_slice(data);
+            around = &around[size..];
+        }
+    }
+    assert!(around.is_empty());
+    assert!(room.ends_with(b"behind"), "it is somebody else's");
+    Some(sent)
+}
+
+#[test]
+fn what_is_sealed_where_it_lies_is_a_row_of_records_like_any_other() {
+    let mut chance = Chance::new(17);
+    for suite in SUITES {
+        let (mut client, mut records) = Sealer::shaken(suite);
+        for size in [1, 100, RECORD - 1, RECORD, RECORD + 1, 3 * RECORD, 70_000] {
+            let plain = chance.bytes(size);
+            let apart = write_apart(&mut records, &plain).unwrap();
+            assert!(apart != plain);
+            let opened = client.open(&apart);
+            assert!(opened.iter().all(|(typ, _)| *typ == DATA));
+            let arrived: Vec<u8> = opened.into_iter().flat_map(|(_, plain)| plain).collect();
+            assert!(arrived == plain, "{suite:?}, {size}");
+            // The next records are numbered on.
+            let copied = client.open(&write(&mut records, &[b"copied"]));
+            assert_eq!(copied, [(DATA, b"copied".to_vec())]);
+        }
+        let mut full = vec![1; RECORD];
+        assert!(!records.seal_apart(&mut full, RECORD, &mut Vec::new()));
+        records.close(&mut Vec::new());
+        assert_eq!(write_apart(&mut records, b"late"), None);
+    }
+}
+
+#[test]
+fn what_must_be_said_first_is_not_passed_by_what_is_sealed_where_it_lies() {
+    let (mut client, mut records) = Sealer::shaken(TLS13);
+    let wish = client.seal(HANDSHAKE, UPDATE_BOTH, 0);
+    assert_eq!(read(&mut records, &wish).0, Ok(Vec::new()));
+    assert_eq!(write_apart(&mut records, b"first"), None);
+    let opened = client.open(&write(&mut records, &[b"first"]));
+    assert_eq!(opened.last(), Some(&(DATA, b"first".to_vec())));
+    assert_eq!(opened.len(), 2);
+    assert!(write_apart(&mut records, b"second").is_some());
+    for suite in SUITES {
+        let (_, mut records) = Sealer::shaken_for_few(suite);
+        let count = (0..2 * FEW).take_while(|_| write_apart(&mut records, b"more").is_some());
+        assert!((count.count() as u64) < FEW, "as many as one key may seal");
+    }
+}
+
 #[test]
 fn what_was_altered_is_refused() {
     let mac = AlertDescription::BadRecordMac;

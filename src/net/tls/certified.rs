@@ -175,6 +175,21 @@ impl Certified {
         }
     }
 
+    /// See [`Records::seal_apart`].
+    pub(super) fn seal_apart(
+        &mut self,
+        room: &mut [u8],
+        size: usize,
+        around: &mut Vec<u8>,
+    ) -> Option<(usize, usize)> {
+        match &mut self.state {
+            State::Open(records) => records
+                .seal_apart(room, size, around)
+                .then(|| records.around()),
+            State::Shaking(_) | State::Failed => None,
+        }
+    }
+
     /// Says goodbye.
     pub(super) fn close(&mut self, out: &mut Vec<u8>) {
         if let State::Open(records) = &mut self.state {

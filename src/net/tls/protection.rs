@@ -114,19 +114,57 @@ impl Protection {
     /// Makes a record of the `size` bytes that lie [`plain_at`](Self::plain_at) in `room`, which has
     /// place for what that adds. Returns its size, or `None` when the key is used up.
     pub(super) fn seal(&mut self, inner: u8, room: &mut [u8], size: usize) -> Option<usize> {
-        let next = self.number.checked_add(1)?;
-        let (begin, nonce) = (self.plain_at(), self.numbered());
-        let mut end = begin + size;
-        let mut outer = inner;
+        let (front, rest) = room.split_at_mut(self.plain_at());
+        let all = front.len() + size + self.tail_size();
+        let tag_at = size + self.tail_size() - TAG_SIZE;
+        let tag = self.protect(inner, front, rest, size)?;
+        rest[tag_at..tag_at + TAG_SIZE].copy_from_slice(tag.as_ref());
+        Some(all)
+    }
+
+    /// Makes a record of the `size` bytes at the front of `room`, where they are. What belongs in
+    /// front of them and behind is appended to `around`; a byte behind them is only borrowed.
+    pub(super) fn seal_apart(
+        &mut self,
+        inner: u8,
+        room: &mut [u8],
+        size: usize,
+        around: &mut Vec<u8>,
+    ) -> Option<()> {
+        let mut front = [0; HEAD_SIZE + SPOKEN_NONCE_SIZE];
+        let front = &mut front[..self.plain_at()];
+        let behind = room.get(size).copied()?;
+        let tag = self.protect(inner, front, room, size)?;
+        around.extend_from_slice(front);
         if self.is_tls_13() {
-            room[end] = inner;
+            around.push(std::mem::replace(&mut room[size], behind));
+        }
+        around.extend_from_slice(tag.as_ref());
+        Some(())
+    }
+
+    /// Seals the `size` bytes at the front of `plain`, in TLS 1.3 with their type behind them, and
+    /// sets the `front` of their record.
+    fn protect(
+        &mut self,
+        inner: u8,
+        front: &mut [u8],
+        plain: &mut [u8],
+        size: usize,
+    ) -> Option<Tag> {
+        let next = self.number.checked_add(1)?;
+        let nonce = self.numbered();
+        let (mut end, mut outer) = (size, inner);
+        if self.is_tls_13() {
+            plain[end] = inner;
             outer = ContentType::ApplicationData.into();
             end += 1;
         }
         // The same construction, so that what the record says of its nonce is unique.
-        room[HEAD_SIZE..begin].copy_from_slice(&nonce[NONCE_LEN - (begin - HEAD_SIZE)..]);
+        let spoken = front.len() - HEAD_SIZE;
+        front[HEAD_SIZE..].copy_from_slice(&nonce[NONCE_LEN - spoken..]);
         let nonce = Nonce::assume_unique_for_key(nonce);
-        let plain = &mut room[begin..end];
+        let plain = &mut plain[..end];
         let sealed = match self.layout {
             Layout::Tls13 => {
                 let aad = Aad::from(make_tls13_aad(plain.len() + TAG_SIZE));
@@ -137,19 +175,21 @@ impl Protection {
                 self.key.seal_in_place_separate_tag(nonce, aad, plain)
             }
         };
-        let tag: Tag = sealed.ok()?;
+        let tag = sealed.ok()?;
         self.number = next;
-        let all = end + TAG_SIZE;
-        room[end..all].copy_from_slice(tag.as_ref());
-        let [high, low] = u16::try_from(all - HEAD_SIZE).ok()?.to_be_bytes();
-        room[..HEAD_SIZE].copy_from_slice(&[outer, 3, 3, high, low]);
-        Some(all)
+        let [high, low] = u16::try_from(spoken + end + TAG_SIZE).ok()?.to_be_bytes();
+        front[..HEAD_SIZE].copy_from_slice(&[outer, 3, 3, high, low]);
+        Some(tag)
+    }
+
+    /// What is behind the plain text in a record.
+    pub(super) fn tail_size(&self) -> usize {
+        usize::from(self.is_tls_13()) + TAG_SIZE
     }
 
     /// What a record of this size has in it, padding aside.
     pub(super) fn plain_size(&self, record: usize) -> usize {
-        let typ = usize::from(self.is_tls_13());
-        record.saturating_sub(self.plain_at() + typ + TAG_SIZE)
+        record.saturating_sub(self.plain_at() + self.tail_size())
     }
 
     fn spoken_nonce_size(&self) -> usize {

@@ -1,8 +1,9 @@
 //! The records of a TLS connection once hands are shaken (RFC 8446, §4.6.3, §5 and §6; RFC 5246, §6.2
 //! and §7.2). Until then it is rustls that speaks; it hands over the keys, and goes on to make new
 //! ones. Its own records would cost two copies of every byte in each direction; here they are opened
-//! where they were read, and what was in them comes to lie behind each other by the same step, and
-//! what is sent is copied once, to where it is sealed and written from.
+//! where they were read, and what was in them comes to lie behind each other by the same step. What is
+//! sent is copied once, to where it is sealed and written from, or not at all where it lies in memory
+//! that nobody else looks at.
 //!
 //! What rustls would refuse is refused, too, with the same words, and every fault of the client ends
 //! its connection: with an alert, unless it has sent one itself.
@@ -324,6 +325,32 @@ impl Records {
             at += self.writing.seal(DATA, &mut room[at..], size).unwrap_or(0);
         }
         at
+    }
+
+    /// Seals the `size` bytes at the front of `room` where they are, with at least one behind them, and
+    /// puts what belongs around them into `around`. False: they have to be given to
+    /// [`write`](Self::write), which may have something to say first.
+    pub fn seal_apart(&mut self, room: &mut [u8], size: usize, around: &mut Vec<u8>) -> bool {
+        around.clear();
+        let count = size.div_ceil(RECORD_MAX) as u64;
+        let number = self.writing.number().saturating_add(count);
+        if self.over || self.update_owed || number >= self.sealed_max || room.len() <= size {
+            return false;
+        }
+        let mut at = 0;
+        while at < size {
+            let part = RECORD_MAX.min(size - at);
+            let sealed = self.writing.seal_apart(DATA, &mut room[at..], part, around);
+            // Half of it is sealed, so there is no way back.
+            assert!(sealed.is_some(), "the key is not used up");
+            at += part;
+        }
+        true
+    }
+
+    /// How much a record has in front of its data, and behind.
+    pub fn around(&self) -> (usize, usize) {
+        (self.writing.plain_at(), self.writing.tail_size())
     }
 
     /// What must be sent before the next record of data: an update of a key that is wanted, or that

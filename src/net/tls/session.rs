@@ -129,6 +129,24 @@ impl Session {
         each!(self, inner => inner.write(parts, room))
     }
 
+    /// Seals the `size` bytes at the front of `room` where they are; behind them there is at least one
+    /// that is given back as it was. What belongs around each [`RECORD_MAX`] of them is put into
+    /// `around`, piece by piece; returns how much of it comes before each, and how much behind. `None`:
+    /// they are as they were, for [`write`](Self::write).
+    pub(crate) fn seal_apart(
+        &mut self,
+        room: &mut [u8],
+        size: usize,
+        around: &mut Vec<u8>,
+    ) -> Option<(usize, usize)> {
+        match self {
+            Self::Certificate(inner) => inner.seal_apart(room, size, around),
+            // OpenSSL has memory of its own.
+            #[cfg(feature = "psk")]
+            Self::Keys(_) => None,
+        }
+    }
+
     /// Says goodbye.
     pub(crate) fn close(&mut self, out: &mut Vec<u8>) {
         each!(self, inner => inner.close(out));
