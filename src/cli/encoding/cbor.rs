@@ -1,12 +1,12 @@
 //! CBOR (RFC 8949), between its bytes and JSON values.
 //!
 //! Towards JSON a byte string becomes base64 text, a tag is dropped, `undefined` is null, and a key
-//! that is no text is written as JSON. A half is a number; NaN and the infinities are null.
+//! that is a number or the like is written as JSON. A half is a number; NaN and the infinities are null.
 
 use serde_json::{Map, Number, Value};
 
 use crate::cli::encoding::input::Input;
-use crate::cli::encoding::{DEPTH_MAX, to_base64};
+use crate::cli::encoding::{DEPTH_MAX, name, to_base64};
 
 pub fn encode(value: &Value) -> Vec<u8> {
     let mut out = Vec::new();
@@ -170,14 +170,13 @@ impl<'a> Reader<'a> {
         let mut members = Map::new();
         let mut count = 0;
         while length.is_none_or(|length| count < length) {
-            let name = match self.item(depth + 1)? {
-                Some(Value::String(name)) => name,
-                Some(other) => other.to_string(),
+            let found = match self.item(depth + 1)? {
+                Some(found) => name(found)?,
                 None if length.is_none() => break,
                 None => return Err("a break in a map of known length".to_owned()),
             };
             let value = self.item(depth + 1)?.ok_or("a name without its value")?;
-            members.insert(name, value);
+            members.insert(found, value);
             count += 1;
         }
         Ok(Value::Object(members))
@@ -252,6 +251,12 @@ mod tests {
                 "{hex}"
             );
         }
+    }
+
+    #[test]
+    fn a_map_is_no_name() {
+        let bytes = [vec![0xa1; 60], vec![1; 61]].concat();
+        assert!(decode(&bytes).unwrap_err().contains("a name that is"));
     }
 
     #[test]

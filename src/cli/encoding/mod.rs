@@ -65,6 +65,16 @@ impl Format {
     }
 }
 
+/// The name of a member, from what stands there. One that holds others is refused: written as JSON,
+/// each name around it would double its quotes, and a few hundred bytes become more than fits anywhere.
+pub(crate) fn name(value: Value) -> Result<String, String> {
+    match value {
+        Value::String(name) => Ok(name),
+        Value::Array(_) | Value::Object(_) => Err("a name that is an array or a map".to_owned()),
+        other => Ok(other.to_string()),
+    }
+}
+
 pub(crate) fn json(text: &[u8]) -> Result<Value, String> {
     serde_json::from_slice(text).map_err(|error| format!("no JSON: {error}"))
 }

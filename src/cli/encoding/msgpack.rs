@@ -6,7 +6,7 @@
 use serde_json::{Map, Number, Value, json};
 
 use crate::cli::encoding::input::Input;
-use crate::cli::encoding::{DEPTH_MAX, to_base64};
+use crate::cli::encoding::{DEPTH_MAX, name, to_base64};
 
 pub fn encode(value: &Value) -> Vec<u8> {
     let mut out = Vec::new();
@@ -176,11 +176,8 @@ impl<'a> Reader<'a> {
     fn map(&mut self, len: u64, depth: usize) -> Result<Value, String> {
         let mut members = Map::new();
         for _ in 0..len {
-            let name = match self.value(depth + 1)? {
-                Value::String(name) => name,
-                other => other.to_string(),
-            };
-            members.insert(name, self.value(depth + 1)?);
+            let found = name(self.value(depth + 1)?)?;
+            members.insert(found, self.value(depth + 1)?);
         }
         Ok(Value::Object(members))
     }
@@ -220,6 +217,12 @@ mod tests {
                 "{hex}"
             );
         }
+    }
+
+    #[test]
+    fn a_map_is_no_name() {
+        let bytes = [vec![0x81; 60], vec![1; 61]].concat();
+        assert!(decode(&bytes).unwrap_err().contains("a name that is"));
     }
 
     #[test]
