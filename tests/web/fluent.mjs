@@ -40,12 +40,21 @@ async function fill() {
   }, 20);
 }
 
-/** What kept the page from answering while `doing` went on, in ms. */
+/** The tasks that kept the page from answering while `doing` went on: by the clock, which others on the
+ * machine slow down, and by their own CPU. */
 async function stalls(page, what, doing) {
+  const browser = page.context().browser();
   await page.evaluate(() => { window.stalls.length = 0; });
+  await browser.startTracing(page, { categories: ['toplevel', 'devtools.timeline', 'disabled-by-default-devtools.timeline'] });
   await doing();
-  const found = (await page.evaluate(() => window.stalls)).sort((left, right) => right - left);
-  console.log(`${what}: ${found.length} tasks above 50 ms, longest ${Math.round(found[0] ?? 0)} ms`);
+  const events = JSON.parse(await browser.stopTracing()).traceEvents;
+  const thread = ({ pid, tid }) => `${pid} ${tid}`;
+  const pages = new Set(events.filter((event) => event.name === 'thread_name' && event.args.name === 'CrRendererMain').map(thread));
+  const tasks = events.filter((event) => event.name.endsWith('RunTask') && event.tdur !== undefined && pages.has(thread(event)));
+  assert(tasks.length > 0, 'no task was seen');
+  const cpu = Math.max(...tasks.map((event) => event.tdur)) / 1000;
+  const found = await page.evaluate(() => window.stalls);
+  console.log(`${what}: longest task ${cpu.toFixed(0)} ms of CPU; ${found.length} above 50 ms by the clock, ${Math.round(Math.max(0, ...found))} ms at most`);
 }
 
 check('the dashboard of many', async (page) => {

@@ -23,6 +23,7 @@ pub(super) const ASSETS: &[Asset] = &[
     asset!("base.css"),
     asset!("bridges.js"),
     asset!("chart.js"),
+    asset!("client.css"),
     asset!("client.html"),
     asset!("client.js"),
     asset!("clientdetail.js"),

@@ -27,7 +27,6 @@ const PATHS = {
   theme: 'M12 3a9 9 0 100 18 9 9 0 000-18zM12 3v18M12 7l6-1M12 11h8.500M12 15l7.500.500M12 19l4 .500',
   lock: 'M5 11h14v10H5zM8 11V7a4 4 0 018 0v4',
   inbox: 'M3 13l3-9h12l3 9v7H3zM3 13h5l1.500 3h5L16 13h5',
-  download: 'M12 3v12M8 11.500l4 4 4-4M4 21h16',
 };
 
 export function icon(name, className = 'icon') {

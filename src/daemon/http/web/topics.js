@@ -1,5 +1,6 @@
-// The topics as a tree: a level is asked for when it is opened, and again while it is in sight; one
-// with many children is shown a thousand at a time. What is searched for comes as a flat list. Values have a small curve, as do rates of what has no number.
+// The topics as a tree: a level is asked for when it is opened, and again while it is in sight, a
+// thousand children at a time. What is searched for comes as a flat list. Values have a small curve, as
+// do rates of what has no number.
 
 import { get, payloadOf } from './api.js';
 import { sparkline } from './chart.js';
