@@ -115,6 +115,8 @@ pub(crate) struct Connection {
     pub(crate) is_bridge: bool,
     /// With `trace_packets`: what was written of a packet that is not whole yet.
     pub(crate) traced: Box<[u8]>,
+    /// Tracing began in the middle of what was to be written.
+    pub(crate) untraced: bool,
     /// What is told of it to those who ask; none before CONNECT was accepted.
     pub(crate) about: Option<About>,
 }
@@ -189,6 +191,7 @@ impl Connection {
             traffic: Traffic::default(),
             is_bridge: false,
             traced: Box::default(),
+            untraced: false,
             about: None,
         }
     }

@@ -32,11 +32,29 @@ impl Broker {
         }
     }
 
+    /// From now on Subscriptions and packets are told of, or not.
+    pub fn set_trace(&mut self, subscriptions: bool, packets: bool) {
+        self.config.trace = subscriptions;
+        if packets == self.config.trace_packets {
+            return;
+        }
+        self.config.trace_packets = packets;
+        self.singly = self.config.looks_at_each();
+        for (_, connection) in &mut self.connections {
+            connection.traced = Box::default();
+            connection.untraced = !connection.outbox.is_empty();
+        }
+    }
+
     /// The system is about to have taken `count` bytes.
     pub(crate) fn trace_sent(&mut self, id: ConnectionId, count: usize) {
         let Some(connection) = self.connections.get_mut(id.slot as usize) else {
             return;
         };
+        if connection.untraced {
+            connection.untraced = count < connection.outbox.len();
+            return;
+        }
         let version = connection.version;
         let mut traced = std::mem::take(&mut connection.traced).into_vec();
         let mut left = count;

@@ -20,6 +20,10 @@ impl Daemon {
                 return;
             }
         };
+        if let Err(error) = self.log.renew(&conf.log, &Workers::new(&self.mailboxes)) {
+            self.log
+                .line(&format!("Error: the log stays as it was: {error}"));
+        }
         self.reload_limits(conf);
         self.reload_bridges(conf);
         if let Err(error) = self.reload_access(conf) {
@@ -42,8 +46,11 @@ impl Daemon {
         let workers = Workers::new(&self.mailboxes);
         for number in 0..workers.len() {
             let (limits, profile) = (conf.limits.clone(), conf.profile);
+            let (subscriptions, packets) =
+                (conf.log.wants_subscriptions(), conf.log.wants_packets());
             workers.tell(number, move |worker| {
                 worker.broker.set_limits(limits, profile);
+                worker.broker.set_trace(subscriptions, packets);
             });
         }
     }

@@ -267,3 +267,56 @@ fn log_files_that_were_moved_are_left() {
         assert!(!log(&old).contains(&format!("as {name} (")), "{old}");
     }
 }
+
+#[test]
+fn what_is_logged_and_where_to_follows_the_file() {
+    let home = Home::new("listener any 127.0.0.1\nallow_anonymous true");
+    let log = |name: &str| fs::read_to_string(home.at(name)).unwrap_or_default();
+    let broker = home.start();
+    let mut stays = RawClient::subscriber(broker.port, &Hello::new("stays"), "t", 0);
+    home.put("log.conf", "log_type all\n");
+    broker.hang_up();
+    comes("what it is told now", || {
+        stays.ping();
+        stays.send(&publish(Version::V5, "t", "x", 0, 0, &[]));
+        stays.expect("PUBLISH t x q0");
+        let log = broker.log();
+        log.iter()
+            .any(|line| line.contains("Sending PUBLISH to stays"))
+    });
+    let text =
+        "log_dest file HOME/one\nlog_timestamp false\nconnection_messages false\nlog_type all\n";
+    home.put("log.conf", text);
+    broker.hang_up();
+    comes("the file", || {
+        drop(RawClient::subscriber(
+            broker.port,
+            &Hello::new("visitor"),
+            "t",
+            0,
+        ));
+        log("one").contains("\nReceived SUBSCRIBE from visitor\n")
+    });
+    assert!(
+        !log("one").contains("New client connected"),
+        "{}",
+        log("one")
+    );
+    home.put("log.conf", "log_dest file HOME/is/not/there\n");
+    broker.hang_up();
+    comes("the fault", || {
+        log("one").contains("Error: the log stays as it was: cannot open")
+    });
+    home.put("log.conf", "log_dest none\n");
+    broker.hang_up();
+    home.take("log.conf");
+    broker.hang_up();
+    let before = broker.log().len();
+    comes("standard error", || {
+        drop(RawClient::connect(broker.port, &Hello::new("last")));
+        broker.log()[before..]
+            .iter()
+            .any(|line| line.contains("as last ("))
+    });
+    stays.ping();
+}

@@ -9,11 +9,13 @@ mod own;
 mod packets;
 pub(crate) mod tail;
 
+use std::io;
 use std::sync::Arc;
 use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::RwLock;
 use std::time::Duration;
 
 use crate::broker::Event;
@@ -33,7 +35,7 @@ const WAITING_MAX: usize = 1_048_576;
 const FLUSH_TIME: Duration = Duration::from_secs(1);
 
 /// What is logged, how, and where to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogConf {
     /// Where lines go; nowhere without any.
     pub dests: Vec<LogDest>,
@@ -106,10 +108,10 @@ impl LogConf {
 #[derive(Clone)]
 pub(crate) struct Log {
     inner: Arc<Inner>,
-    conf: Arc<LogConf>,
 }
 
 struct Inner {
+    conf: RwLock<Arc<LogConf>>,
     waiting: Mutex<Waiting>,
     changed: Condvar,
 }
@@ -121,6 +123,10 @@ struct Waiting {
     dropped: u64,
     writing: bool,
     reopen: bool,
+    /// There is a thread that writes.
+    has_writer: bool,
+    /// Where lines go from now on.
+    outlets: Option<Outlets>,
     /// Who publishes lines as topics.
     workers: Option<Workers>,
     /// The last lines, where somebody wants to look at them.
@@ -136,29 +142,59 @@ pub(crate) struct Line {
 }
 
 impl Log {
-    pub(crate) fn start(conf: &LogConf) -> std::io::Result<Self> {
-        let inner = Arc::new(Inner {
-            waiting: Mutex::default(),
-            changed: Condvar::new(),
-        });
-        if !conf.dests.is_empty() {
-            let inner = Arc::clone(&inner);
-            let outlets = Outlets::open(conf)?;
+    pub(crate) fn start(conf: &LogConf) -> io::Result<Self> {
+        let log = Self {
+            inner: Arc::new(Inner {
+                conf: RwLock::new(Arc::new(conf.clone())),
+                waiting: Mutex::default(),
+                changed: Condvar::new(),
+            }),
+        };
+        log.lead_to(conf)?;
+        Ok(log)
+    }
+
+    /// Lines go there from now on, by a thread that is made for the first of them.
+    fn lead_to(&self, conf: &LogConf) -> io::Result<()> {
+        let outlets = Outlets::open(conf)?;
+        let mut waiting = self.inner.lock();
+        if !waiting.has_writer && !conf.dests.is_empty() {
+            let inner = Arc::clone(&self.inner);
             std::thread::Builder::new()
                 .name("log".to_owned())
-                .spawn(move || inner.write_for_ever(outlets))?;
+                .spawn(move || inner.write_for_ever())?;
+            waiting.has_writer = true;
         }
-        Ok(Self {
-            inner,
-            conf: Arc::new(conf.clone()),
-        })
+        waiting.outlets = Some(outlets);
+        Ok(())
+    }
+
+    /// What is logged, how and where to is another from now on. An error leaves it as it was.
+    pub(crate) fn renew(&self, conf: &LogConf, workers: &Workers) -> io::Result<()> {
+        if *self.conf() == *conf {
+            return Ok(());
+        }
+        self.lead_to(conf)?;
+        let conf = Arc::new(conf.clone());
+        *self
+            .inner
+            .conf
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = conf;
+        self.attach(workers);
+        self.inner.changed.notify_all();
+        Ok(())
+    }
+
+    fn conf(&self) -> Arc<LogConf> {
+        let conf = self.inner.conf.read();
+        Arc::clone(&conf.unwrap_or_else(PoisonError::into_inner))
     }
 
     /// From now on lines can be published as topics.
     pub(crate) fn attach(&self, workers: &Workers) {
-        if self.conf.dests.contains(&LogDest::Topic) {
-            self.inner.lock().workers = Some(workers.clone());
-        }
+        let is_wanted = self.conf().dests.contains(&LogDest::Topic);
+        self.inner.lock().workers = is_wanted.then(|| workers.clone());
     }
 
     /// Something an operator wants to know.
@@ -168,8 +204,8 @@ impl Log {
 
     /// What goes wrong, or may do so.
     pub(crate) fn say(&self, kind: LogType, line: &str) {
-        if self.conf.wants(kind) {
-            let line = match self.conf.form {
+        if self.conf().wants(kind) {
+            let line = match self.conf().form {
                 Form::Json => json::plain(kind, line),
                 _ => escaped(line),
             };
@@ -190,7 +226,7 @@ impl Log {
     }
 
     fn push(&self, kind: LogType, line: &str) {
-        let mut text = outlets::time(&self.conf);
+        let mut text = outlets::time(&self.conf());
         let bare = text.len();
         text.push_str(line);
         text.push('\n');
@@ -217,7 +253,7 @@ impl Log {
 
     /// Waits, for a moment at most, until everything is written.
     pub(crate) fn flush(&self) {
-        if self.conf.dests.is_empty() {
+        if self.conf().dests.is_empty() {
             return;
         }
         let waiting = self.inner.lock();
@@ -236,7 +272,7 @@ impl Log {
 
     /// A connection was made to the listener at this port; zero is a Unix socket.
     pub(crate) fn accepted(&self, from: &From, port: u16) {
-        if self.conf.form == Form::Mosquitto && self.conf.connection_messages {
+        if self.conf().form == Form::Mosquitto && self.conf().connection_messages {
             let from = mosquitto::address(from);
             self.line(&format!("New connection from {from} on port {port}."));
         }
@@ -244,7 +280,7 @@ impl Log {
 
     /// A connection was closed at once: there are as many as may be.
     pub(crate) fn full(&self, from: &From) {
-        self.line(&match self.conf.form {
+        self.line(&match self.conf().form {
             Form::Mosquitto => mosquitto::full(from),
             _ => format!("{from} refused: as many connections as are allowed"),
         });
@@ -253,14 +289,14 @@ impl Log {
     /// The line of an event on the connection from `address`.
     pub(crate) fn event(&self, address: Option<From>, event: &Event) {
         let kind = kind_of(&event.what);
-        if !self.conf.wants(kind) {
+        if !self.conf().wants(kind) {
             return;
         }
-        let quiet = !self.conf.connection_messages;
+        let quiet = !self.conf().connection_messages;
         if quiet && matches!(event.what, What::Connected { .. } | What::Closed(_)) {
             return;
         }
-        let lines = match self.conf.form {
+        let lines = match self.conf().form {
             Form::Own => vec![own::render(address, event)],
             Form::Json => json::render(kind, address, event).into_iter().collect(),
             Form::Mosquitto => mosquitto::render(address, event),
@@ -304,12 +340,15 @@ impl Inner {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_for_ever(&self, mut outlets: Outlets) {
+    fn write_for_ever(&self) {
+        let mut outlets = None;
         loop {
             let mut waiting = self.lock();
             waiting.writing = false;
             self.changed.notify_all();
-            let idle = |waiting: &mut Waiting| waiting.lines.is_empty() && !waiting.reopen;
+            let idle = |waiting: &mut Waiting| {
+                waiting.lines.is_empty() && !waiting.reopen && waiting.outlets.is_none()
+            };
             waiting = self
                 .changed
                 .wait_while(waiting, idle)
@@ -318,9 +357,14 @@ impl Inner {
             let dropped = std::mem::take(&mut waiting.dropped);
             let reopen = std::mem::take(&mut waiting.reopen);
             let workers = waiting.workers.clone();
+            let new = waiting.outlets.take();
             waiting.bytes = 0;
             waiting.writing = true;
             drop(waiting);
+            outlets = new.or(outlets);
+            let Some(outlets) = &mut outlets else {
+                continue;
+            };
             if reopen {
                 outlets.reopen();
             }
