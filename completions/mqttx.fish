@@ -660,31 +660,31 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s u -l username -d '
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s P -l pw -d 'Password' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s k -l keepalive -d 'Keep Alive in seconds' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s q -l qos -d 'Each QoS to measure, in turn' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s q -l qos -d 'Each QoS to measure, in turn [default: 0,1,2]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l pubs -d 'Publishers, requesters, or clients that come and go [default: 10; fanout: 1]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l subs -d 'Subscribers or idle clients [default: 10; fanin: 1, shared: 8, conn: 100]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l topics -d 'Topics the publishers are spread over [default: one a pair; fanin: one a publisher]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s t -l topic -d 'Beginning of every topic, or a pattern with %i and %rand_N; for sub the filter [default: mqttx-bench/ and a number of this run]' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s s -l payload -d 'Bytes of each payload: 64, 4k, or a range 64..1k; verified from 16 on' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s s -l payload -d 'Bytes of each payload: 64, 4k, or a range 64..1k; verified from 16 on [default: 64]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l file -d 'Send this file as every payload, behind the head that is checked' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l split -d 'Between the payloads in --file, which take turns; \\n for a newline' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l template -d 'Text to send, behind the head, with %i (the publisher\'s number), %n (the message\'s, in ten places) and %rand_N (below N)' -r -F
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l conn-rate -d 'Connections opened a second [default: 64 at a time]' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l rate -d 'Messages a second in all, sent when they are due whatever the broker does: measures latency' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l conn-rate -d 'Connections opened a second, each when it is due [default: 64 at a time]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l rate -d 'Messages a second in all (conn, churn: connections), sent when they are due whatever the broker does: measures latency' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l ramp -d 'A rate that rises evenly over this time, such as 0..20k:30s' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l steps -d 'Latency against load: this many rates between two, such as 1k..50k:8' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l find-max -d 'The highest rate at which these hold, such as \'e2e.p99<10ms,lost=0\'' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l arrival -d 'When messages are due: evenly, or at random' -r -f -a "uniform\t''
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l arrival -d 'When messages are due: evenly, or at random [default: uniform]' -r -f -a "uniform\t''
 poisson\t''"
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l window -d 'Undelivered messages a publisher may have on the way, when as fast as possible' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l inflight -d 'Unacknowledged messages a publisher may have; the broker\'s Receive Maximum may lower it' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l window -d 'Undelivered messages a publisher may have on the way, when as fast as possible [default: 1000]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l inflight -d 'Unacknowledged messages a publisher may have; the broker\'s Receive Maximum may lower it [default: 64]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l duration -d 'Length of each measurement, such as 5s or 500ms [default: 2s]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l warmup -d 'Load before each measurement that is not counted in rates and latencies' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l drain -d 'How long to wait for messages still on the way after the last was sent' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l runs -d 'Measurements of each kind; the median is shown with the spread' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l drain -d 'How long to wait for messages still on the way after the last was sent [default: 5s]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l runs -d 'Measurements of each kind; the median is shown with the spread [default: 3]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l threads -d 'Threads that make the load [default: half of the cores]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l seed -d 'Seed of everything that is left to chance' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l json -d 'Write the whole report as JSON; - is standard output' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l json -d 'Write the whole report as JSON; - is standard output, here and below' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l csv -d 'Write one line of figures a measurement as CSV' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l markdown -d 'Write a table and the verdicts as Markdown' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l junit -d 'Write the verdicts as JUnit XML' -r -F
@@ -718,6 +718,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l ws -d 'Speak MQTT 
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l yes -d 'Allow more than 1,000 messages/s to a host that is not on a private network'
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l no-verify -d 'Payloads exactly as they are, without a head: counted, not checked; needs --max'
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l retain -d 'Have every message retained; the topics are cleared at the end'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l reconnect -d 'Come back when a connection is lost, to the same Session, instead of ending there: what is lost or doubled by it is counted'
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l max -d 'As fast as the window allows: measures throughput only'
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l strict -d 'Fail with 82 when the generator itself may have been the limit, or late'
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l quiet -d 'No progress, no table: only files, errors and the exit status'
@@ -780,7 +781,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l protocol -d 'How to
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l profile -d 'Take options from this profile in ~/.config/mqttx/profiles.toml' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l save-profile -d 'Write the options of this line to a profile, passwords left out, and end' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s o -l options-file -d 'Read options from this file first, one a line [default: ~/.config/mosquitto_ctrl, if it is there]' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s v -l verbose -d 'Print more'
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s v -l verbose -d 'mosquitto_ctrl takes it, and nothing comes of it'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s S -l srv -d 'The host is a domain: its SRV records name the broker (built in with --features srv)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l ws -d 'Speak MQTT over WebSockets'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l nodelay -d 'Send small packets at once (TCP_NODELAY)'
@@ -798,9 +799,9 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l print-config -d 'Pr
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l help -d 'Print this help (-h is the host)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l version -d 'Print the version'
 complete -c mqttx -n "__fish_mqttx_using_subcommand db; and not __fish_seen_subcommand_from dump check import" -s h -l help -d 'Print help'
-complete -c mqttx -n "__fish_mqttx_using_subcommand db; and not __fish_seen_subcommand_from dump check import" -f -a "dump" -d 'Print a mosquitto.db, or the folder of a store'
-complete -c mqttx -n "__fish_mqttx_using_subcommand db; and not __fish_seen_subcommand_from dump check import" -f -a "check" -d 'Say whether a mosquitto.db or a store can be read to its end'
-complete -c mqttx -n "__fish_mqttx_using_subcommand db; and not __fish_seen_subcommand_from dump check import" -f -a "import" -d 'Take a mosquitto.db over into a new store'
+complete -c mqttx -n "__fish_mqttx_using_subcommand db; and not __fish_seen_subcommand_from dump check import" -f -a "dump" -d 'Print a mosquitto.db, a mosquitto.sqlite3, or the folder of a store'
+complete -c mqttx -n "__fish_mqttx_using_subcommand db; and not __fish_seen_subcommand_from dump check import" -f -a "check" -d 'Say whether one of them can be read to its end'
+complete -c mqttx -n "__fish_mqttx_using_subcommand db; and not __fish_seen_subcommand_from dump check import" -f -a "import" -d 'Take a mosquitto.db or a database of persist-sqlite over into a new store'
 complete -c mqttx -n "__fish_mqttx_using_subcommand db; and __fish_seen_subcommand_from dump" -l json -d 'As JSON, payloads in base64'
 complete -c mqttx -n "__fish_mqttx_using_subcommand db; and __fish_seen_subcommand_from dump" -l stats -d 'Only how much there is of each kind'
 complete -c mqttx -n "__fish_mqttx_using_subcommand db; and __fish_seen_subcommand_from dump" -s h -l help -d 'Print help'
@@ -815,3 +816,8 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand signal" -s h -l help -d 'Pri
 complete -c mqttx -n "__fish_mqttx_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c mqttx -n "__fish_mqttx_using_subcommand man" -l dir -d 'Write every page to this directory' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand man" -s h -l help -d 'Print help'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from pubsub pairs fanin fanout shared pub sub rr conn churn" -f -a "pubsub pairs fanin fanout shared pub sub rr conn churn"
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl; and not __fish_seen_subcommand_from clients sessions kick subscriptions retained listeners plugins stats broker dynsec" -f -a "clients sessions kick subscriptions retained listeners plugins stats broker dynsec"
+complete -c mqttx -n "__fish_mqttx_using_subcommand signal; and not __fish_seen_subcommand_from config-reload log-rotate save shutdown tree-print xtreport" -f -a "config-reload log-rotate save shutdown tree-print xtreport"
+complete -c mqttx -n "__fish_mqttx_using_subcommand completions; and not __fish_seen_subcommand_from bash elvish fish powershell zsh" -f -a "bash elvish fish powershell zsh"
+complete -c mqttx -n "__fish_mqttx_using_subcommand man; and not __fish_seen_subcommand_from pub sub rr ping record replay ls top broker bench passwd ctrl db link signal completions exit-status format environment words conf" -f -a "pub sub rr ping record replay ls top broker bench passwd ctrl db link signal completions man exit-status format environment words conf"
