@@ -305,7 +305,7 @@ impl Lead {
             if let Some(news) = self.link.next(STEP) {
                 self.take(&news, id, stage, &mut states, &mut heard, &mut seen)?;
             }
-            progress(&|| together(&seen, stage.has_acks()));
+            progress(&|| together(&seen, stage));
             self.lead_on(id, &states, &seen, &mut told);
             for (heard, state) in heard.iter_mut().zip(&states) {
                 if told.is_kept_waiting(state) {
@@ -505,9 +505,10 @@ fn most(one: Option<f64>, other: Option<f64>) -> Option<f64> {
 }
 
 /// What all agents have told last, added up; the run is as far as the slowest of them.
-fn together(seen: &[Seen], has_acks: bool) -> Now {
+fn together(seen: &[Seen], stage: &Stage) -> Now {
     let mut all = Now {
-        has_acks,
+        has_acks: stage.has_acks(),
+        has_schedule: stage.has_schedule(),
         share: 1.0,
         phase: seen.iter().filter_map(|seen| seen.now.phase).min(),
         ..Now::default()

@@ -176,6 +176,7 @@ pub(super) fn read_now(value: &Value) -> Now {
         expected: count(3),
         connects: count(4),
         has_acks: false,
+        has_schedule: false,
         cpu: finite("cpu"),
         lag: value["lag"].as_u64(),
         e2e: is_sound.map(|()| e2e).filter(|e2e| !e2e.is_empty()),

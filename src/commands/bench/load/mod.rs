@@ -158,6 +158,7 @@ impl Tick<'_> {
             expected: board.expected(),
             connects: board.live.connects(),
             has_acks: board.stage.has_acks(),
+            has_schedule: board.stage.has_schedule(),
             cpu: own_seconds(),
             lag: board.live.take_lag(),
             e2e: board.live.e2e(),

@@ -45,6 +45,8 @@ pub(in crate::commands::bench) struct Glance {
     pub(in crate::commands::bench) cores: Option<f64>,
     pub(in crate::commands::bench) threads: usize,
     pub(in crate::commands::bench) has_acks: bool,
+    /// What is offered is due at its time.
+    pub(in crate::commands::bench) has_schedule: bool,
 }
 
 /// In nanoseconds.
@@ -95,7 +97,7 @@ impl Glance {
     /// Why the figures should be doubted, if they should.
     pub(in crate::commands::bench) fn doubt(&self) -> Option<&'static str> {
         // What waits for its time on a core of its own is busy, and no bottleneck.
-        let is_busy = self.e2e.is_none()
+        let is_busy = !self.has_schedule
             && self
                 .cores
                 .is_some_and(|cores| cores >= BUSY * self.threads as f64);
@@ -352,5 +354,10 @@ mod tests {
             ..glance()
         };
         assert!(busy.doubt().unwrap().contains("bottleneck"));
+        let waits_awake = Glance {
+            has_schedule: true,
+            ..busy
+        };
+        assert_eq!(waits_awake.doubt(), None);
     }
 }

@@ -50,6 +50,8 @@ pub(super) struct Now {
     pub(super) expected: u64,
     pub(super) connects: u64,
     pub(super) has_acks: bool,
+    /// What is offered is due at its time.
+    pub(super) has_schedule: bool,
     /// Seconds of CPU used so far.
     pub(super) cpu: Option<f64>,
     /// The worst lateness of our own since the last look, in nanoseconds.
@@ -190,6 +192,7 @@ impl Progress {
         now.acked = seen.acked;
         now.expected = seen.expected;
         now.has_acks = seen.has_acks;
+        now.has_schedule = seen.has_schedule;
         now.sent_rate = rate(next.sent, since.sent);
         now.received_rate = rate(next.received, since.received);
         now.connect_rate = rate(next.connects, since.connects);
