@@ -82,7 +82,8 @@ impl Recorder<'_> {
         if publish.retain && self.args.no_retained || self.args.count == Some(self.count) {
             return;
         }
-        let at = self.begun.get_or_insert_with(Instant::now).elapsed();
+        let now = Instant::now();
+        let at = now - *self.begun.get_or_insert(now);
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();

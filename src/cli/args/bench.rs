@@ -470,9 +470,9 @@ Besides:
 Latency counts from the moment a message was due, so waiting for a stalled broker is part of it.
 Every message is checked: lost, duplicated, reordered, corrupt.
 With --agents the clocks are compared by round trips over the broker. Where messages pass from one
-agent to another (fanin, fanout, shared; pairs stay together) latencies are known only as well as two
-clocks are, which the report tells; the members of a shared subscription are all on the first agent,
-since only who sees all of them can tell whether two got the same message.
+agent to another (fanin, fanout, shared; pairs stay together) latencies are known only as well as
+two clocks are, which the report tells; the members of a shared subscription are all on the first
+agent, since only who sees all of them can tell whether two got the same message.
 
 Exit status:
   0 measured · 1 wrong words, no broker, or stopped · 7 connections lost or, in churn, refused
