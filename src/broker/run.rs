@@ -125,10 +125,13 @@ impl Broker {
         frame: Frame<'_>,
         now: Instant,
     ) -> Result<(usize, u32), Violation> {
-        let len = frame.bytes().len();
+        let bytes = frame.bytes();
         Ok(match self.publish(slot, session, publish, frame, now)? {
             Step::Pause => (0, 0),
-            _ => (len, 1),
+            _ => {
+                self.trace_received(slot, bytes);
+                (bytes.len(), 1)
+            }
         })
     }
 

@@ -82,6 +82,22 @@ fn every_packet_in_the_words_of_mosquitto() {
 }
 
 #[test]
+fn each_message_of_qos_0_is_told_though_runs_are_taken_at_once() {
+    let broker = BrokerProcess::start(&["--log-format", "mosquitto", "-v"]);
+    let mut client = RawClient::connect(broker.port, &Hello::new("fast").version(V311));
+    let run: Vec<u8> = (0..3)
+        .flat_map(|_| publish(V311, "a/b", "hello", 0, 0, &[]))
+        .collect();
+    client.send(&run);
+    client.ping();
+    broker.wait_log("Sending PINGRESP to fast");
+    let lines = broker.log();
+    let told = "Received PUBLISH from fast (d0, q0, r0, m0, 'a/b', ... (5 bytes))";
+    let times = bare(&lines).iter().filter(|line| **line == told).count();
+    assert_eq!(times, 3, "{lines:#?}");
+}
+
+#[test]
 fn json_says_who_where_and_what() {
     let broker = BrokerProcess::start(&["--log-format", "json", "--log-type", "notice"]);
     let from = visit(broker.port);
