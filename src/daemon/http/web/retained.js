@@ -43,25 +43,29 @@ const list = new VirtualList(box, {
   onview: (first, last) => last + 40 > rows.length && next !== null && more(),
 });
 
-/** Asks for what comes next; a page may hold less than was asked for and still not be the last. */
-async function more() {
-  if (asking || next === null || rows.length >= ROWS_MAX) return;
+/**
+ * Asks for what comes next after those `known`; a page may hold less than was asked for and still not be
+ * the last. What is shown stays until the answer is there.
+ */
+async function more(known = rows) {
+  if (asking || next === null || known.length >= ROWS_MAX) return;
   const ended = new AbortController();
   asking = ended;
   try {
-    const before = rows.length;
+    const enough = known.length + PAGE;
     do {
       const answer = await get('/retained', { filter, limit: PAGE, from: next || null }, ended.signal);
-      rows.push(...answer.rows);
+      known.push(...answer.rows);
       next = answer.next;
-      const shown = next === null ? plural(rows.length, 'message') : `${count(rows.length)} shown, more as you scroll`;
+      const shown = next === null ? plural(known.length, 'message') : `${count(known.length)} shown, more as you scroll`;
       setText(tally, `${shown} · ${count(answer.total)} retained in all, ${bytes(answer.bytes)}`);
-    } while (next !== null && rows.length < before + PAGE);
+    } while (next !== null && known.length < enough);
   } catch (error) {
     if (!ended.signal.aborted) problem.textContent = error.message;
   }
   if (asking !== ended) return;
   asking = null;
+  rows = known;
   nothing.hidden = rows.length > 0;
   list.count = rows.length;
 }
@@ -72,12 +76,10 @@ function anew() {
   if (problem.textContent) return;
   asking?.abort();
   asking = null;
-  rows = [];
   next = '';
-  list.count = 0;
   list.activate(-1);
   box.scrollTop = 0;
-  more();
+  more([]);
 }
 
 async function choose(row) {
