@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::Interest;
 use mio::Token;
@@ -27,6 +27,9 @@ use crate::daemon::worker::{LINGER, Worker};
 /// Connections accepted in a turn: a flood of them must not starve those who are connected.
 const ACCEPTS_MAX: usize = 256;
 
+/// Time for new connections in a turn. Each brings its first packet, which can be tens of kilobytes.
+const ACCEPT_TIME: Duration = Duration::from_millis(2);
+
 /// Connections by which workers may differ when a new one comes, beside an eighth of them.
 const UNEVEN: usize = 2;
 
@@ -39,9 +42,10 @@ impl Worker {
         if self.accept_again.is_some_and(|at| at > self.now) {
             return;
         }
+        let begun = Instant::now();
         for place in 0..self.seat.listeners.len() {
             for round in 0.. {
-                if round >= ACCEPTS_MAX {
+                if round >= ACCEPTS_MAX || (round > 0 && begun.elapsed() >= ACCEPT_TIME) {
                     self.accepting = true;
                     break;
                 }
