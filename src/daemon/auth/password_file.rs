@@ -51,7 +51,7 @@ impl fmt::Display for BadLine {
 impl PasswordFile {
     /// Reads the text of a password file. Blank lines and those that begin with `#` are skipped.
     pub fn parse(text: &str) -> Result<Self, BadLine> {
-        let (mut users, mut prepared) = (HashMap::new(), HashMap::new());
+        let mut file = Self::default();
         for (number, row) in text.lines().enumerate() {
             let mut bad = BadLine {
                 line: number + 1,
@@ -77,30 +77,47 @@ impl PasswordFile {
                     return Err(bad);
                 }
             };
-            if hash.scram().is_some()
-                && let Some(name) = scram::prepared(user).filter(|name| name != user)
-            {
-                prepared.insert(name.into(), user.into());
-            }
-            if users.insert(user.into(), hash).is_some() {
+            if !file.add(user, hash) {
                 bad.what = TWICE;
                 return Err(bad);
             }
         }
-        Ok(Self { users, prepared })
+        Ok(file)
     }
 
-    /// Users whose password is another in `new`, or who are not in it.
+    /// False: somebody has the name already, as it is written or as clients of SCRAM prepare it.
+    fn add(&mut self, user: &str, hash: Hash) -> bool {
+        if hash.scram().is_some() {
+            let other = scram::prepared(user).filter(|name| name != user);
+            let own = |name: &str| self.users.get(name).is_some_and(|hash| hash.scram().is_some());
+            if self.prepared.contains_key(user) || other.as_deref().is_some_and(own) {
+                return false;
+            }
+            let before = other.and_then(|name| self.prepared.insert(name.into(), user.into()));
+            if before.is_some() {
+                return false;
+            }
+        }
+        self.users.insert(user.into(), hash).is_none()
+    }
+
+    /// Names by which clients may be here whose password is another in `new`, or that nobody has
+    /// in it: those that are written, and what clients of SCRAM make of them.
     pub(crate) fn lost(&self, new: &Self) -> Vec<Box<str>> {
-        let users = self.users.iter();
-        let lost = users.filter(|(user, hash)| new.users.get(*user) != Some(*hash));
-        lost.map(|(user, _)| user.clone()).collect()
+        let names = self.users.keys().chain(self.prepared.keys());
+        let lost = names.filter(|name| self.hash(name) != new.hash(name));
+        lost.cloned().collect()
     }
 
     /// What SCRAM-SHA-256 asks of a user; `None`: this one has no such keys.
     pub fn scram(&self, user: &str) -> Option<Keys> {
-        let written = self.prepared.get(user).map_or(user, |name| name);
-        self.users.get(written)?.scram()
+        self.hash(user)?.scram()
+    }
+
+    /// Of who is written so, or else of whose name is prepared so.
+    fn hash(&self, name: &str) -> Option<&Hash> {
+        let prepared = || self.users.get(self.prepared.get(name)?);
+        self.users.get(name).or_else(prepared)
     }
 
     /// Whether anybody has such keys.
@@ -126,6 +143,7 @@ impl PasswordFile {
 mod tests {
     use super::*;
     use crate::daemon::auth::hash::{HASH_LEN, Method};
+    use std::slice::from_ref;
 
     #[test]
     fn a_line_that_cannot_be_read_is_named() {
@@ -140,6 +158,67 @@ mod tests {
         check("bob:$7$0$YWJj$YWJj", 1, "iterations");
         check("bob:$6$YWJj$YWJj", 1, "wrong length");
         check("bob:$6$YWJj$!", 1, "base64");
+    }
+
+    /// A line of somebody who may prove his password, or who sends it.
+    fn line(user: &str, password: &str, proves: bool) -> String {
+        let iterations = 4_096;
+        let method = match proves {
+            true => Method::Scram { iterations },
+            false => Method::Pbkdf2 { iterations: 101 },
+        };
+        let salt = password.as_bytes().repeat(HASH_LEN);
+        let hash = Hash::new(method, &salt[..HASH_LEN], password.as_bytes()).unwrap();
+        format!("{user}:{hash}\n")
+    }
+
+    /// One character that clients of SCRAM write as two.
+    const ROMAN: &str = "\u{2168}";
+
+    #[test]
+    fn a_name_that_is_prepared_is_nobody_elses() {
+        let second = |lines: &[String]| {
+            let bad = PasswordFile::parse(&lines.concat()).unwrap_err();
+            assert_eq!((bad.line, bad.what), (2, TWICE));
+            bad.user.unwrap()
+        };
+        let (roman, plain) = (line(ROMAN, "a", true), line("IX", "b", true));
+        let soft = line("I\u{ad}X", "c", true);
+        assert_eq!(&*second(&[roman.clone(), plain.clone()]), "IX");
+        assert_eq!(&*second(&[plain, roman.clone()]), ROMAN);
+        assert_eq!(&*second(&[roman.clone(), soft]), "I\u{ad}X");
+        assert_eq!(&*second(&[roman.clone(), roman]), ROMAN);
+    }
+
+    #[test]
+    fn who_is_written_so_comes_before_who_is_prepared_so() {
+        let (roman, plain) = (line(ROMAN, "a", true), line("IX", "b", false));
+        for lines in [[&*roman, &plain].concat(), [&*plain, &roman].concat()] {
+            let file = PasswordFile::parse(&lines).unwrap();
+            assert!(file.scram("IX").is_none(), "{ROMAN} would be IX");
+            assert!(file.scram(ROMAN).is_some());
+        }
+        assert!(PasswordFile::parse(&roman).unwrap().scram("IX").is_some());
+    }
+
+    #[test]
+    fn who_is_lost_goes_by_the_prepared_name_too() {
+        let file = |lines: &[String]| PasswordFile::parse(&lines.concat()).unwrap();
+        let (roman, other) = (line(ROMAN, "a", true), line(ROMAN, "b", true));
+        let (plain, joe) = (line("IX", "c", false), line("joe", "d", false));
+        let lost = |old: &[String], new: &[String]| {
+            let mut lost = file(old).lost(&file(new));
+            lost.sort();
+            lost
+        };
+        let both = ["IX".into(), ROMAN.into()];
+        let old = [roman.clone(), joe.clone()];
+        assert_eq!(lost(&old, from_ref(&joe)), both);
+        assert_eq!(lost(&old, &[other, joe.clone()]), both);
+        assert_eq!(lost(&old, &[line(ROMAN, "a", false), joe.clone()]), both);
+        assert_eq!(lost(&old, &[joe.clone(), roman.clone()]), []);
+        // Somebody else is called that now.
+        assert_eq!(lost(&old, &[roman, plain, joe]), both[..1]);
     }
 
     #[test]
