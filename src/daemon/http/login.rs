@@ -3,6 +3,7 @@
 //! some seconds, so that a page with many requests does not ask for each.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -201,7 +202,13 @@ impl Logins {
         let mut digest = Sha256::new();
         digest.update(self.salt);
         digest.update(edition.to_be_bytes());
-        digest.update(arrival.door.endpoint.rules.realm.to_be_bytes());
+        let rules = &arrival.door.endpoint.rules;
+        digest.update(rules.realm.to_be_bytes());
+        // Nobody in particular may be welcome at one door and not at the other, and without rules
+        // who is on this machine may do more.
+        let local = |from: SocketAddr| from.ip().to_canonical().is_loopback();
+        let anonymous = rules.anonymous.map_or(2, u8::from);
+        digest.update([anonymous, arrival.from.is_none_or(local).into()]);
         for part in [user.map(str::as_bytes), password] {
             let length = part.map_or(u64::MAX, |part| part.len() as u64);
             digest.update(length.to_be_bytes());

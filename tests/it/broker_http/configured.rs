@@ -20,6 +20,21 @@ fn a_listener_of_a_file_answers_like_the_one_of_a_word() {
 }
 
 #[test]
+fn nobody_in_particular_is_welcome_only_where_that_is_said() {
+    let lines = "listener any 127.0.0.1\nallow_anonymous true\n\
+                 listener any 127.0.0.1\nprotocol http\nlistener_allow_anonymous true\n\
+                 listener any 127.0.0.1\nprotocol http\nlistener_allow_anonymous false";
+    let broker = BrokerProcess::configured(lines, &[]);
+    let [_, open, closed] = broker.ports[..] else {
+        panic!("three ports")
+    };
+    for _ in 0..2 {
+        assert_eq!(Visitor::new(open).get("/api/v1/overview").status, 200);
+        assert_eq!(Visitor::new(closed).get("/api/v1/overview").status, 401);
+    }
+}
+
+#[test]
 fn what_mosquitto_answers_over_http_is_answered() {
     let folder = tempfile::tempdir().unwrap();
     let files = folder.path().join("files");
