@@ -176,7 +176,7 @@ impl Http {
     pub(crate) fn reload(&self, conf: &Conf, opened: Opened) {
         let mut to_come = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         to_come.extend(opened.bound);
-        drop(to_come);
+        // Who takes a place finds it among those that are asked for, or closes it for good.
         self.replace(Asked::new(conf, opened.doors));
     }
 
@@ -227,5 +227,53 @@ impl Http {
         if let Err(panic) = self.thread.join() {
             std::panic::resume_unwind(panic);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::conf::Place;
+    use std::slice::from_ref;
+
+    #[test]
+    fn a_place_that_is_taken_is_asked_for() {
+        const RELOADS: usize = 500;
+        let conf = Conf::default();
+        let none = Arc::new(Asked::new(&conf, Vec::new()));
+        let ((asked, seen), (stop, _)) = (watch::channel(none), watch::channel(false));
+        let opened = Arc::new(Mutex::new(Vec::new()));
+        let to_come: Arc<Mutex<Vec<Bound>>> = Arc::clone(&opened);
+        let thread = std::thread::spawn(move || {
+            let mut taken = 0;
+            while taken < RELOADS {
+                let new = std::mem::take(&mut *to_come.lock().unwrap());
+                for bound in &new {
+                    assert!(seen.borrow().door_like(&bound.door).is_some());
+                }
+                taken += new.len();
+            }
+        });
+        let http = Http {
+            stop,
+            asked,
+            opened,
+            thread,
+        };
+        let listener = HttpListener {
+            endpoint: Endpoint::plain(Place::Tcp(([127, 0, 0, 1], 0).into())),
+            service: Service::Whole,
+        };
+        let mut doors = Vec::new();
+        for _ in 0..RELOADS {
+            let Opened { doors: new, bound } = open_all(from_ref(&listener), &[]).unwrap();
+            doors.extend(new);
+            let doors = doors.clone();
+            http.reload(&conf, Opened { doors, bound });
+            if http.thread.is_finished() {
+                break;
+            }
+        }
+        http.stop();
     }
 }
