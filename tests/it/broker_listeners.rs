@@ -10,6 +10,7 @@ use std::time::Duration;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use crate::support::broker_process::BrokerProcess;
+use crate::support::certificates;
 use crate::support::programs::{Program, mosquittos, skipped};
 
 struct Certificates {
@@ -234,18 +235,7 @@ fn what_does_not_belong_to_a_listener_is_answered_and_closed() {
 
 /// A TLS connection of ours with the broker, past its handshake.
 fn tls_client(certificates: &Certificates, port: u16) -> (rustls::ClientConnection, TcpStream) {
-    use rustls::pki_types::pem::PemObject;
-    let mut roots = rustls::RootCertStore::empty();
-    let ca = rustls::pki_types::CertificateDer::from_pem_file(certificates.path("ca.pem"));
-    roots.add(ca.unwrap()).unwrap();
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = "localhost".try_into().unwrap();
-    let mut tls = rustls::ClientConnection::new(std::sync::Arc::new(config), name).unwrap();
+    let mut tls = certificates::session(certificates.path("ca.pem").as_ref());
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     while tls.is_handshaking() {
         tls.complete_io(&mut stream).unwrap();

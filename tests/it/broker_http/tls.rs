@@ -3,31 +3,17 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
-use std::sync::Arc;
-
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 
 use super::http_port;
 use crate::support::broker_process::BrokerProcess;
-use crate::support::certificates::Certificates;
+use crate::support::certificates::{self, Certificates};
 use crate::support::packets::Hello;
 use crate::support::raw_client::RawClient;
 use crate::support::visitor::{Answer, Visitor};
 
 /// What the broker answers to a visitor who trusts the authority.
 fn get(certificates: &Certificates, port: u16, path: &str) -> Answer {
-    let mut roots = rustls::RootCertStore::empty();
-    let ca = CertificateDer::from_pem_file(certificates.path("ca.pem")).unwrap();
-    roots.add(ca).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = "localhost".try_into().unwrap();
-    let session = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+    let session = certificates::session(&certificates.path("ca.pem"));
     let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let mut sealed = rustls::StreamOwned::new(session, stream);
     let head =

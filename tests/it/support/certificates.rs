@@ -1,10 +1,14 @@
 //! Certificates for tests of TLS, and listeners of mosquitto that show them.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use mqttx::net::tls::TlsOptions;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 /// An authority, a broker's certificate for `localhost`, and a client's.
 pub(crate) struct Certificates {
@@ -72,4 +76,19 @@ impl Certificates {
             path(format!("{certificate}.key")),
         )
     }
+}
+
+/// The beginning of a client's TLS with `localhost`, if the authority of this file vouches for it.
+pub(crate) fn session(ca: &Path) -> ClientConnection {
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_file(ca).unwrap())
+        .unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap()
 }
