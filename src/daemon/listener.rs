@@ -2,6 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::os::unix::fs::MetadataExt as _;
+#[cfg(unix)]
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mio::Interest;
@@ -27,6 +31,44 @@ pub(crate) struct Listener {
     pub(crate) rules: Arc<listener::Listener>,
     /// The port is known only now when the system chose it.
     pub(crate) place: Place,
+    _file: SocketFile,
+}
+
+/// The file of a Unix socket, which goes with it; not that of a broker who has taken the path.
+pub(crate) struct SocketFile(#[cfg(unix)] Option<(PathBuf, FileId)>);
+
+/// What a file is, whatever it is called: its device and number there.
+#[cfg(unix)]
+type FileId = (u64, u64);
+
+impl SocketFile {
+    fn of(place: &Place) -> Self {
+        #[cfg(unix)]
+        return Self(match place {
+            Place::Unix(path) => file_id(path).map(|id| (path.clone(), id)),
+            Place::Tcp(_) => None,
+        });
+        #[cfg(not(unix))]
+        return Self();
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        if let Some((path, own)) = &self.0
+            && file_id(path).as_ref() == Some(own)
+        {
+            // Where it cannot be removed, the next broker finds that nobody listens on it.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+#[cfg(unix)]
+fn file_id(path: &Path) -> Option<FileId> {
+    let file = std::fs::symlink_metadata(path).ok()?;
+    Some((file.dev(), file.ino()))
 }
 
 pub(crate) enum Accepts {
@@ -58,10 +100,16 @@ pub(crate) fn bind_all(endpoints: &[Endpoint]) -> Result<Vec<Listener>, Error> {
 }
 
 /// Listens on one place.
-pub(crate) fn bind(endpoint: &Endpoint) -> io::Result<(Accepts, Place)> {
-    match &endpoint.place {
+pub(crate) fn bind(endpoint: &Endpoint) -> io::Result<(Accepts, Place, SocketFile)> {
+    let (socket, place) = bind_place(&endpoint.place, endpoint.interface.as_deref())?;
+    let file = SocketFile::of(&place);
+    Ok((socket, place, file))
+}
+
+fn bind_place(place: &Place, interface: Option<&str>) -> io::Result<(Accepts, Place)> {
+    match place {
         Place::Tcp(address) => {
-            let socket = bind_tcp(*address, endpoint.interface.as_deref())?;
+            let socket = bind_tcp(*address, interface)?;
             let address = socket.local_addr()?;
             Ok((Accepts::Tcp(socket), Place::Tcp(address)))
         }
@@ -136,8 +184,9 @@ impl Listener {
     /// Listens on one place; `None`: it is not there, and nobody minds.
     pub(crate) fn bind(endpoint: &Endpoint) -> Result<Option<Self>, Error> {
         match bind(endpoint) {
-            Ok((socket, place)) => Ok(Some(Self {
+            Ok((socket, place, file)) => Ok(Some(Self {
                 socket,
+                _file: file,
                 rules: Arc::new(listener::Listener::new(endpoint.rules.clone())),
                 endpoint: Arc::new(endpoint.clone()),
                 place,
@@ -191,14 +240,5 @@ impl Listener {
             listener: Arc::clone(&self.rules),
             proven: None,
         })
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        #[cfg(unix)]
-        if let Place::Unix(path) = &self.place {
-            let _ = std::fs::remove_file(path);
-        }
     }
 }

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::Duration;
 
@@ -231,6 +232,28 @@ fn what_does_not_belong_to_a_listener_is_answered_and_closed() {
         !fs::exists(certificates.path("socket")).unwrap(),
         "the socket's file is gone"
     );
+}
+
+#[test]
+fn a_broker_that_ends_leaves_the_sockets_of_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = ["mqtt", "http"].map(|name| folder.path().join(name));
+    let lines = format!(
+        "listener any 127.0.0.1\nallow_anonymous true\nlistener 0 {}\n\
+         listener 0 {}\nprotocol http",
+        paths[0].display(),
+        paths[1].display()
+    );
+    let mut first = BrokerProcess::configured(&lines, &[]);
+    for path in &paths {
+        fs::remove_file(path).unwrap();
+    }
+    let _second = BrokerProcess::configured(&lines, &[]);
+    first.ask_to_end();
+    assert!(first.wait().success());
+    for path in &paths {
+        assert!(UnixStream::connect(path).is_ok(), "{}", path.display());
+    }
 }
 
 /// A TLS connection of ours with the broker, past its handshake.

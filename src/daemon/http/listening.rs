@@ -12,7 +12,7 @@ use tokio::net::{UnixListener, UnixStream};
 use crate::broker::listener;
 use crate::daemon::conf::{Endpoint, Place};
 use crate::daemon::http::{HttpListener, Service};
-use crate::daemon::listener::{Accepts, bind};
+use crate::daemon::listener::{Accepts, SocketFile, bind};
 use crate::daemon::{Error, Listening};
 use crate::net::tls::session::Server;
 
@@ -41,18 +41,6 @@ pub(crate) struct Door {
     pub(super) tls: Option<Server>,
 }
 
-/// The file of a Unix socket, which goes with it.
-pub(crate) struct SocketFile(Place);
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        #[cfg(unix)]
-        if let Place::Unix(path) = &self.0 {
-            let _ = std::fs::remove_file(path);
-        }
-    }
-}
-
 /// Accepts, in the runtime.
 pub(super) enum Acceptor {
     Tcp(TcpListener),
@@ -76,9 +64,8 @@ pub(crate) fn open_all(listeners: &[HttpListener], before: &[Arc<Door>]) -> Resu
             continue;
         }
         match bind(&endpoint) {
-            Ok((accepts, place)) => {
+            Ok((accepts, place, file)) => {
                 let rules = listener::Listener::new(endpoint.rules.clone());
-                let file = SocketFile(place.clone());
                 let door = Door::new(endpoint, service, place, rules);
                 doors.push(Arc::clone(&door));
                 all.push(Bound {
@@ -115,6 +102,18 @@ impl Door {
             endpoint,
             place,
         })
+    }
+
+    /// One that nobody listens at.
+    #[cfg(test)]
+    pub(super) fn closed(endpoint: Endpoint) -> Arc<Self> {
+        let (rules, place) = (endpoint.rules.clone(), endpoint.place.clone());
+        Self::new(
+            endpoint,
+            &Service::Whole,
+            place,
+            listener::Listener::new(rules),
+        )
     }
 
     fn is_at(&self, endpoint: &Endpoint) -> bool {

@@ -28,8 +28,9 @@ use crate::daemon::http::app::{self, App};
 use crate::daemon::http::asked::Asked;
 use crate::daemon::http::front::{self, First, HEAD_MAX, Reread};
 use crate::daemon::http::inside;
-use crate::daemon::http::listening::{Acceptor, Bound, Came, Door, SocketFile};
+use crate::daemon::http::listening::{Acceptor, Bound, Came, Door};
 use crate::daemon::http::refusals::Refusals;
+use crate::daemon::listener::SocketFile;
 use crate::daemon::socket::Socket;
 use crate::net::tls::session::Server;
 
