@@ -22,7 +22,7 @@ use crate::daemon::http::query::Query;
 use crate::daemon::http::sample::{rounded, time};
 use crate::daemon::http::topics::tree::{Part, Row, Tree};
 
-/// Topics there can be, whatever is asked.
+/// Topics there can be, whatever is asked: the most that `http_topics_max` can be.
 const OFFSET_MAX: usize = 10_000_000;
 
 /// Rows of an answer.
@@ -58,13 +58,12 @@ pub(super) async fn topics(State(app): State<Arc<App>>, RawQuery(query): RawQuer
         offset: query.number("offset", 0..=OFFSET_MAX, 0)?,
         limit: query.number("limit", 1..=ROWS_MAX, 1_000)?,
     };
-    let most = app.asked().limits.http_topics_max;
     let mut watched = app.topics.lock();
     let now = Instant::now();
     let watched = watched.get_or_insert_with(|| {
         tokio::spawn(watch::run(Arc::clone(&app)));
         Watched {
-            tree: Tree::new(most),
+            tree: Tree::new(app.asked().limits.http_topics_max),
             since: now,
             asked: now,
             sampled: false,
@@ -82,7 +81,7 @@ pub(super) async fn topics(State(app): State<Arc<App>>, RawQuery(query): RawQuer
         "observed_s": rounded(watched.since.elapsed().as_secs_f64()),
         "sampled": watched.sampled,
         "topics_known": tree.len(),
-        "topics_max": most,
+        "topics_max": tree.most,
         "full": tree.full,
         "matched": matched,
         "offset": part.offset,
@@ -111,4 +110,23 @@ fn row(row: &Row<'_>) -> Value {
         "rate": rounded(row.rate),
         "last": last,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::limits::ROWS;
+
+    #[test]
+    fn each_topic_there_can_be_can_be_asked_for() {
+        let mut rows = ROWS.iter();
+        let row = rows.find(|row| row.name == "http_topics_max").unwrap();
+        assert_eq!(row.most, OFFSET_MAX as u64);
+        let text = include_str!("../openapi.json");
+        let document: Value = serde_json::from_str(text).unwrap();
+        let asked = document["paths"]["/api/v1/topics"]["get"]["parameters"].as_array();
+        let mut asked = asked.unwrap().iter();
+        let offset = asked.find(|one| one["name"] == "offset").unwrap();
+        assert_eq!(offset["schema"]["maximum"], OFFSET_MAX);
+    }
 }

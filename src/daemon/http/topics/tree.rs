@@ -32,7 +32,7 @@ pub(super) struct Tree {
     topics: HashMap<Box<str>, NodeId>,
     bytes: usize,
     /// Topics that are kept; new ones beyond it are not shown.
-    most: usize,
+    pub(super) most: usize,
     /// A topic found no room.
     pub(super) full: bool,
     /// Messages of such topics that nobody was told of yet.
@@ -93,6 +93,28 @@ impl Tree {
     /// Topics that are kept.
     pub(super) fn len(&self) -> usize {
         self.topics.len()
+    }
+
+    /// Whether a message of this topic was noted.
+    pub(super) fn knows(&self, topic: &str) -> bool {
+        self.topics.contains_key(topic)
+    }
+
+    /// As many topics as this are kept from now on; with more than that it begins anew. True: there
+    /// may be some to fill it with.
+    pub(super) fn set_most(&mut self, most: usize) -> bool {
+        if most == self.most {
+            return false;
+        }
+        if self.topics.len() > most {
+            *self = Self {
+                unseen: self.unseen,
+                ..Self::new(most)
+            };
+        }
+        self.most = most;
+        self.full = false;
+        true
     }
 
     /// A message; `counts`: it was published now, not before.
@@ -351,6 +373,31 @@ mod tests {
         }
         let rate = tree.below(None, &part(0, 1)).0[0].rate;
         assert!((rate - 20.0).abs() < 0.01, "{rate}");
+    }
+
+    #[test]
+    fn how_many_are_kept_can_change() {
+        let mut tree = Tree::new(2);
+        let note = |tree: &mut Tree, topics: &[&str]| {
+            for topic in topics {
+                tree.note(&publish(topic, "1"), Timestamp::UNIX_EPOCH, true);
+            }
+            (tree.len(), tree.full)
+        };
+        assert_eq!(note(&mut tree, &["a", "b", "c"]), (2, true));
+        assert!(!tree.set_most(2) && tree.full);
+        assert!(tree.set_most(3) && !tree.full);
+        assert!(tree.knows("a") && !tree.knows("c"));
+        assert_eq!(note(&mut tree, &["c"]), (3, false));
+        assert!(tree.set_most(1));
+        assert!(
+            !tree.knows("a"),
+            "all are gone that would have to be chosen from"
+        );
+        assert_eq!(note(&mut tree, &["b", "c"]), (1, true));
+        assert_eq!(tree.unseen, 2);
+        assert!(tree.set_most(0));
+        assert_eq!(note(&mut tree, &["a"]), (0, true));
     }
 
     #[test]

@@ -59,6 +59,20 @@ async fn look(app: &Arc<App>) -> Result<(), Fault> {
     ended
 }
 
+/// There may be room for more topics now, or for fewer.
+async fn follow_limit(app: &App) {
+    let most = app.asked().limits.http_topics_max;
+    let changed = {
+        let mut watched = app.topics.lock();
+        watched
+            .as_mut()
+            .is_some_and(|watched| watched.tree.set_most(most))
+    };
+    if changed {
+        begin_with_retained(app).await;
+    }
+}
+
 /// Fills the tree with what is there already.
 async fn begin_with_retained(app: &App) {
     for filter in FILTERS {
@@ -71,6 +85,10 @@ async fn begin_with_retained(app: &App) {
                 .retained_page(filter, from, RETAINED_PART, now);
             if let Some(watched) = &mut *app.topics.lock() {
                 for (message, _) in &page.rows {
+                    // What was published since is newer.
+                    if watched.tree.knows(message.topic()) {
+                        continue;
+                    }
                     let publish = Publish {
                         dup: false,
                         qos: message.qos(),
@@ -114,6 +132,7 @@ impl Watch {
                     if self.is_over(app, looked_at) {
                         return Ok(());
                     }
+                    follow_limit(app).await;
                     looked_at = 0.0;
                     self.seen = 0;
                     self.since = Instant::now();
