@@ -101,6 +101,7 @@ pub(crate) struct Login {
 }
 
 /// See [`Login`].
+#[derive(Clone, Copy)]
 pub(crate) struct Standing {
     /// It is who it says.
     pub(crate) accepted: bool,

@@ -89,7 +89,11 @@ impl PasswordFile {
     fn add(&mut self, user: &str, hash: Hash) -> bool {
         if hash.scram().is_some() {
             let other = scram::prepared(user).filter(|name| name != user);
-            let own = |name: &str| self.users.get(name).is_some_and(|hash| hash.scram().is_some());
+            let own = |name: &str| {
+                self.users
+                    .get(name)
+                    .is_some_and(|hash| hash.scram().is_some())
+            };
             if self.prepared.contains_key(user) || other.as_deref().is_some_and(own) {
                 return false;
             }

@@ -13,7 +13,7 @@ pub(super) type Answer = Result<Json, Fault>;
 pub(super) struct Json(pub(super) Value);
 
 /// Why a request is not answered as it wishes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Fault {
     kind: Kind,
     message: String,
@@ -88,6 +88,11 @@ impl Fault {
 
     pub(super) fn is_about_login(&self) -> bool {
         self.kind == Kind::LoginWanted
+    }
+
+    /// There is too much to do at present.
+    pub(super) fn is_about_haste(&self) -> bool {
+        self.kind == Kind::Busy
     }
 
     pub(super) fn is_about_size(&self) -> bool {

@@ -73,8 +73,10 @@ impl App {
         asked: watch::Receiver<Arc<Asked>>,
         stopping: watch::Receiver<bool>,
     ) -> Self {
+        let guard = core.authenticator.clone();
+        let judge = move |login| guard.log_in(login);
         Self {
-            logins: Logins::new(core.authenticator.clone(), asked.clone(), core.chance),
+            logins: Logins::new(judge, asked.clone(), core.chance),
             core,
             begun: Instant::now(),
             started_at: Timestamp::now(),

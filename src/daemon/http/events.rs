@@ -147,7 +147,12 @@ impl Watcher {
                 _ = stopping.wait_for(|stop| *stop) => return,
             };
             let Some(sample) = sample else {
-                if self.may_stay().await {
+                let may_stay = tokio::select! {
+                    may_stay = self.may_stay() => may_stay,
+                    () = events.closed() => return,
+                    _ = stopping.wait_for(|stop| *stop) => return,
+                };
+                if may_stay {
                     continue;
                 }
                 let why = json!({ "reason": "the login does not count any more" });

@@ -15,10 +15,12 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
-use tokio::sync::{oneshot, watch};
+use std::sync::Weak;
+use tokio::sync::{OnceCell, oneshot, watch};
+use tokio::time::sleep;
 use zeroize::Zeroizing;
 
-use crate::daemon::auth::{Authenticator, Login, Standing};
+use crate::daemon::auth::{Login, Standing};
 use crate::daemon::http::answer::{Fault, Kind};
 use crate::daemon::http::asked::Asked;
 use crate::daemon::http::serve::Arrival;
@@ -31,6 +33,9 @@ const KEPT_MAX: usize = 256;
 
 /// How long an answer may take: wrong passwords wait.
 const ANSWER_TIME: Duration = Duration::from_secs(60);
+
+/// Between two questions about somebody who was here, while there is too much to do.
+const AGAIN_PAUSE: Duration = Duration::from_millis(200);
 
 /// Somebody who may be here.
 #[derive(Clone, Debug)]
@@ -54,25 +59,37 @@ enum Shown<'a> {
     Token(&'a str),
 }
 
+/// What stands for a login: who, with which password, at which kind of door.
+type Key = [u8; 32];
+
+/// An answer that several wait for, who all asked the same.
+type Shared = OnceCell<Result<Standing, Fault>>;
+
+/// Hands a login to who judges it. False: there is too much to do.
+type Judge = Box<dyn Fn(Login) -> bool + Send + Sync>;
+
 pub(super) struct Logins {
-    authenticator: Authenticator,
+    judge: Judge,
     asked: watch::Receiver<Arc<Asked>>,
-    /// Makes the keys of `kept` worthless elsewhere.
+    /// Makes the keys worthless elsewhere.
     salt: [u8; 32],
-    kept: Mutex<HashMap<[u8; 32], (Instant, Visitor)>>,
+    kept: Mutex<HashMap<Key, (Instant, Visitor)>>,
+    /// Questions on their way; one is gone with the last who waits for it.
+    open: Mutex<HashMap<Key, Weak<Shared>>>,
 }
 
 impl Logins {
     pub(super) fn new(
-        authenticator: Authenticator,
+        judge: impl Fn(Login) -> bool + Send + Sync + 'static,
         asked: watch::Receiver<Arc<Asked>>,
         salt: [u8; 32],
     ) -> Self {
         Self {
-            authenticator,
+            judge: Box::new(judge),
             asked,
             salt,
             kept: Mutex::default(),
+            open: Mutex::default(),
         }
     }
 
@@ -97,9 +114,9 @@ impl Logins {
         {
             return Ok(visitor.clone());
         }
-        let standing = self
-            .ask(arrival, user.as_deref(), password.as_deref(), None)
-            .await?;
+        let shared = self.shared(key);
+        let ask = || self.ask(arrival, user.as_deref(), password.as_deref(), None);
+        let standing = shared.get_or_init(ask).await.clone()?;
         let visitor = Visitor {
             user: user.map(Into::into),
             password: password.map(Into::into),
@@ -115,14 +132,33 @@ impl Logins {
         Ok(visitor)
     }
 
-    /// What `visitor` would say to somebody who came before; `None`: that he may not be here.
+    /// What `visitor` says to somebody who came before, as soon as it can say it; `None`: that he
+    /// may not be here.
     pub(super) async fn again(&self, shown: &HeaderMap, arrival: &Arrival) -> Option<Visitor> {
-        let door = self.asked.borrow().door_like(&arrival.door)?;
-        let arrival = Arrival {
-            door,
-            from: arrival.from,
-        };
-        self.visitor(shown, &arrival).await.ok()
+        loop {
+            let door = self.asked.borrow().door_like(&arrival.door)?;
+            let arrival = Arrival {
+                door,
+                from: arrival.from,
+            };
+            match self.visitor(shown, &arrival).await {
+                Ok(visitor) => return Some(visitor),
+                Err(fault) if fault.is_about_haste() => sleep(AGAIN_PAUSE).await,
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// The question about a login, which is asked once however many wait for its answer.
+    fn shared(&self, key: Key) -> Arc<Shared> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = open.get(&key).and_then(Weak::upgrade) {
+            return shared;
+        }
+        open.retain(|_, shared| shared.strong_count() > 0);
+        let shared = Arc::new(Shared::new());
+        open.insert(key, Arc::downgrade(&shared));
+        shared
     }
 
     fn of_token(&self, token: &str) -> Result<Visitor, Fault> {
@@ -177,12 +213,12 @@ impl Logins {
                 let _ = reply.send(standing);
             }),
         };
-        if !self.authenticator.log_in(login) {
+        if !(self.judge)(login) {
             return Err(Fault::busy());
         }
         let standing = tokio::time::timeout(ANSWER_TIME, answer).await;
         let standing = standing.ok().and_then(Result::ok).ok_or_else(Fault::busy)?;
-        tokio::time::sleep(standing.delay).await;
+        sleep(standing.delay).await;
         if !standing.accepted {
             return Err(wanted(match user {
                 Some(_) => "the user name or the password is wrong",
@@ -198,7 +234,7 @@ impl Logins {
         arrival: &Arrival,
         user: Option<&str>,
         password: Option<&[u8]>,
-    ) -> [u8; 32] {
+    ) -> Key {
         let mut digest = Sha256::new();
         digest.update(self.salt);
         digest.update(edition.to_be_bytes());
@@ -217,7 +253,7 @@ impl Logins {
         digest.finalize().into()
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], (Instant, Visitor)>> {
+    fn kept(&self) -> std::sync::MutexGuard<'_, HashMap<Key, (Instant, Visitor)>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -254,4 +290,87 @@ fn shown(headers: &HeaderMap) -> Result<Shown<'_>, Fault> {
     let (user, password) = decoded.split_at(colon.ok_or_else(unread)?);
     let user = String::from_utf8(user.to_vec()).map_err(|_| unread())?;
     Ok(Shown::User(user, password[1..].to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::conf::{Conf, Endpoint, Place};
+    use crate::daemon::http::listening::Door;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Logins that `judge` judges, by how often it was asked before; and a door.
+    fn logins(
+        judge: impl Fn(usize) -> Option<bool> + Send + Sync + 'static,
+    ) -> (Logins, Arc<AtomicUsize>, Arrival) {
+        let place = Place::Tcp(([127, 0, 0, 1], 0).into());
+        let door = Door::closed(Endpoint::plain(place));
+        let asked = Asked::new(&Conf::default(), vec![Arc::clone(&door)]);
+        let (_, asked) = watch::channel(Arc::new(asked));
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&count);
+        let judge = move |login: Login| {
+            let answer = judge(counted.fetch_add(1, Ordering::Relaxed));
+            if let Some(accepted) = answer {
+                let standing = Standing {
+                    accepted,
+                    is_admin: accepted,
+                    may_read: accepted,
+                    delay: Duration::ZERO,
+                };
+                // After all who are ready to ask have asked.
+                tokio::spawn(async move { (login.reply)(standing) });
+            }
+            answer.is_some()
+        };
+        let logins = Logins::new(judge, asked, [0; 32]);
+        (logins, count, Arrival { door, from: None })
+    }
+
+    fn bob() -> HeaderMap {
+        let basic = header::HeaderValue::from_static("Basic Ym9iOnNlY3JldA==");
+        [(header::AUTHORIZATION, basic)].into_iter().collect()
+    }
+
+    #[tokio::test]
+    async fn who_was_here_stays_while_there_is_too_much_to_do() {
+        let (logins, count, arrival) = logins(|before| (before > 1).then_some(true));
+        let fault = logins.visitor(&bob(), &arrival).await.unwrap_err();
+        assert!(fault.is_about_haste());
+        assert!(logins.again(&bob(), &arrival).await.is_some());
+        assert_eq!(count.load(Ordering::Relaxed), 3);
+    }
+
+    #[tokio::test]
+    async fn who_is_wrong_is_not_asked_for_twice() {
+        let (logins, count, arrival) = logins(|_| Some(false));
+        assert!(logins.again(&bob(), &arrival).await.is_none());
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn one_answer_is_for_all_who_ask_the_same() {
+        for accepted in [true, false] {
+            let (logins, count, arrival) = logins(move |_| Some(accepted));
+            let shown = bob();
+            let again = || logins.again(&shown, &arrival);
+            let (one, other, third) = tokio::join!(again(), again(), again());
+            for visitor in [one, other, third] {
+                assert_eq!(visitor.is_some(), accepted);
+            }
+            assert_eq!(count.load(Ordering::Relaxed), 1, "{accepted}");
+        }
+    }
+
+    #[test]
+    fn an_answer_for_this_machine_is_none_for_others() {
+        let (logins, _, arrival) = logins(|_| Some(true));
+        let key = |address: &str| {
+            let from = Some(SocketAddr::new(address.parse().unwrap(), 1));
+            let door = Arc::clone(&arrival.door);
+            logins.key(0, &Arrival { door, from }, Some("bob"), Some(b"secret"))
+        };
+        assert_eq!(key("127.0.0.1"), key("::ffff:127.0.0.1"));
+        assert_ne!(key("127.0.0.1"), key("192.0.2.1"));
+    }
 }

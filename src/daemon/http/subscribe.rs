@@ -151,12 +151,13 @@ impl Reading {
                 () = self.events.closed() => return "the reader is gone",
                 _ = alive.tick() => Ok(ALIVE),
                 _ = look.tick() => Ok(self.lost().await),
-                _ = changes.changed() => {
-                    match self.app.logins.again(&self.shown, &self.arrival).await {
+                _ = changes.changed() => tokio::select! {
+                    visitor = self.app.logins.again(&self.shown, &self.arrival) => match visitor {
                         Some(_) => Ok(Bytes::new()),
                         None => Err("the login does not count any more"),
-                    }
-                }
+                    },
+                    () = self.events.closed() => return "the reader is gone",
+                },
             };
             let part = match part {
                 Ok(part) if part.is_empty() => continue,
