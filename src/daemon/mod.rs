@@ -91,6 +91,13 @@ pub struct Listening {
     pub place: Place,
 }
 
+impl Listening {
+    /// Visitors come in there.
+    pub(crate) fn is_http(&self) -> bool {
+        self.protocol.starts_with("http")
+    }
+}
+
 /// How [`run`] ended.
 #[derive(Debug)]
 pub enum Ended {

@@ -37,17 +37,20 @@ pub(crate) fn begin(log: &Log, conf: &Conf) {
             log.line(line);
         }
     }
-    for endpoint in &conf.listeners {
-        let socket = socket(&endpoint.place, endpoint.websocket.is_some());
-        log.line(&format!("Opening {socket}"));
+    let mqtt = conf.listeners.iter();
+    let mqtt = mqtt.map(|endpoint| (endpoint.protocol(), &endpoint.place));
+    let http = conf.http.iter().map(|one| ("http", &one.endpoint.place));
+    for (protocol, place) in mqtt.chain(http) {
+        log.line(&format!("Opening {}", socket(protocol, place)));
     }
 }
 
 /// A listener in mosquitto's words.
-fn socket(place: &Place, is_websocket: bool) -> String {
-    let kind = match is_websocket {
-        true => "websockets listen",
-        false => "listen",
+fn socket(protocol: &str, place: &Place) -> String {
+    let kind = match protocol {
+        "ws" | "wss" => "websockets listen",
+        "http" | "https" => "http listen",
+        _ => "listen",
     };
     match place {
         Place::Tcp(SocketAddr::V4(address)) => {
@@ -63,9 +66,8 @@ fn socket(place: &Place, is_websocket: bool) -> String {
 /// Listeners that a reload has opened and closed.
 pub(crate) fn changed(log: &Log, before: &[Listening], now: &[Listening]) {
     let tell = |done: &str, these: &[Listening], those: &[Listening]| {
-        let mqtt = these.iter().filter(|one| !one.protocol.starts_with("http"));
-        for one in mqtt.filter(|one| !those.contains(one)) {
-            let socket = socket(&one.place, one.protocol.starts_with("ws"));
+        for one in these.iter().filter(|one| !those.contains(one)) {
+            let socket = socket(one.protocol, &one.place);
             log.line(&format!("{done} {socket}"));
         }
     };

@@ -39,8 +39,10 @@ impl Daemon {
         // The first worker accepts.
         let changed = workers.ask(0, move |worker| worker.relisten(&wanted));
         let (listening, standing) = changed.unwrap_or_else(|| Ok(Default::default()))?;
-        opening::changed(&self.log, &self.listening, &listening);
-        self.listening = listening;
+        // Those of visitors change later, and say so.
+        let before = std::mem::replace(&mut self.listening, listening);
+        let mqtt = before.into_iter().filter(|one| !one.is_http());
+        opening::changed(&self.log, &mqtt.collect::<Vec<_>>(), &self.listening);
         Ok((opened, standing))
     }
 
@@ -68,9 +70,14 @@ impl Daemon {
         conf: &Conf,
         (opened, mut standing): (Opened, Vec<Standing>),
     ) {
+        let visited = |http: &Option<Http>| -> Vec<Listening> {
+            http.iter().flat_map(Http::listening).collect()
+        };
+        let before = visited(&self.http);
         self.replace_http(conf, opened);
-        let visited = self.http.iter().flat_map(Http::listening);
-        self.listening.extend(visited);
+        let now = visited(&self.http);
+        opening::changed(&self.log, &before, &now);
+        self.listening.extend(now);
         standing.extend(self.http.iter().flat_map(Http::standing));
         let workers = Workers::new(&self.mailboxes);
         workers.ask_all(move |worker| worker.review(&standing));

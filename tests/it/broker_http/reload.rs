@@ -44,6 +44,10 @@ fn places_of_visitors_come_and_go_with_the_file() {
     // From none: there was not even a thread for them.
     reload(&broker, &[CLIENTS, &place(one)].concat());
     await_true("the first does not open", || is_open(one));
+    let told = |done: &str, port: u16| {
+        broker.wait_log(&format!("{done} ipv4 http listen socket on port {port}."));
+    };
+    told("Opening", one);
     let visitor = Visitor::new(one);
     assert_eq!(visitor.get("/readyz").status, 200);
     let mut events = visitor.events("/api/v1/events");
@@ -63,9 +67,17 @@ fn places_of_visitors_come_and_go_with_the_file() {
         "the login does not count any more"
     );
     await_true("the first does not close", || !is_open(one));
+    told("Closing", one);
     assert_eq!(Visitor::new(two).get("/readyz").status, 200);
     reload(&broker, CLIENTS);
     await_true("the second does not close", || !is_open(two));
+    told("Closing", two);
+    let lines = broker.log();
+    let about = |port: u16| {
+        let end = format!("port {port}.");
+        lines.iter().filter(|line| line.ends_with(&end)).count()
+    };
+    assert_eq!([about(one), about(two)], [2, 2], "{lines:#?}");
     // A place that cannot be had changes nothing.
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
