@@ -198,6 +198,28 @@ pub struct CrossedTarget {
 const RECORD_SIZE: usize = 96;
 
 impl Record {
+    /// The number of the Session that it belongs to, where it is a part of one.
+    pub fn part_of(&self) -> Option<u64> {
+        match self {
+            Self::Subscribed { session, .. }
+            | Self::Unsubscribed { session, .. }
+            | Self::Released { session, .. }
+            | Self::Done { session, .. }
+            | Self::Completed { session, .. }
+            | Self::Received { session, .. }
+            | Self::Answered { session, .. } => Some(*session),
+            Self::Waiting(waiting) => Some(waiting.session),
+            Self::Session(_)
+            | Self::SessionGone(_)
+            | Self::Body(..)
+            | Self::BodyGone(_)
+            | Self::Retained { .. }
+            | Self::Cleared(_)
+            | Self::Crossed(..)
+            | Self::Arrived(_) => None,
+        }
+    }
+
     /// Bytes that wait with it, for the bound on what is not stored yet.
     pub fn size(&self) -> usize {
         RECORD_SIZE

@@ -144,16 +144,8 @@ impl Restore {
     }
 
     fn of_session(&mut self, record: Record) {
-        let session = match &record {
-            Record::Subscribed { session, .. }
-            | Record::Unsubscribed { session, .. }
-            | Record::Released { session, .. }
-            | Record::Done { session, .. }
-            | Record::Completed { session, .. }
-            | Record::Received { session, .. }
-            | Record::Answered { session, .. } => *session,
-            Record::Waiting(waiting) => waiting.session,
-            _ => return,
+        let Some(session) = record.part_of() else {
+            return;
         };
         // A Session's own record may have been written anew after what belongs to it.
         let image = self.sessions.entry(session).or_default();

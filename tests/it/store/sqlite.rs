@@ -94,16 +94,8 @@ fn the_database_gives_back_what_the_model_has() {
         let file = folder.path().join("db");
         // What belongs to a Session belongs to one that is there.
         let fits = |model: &Memory, record: &Record| {
-            let session = match record {
-                Record::Subscribed { session, .. }
-                | Record::Unsubscribed { session, .. }
-                | Record::Released { session, .. }
-                | Record::Done { session, .. }
-                | Record::Completed { session, .. }
-                | Record::Received { session, .. }
-                | Record::Answered { session, .. } => *session,
-                Record::Waiting(waiting) => waiting.session,
-                _ => return true,
+            let Some(session) = record.part_of() else {
+                return true;
             };
             let mut model = model.clone();
             let mut found = false;

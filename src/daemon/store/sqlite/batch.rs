@@ -204,23 +204,14 @@ impl<'a> Batch<'a> {
     }
 
     fn of_session(&mut self, record: &Record) -> rusqlite::Result<()> {
-        let (Record::Subscribed { session, .. }
-        | Record::Unsubscribed { session, .. }
-        | Record::Released { session, .. }
-        | Record::Done { session, .. }
-        | Record::Completed { session, .. }
-        | Record::Received { session, .. }
-        | Record::Answered { session, .. }) = record
-        else {
-            return match record {
-                Record::Waiting(waiting) => self.waiting(waiting),
-                _ => Ok(()),
-            };
-        };
-        let Some(client) = self.names.client(*session) else {
+        let client = record
+            .part_of()
+            .and_then(|session| self.names.client(session));
+        let Some(client) = client else {
             return Ok(());
         };
         match record {
+            Record::Waiting(waiting) => self.waiting(&client, waiting)?,
             Record::Subscribed {
                 filter,
                 options,
@@ -255,11 +246,8 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    fn waiting(&mut self, it: &Waiting) -> rusqlite::Result<()> {
-        let Some(client) = self.names.client(it.session) else {
-            return Ok(());
-        };
-        self.done(&client, it.order)?;
+    fn waiting(&mut self, client: &str, it: &Waiting) -> rusqlite::Result<()> {
+        self.done(client, it.order)?;
         let state = match (it.packet_id, it.qos) {
             (None, _) => QUEUED,
             (Some(_), QoS::ExactlyOnce) => WAIT_FOR_PUBREC,
