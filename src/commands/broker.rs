@@ -6,7 +6,7 @@ pub(super) mod mosquitto;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -216,16 +216,29 @@ fn conf(args: &BrokerArgs) -> anyhow::Result<Conf> {
             },
         }),
         log: log(args)?,
-        secrets: [&args.password_file, &args.dynsec, &args.key]
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect(),
+        secrets: secrets(args),
         sys_interval: Duration::from_secs(u64::from(args.sys_interval)),
         ready_file: args.ready_file.clone(),
         command: (!args.command.is_empty()).then(|| args.command.clone()),
         ..Conf::default()
     })
+}
+
+/// Files that nobody else should be able to read.
+fn secrets(args: &BrokerArgs) -> Vec<PathBuf> {
+    let token_key = args.jwt_key.as_ref();
+    let token_key = token_key.filter(|file| Jwt::is_secret(file));
+    [
+        args.password_file.as_ref(),
+        args.dynsec.as_ref(),
+        args.key.as_ref(),
+        args.http_token.as_ref(),
+        token_key,
+    ]
+    .into_iter()
+    .flatten()
+    .cloned()
+    .collect()
 }
 
 /// What tells the names of limits and how far each goes.

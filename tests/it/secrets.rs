@@ -107,6 +107,50 @@ fn a_file_of_secrets_that_anybody_may_read_is_told() {
     };
     assert_eq!(started(0o604), [true, true]);
     assert_eq!(started(0o640), [false, false]);
+    // The token of administrators, and a key that is no public one.
+    let (path, pem) = (
+        |name: &str| folder.path().join(name).to_string_lossy().into_owned(),
+        "-----BEGIN PUBLIC KEY-----\n\
+         MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEQZrag1Q8QyMTd4LmPW5tyAGvN28l\n\
+         5KlCizjncpVnCcuspj39m3le/YFEKi1IrYfNRNQ+ibKJJLNWrRqhqxkEeg==\n\
+         -----END PUBLIC KEY-----\n",
+    );
+    for (name, text) in [("token", "t".repeat(32)), ("key", "k".repeat(32))] {
+        fs::write(path(name), text).unwrap();
+    }
+    fs::write(path("public"), pem).unwrap();
+    for name in ["token", "key", "public"] {
+        fs::set_permissions(path(name), fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    let (token, key, public) = (path("token"), path("key"), path("public"));
+    for (words, lines, expected) in [
+        (
+            ["--http", "0", "--http-token", &token],
+            format!("http_token_file {token}"),
+            true,
+        ),
+        (
+            ["--http", "0", "--jwt-key", &key],
+            format!("jwt_key_file {key}"),
+            true,
+        ),
+        (
+            ["--http", "0", "--jwt-key", &public],
+            format!("jwt_key_file {public}"),
+            false,
+        ),
+    ] {
+        let plain = BrokerProcess::start(&words);
+        let lines = format!("listener any 127.0.0.1\nallow_anonymous true\n{lines}");
+        let configured = BrokerProcess::configured(&lines, &[]);
+        for broker in [plain, configured] {
+            let log = broker.log();
+            let told = log
+                .iter()
+                .any(|line| line.contains(said) && line.contains(words[3]));
+            assert_eq!(told, expected, "{words:?}: {log:#?}");
+        }
+    }
 }
 
 /// Whether a process has these bytes anywhere in memory it can write to.

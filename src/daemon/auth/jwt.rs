@@ -5,6 +5,7 @@
 //! which one counts, so that a public key never passes for a secret. Time is given.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -67,11 +68,20 @@ const P256: &[u8] = &[
     0xce, 0x3d, 0x03, 0x01, 0x07,
 ];
 
+/// What keys in PEM begin with.
+const PEM: &str = "-----BEGIN ";
+
 impl Jwt {
+    /// Whether a key file holds a secret, and not a public key.
+    pub fn is_secret(file: &Path) -> bool {
+        let public = |file: &[u8]| file.windows(PEM.len()).any(|part| part == PEM.as_bytes());
+        std::fs::read(file).is_ok_and(|file| !public(&file))
+    }
+
     /// Reads a key file: a public key in PEM, or else a secret as it stands.
     pub fn of_key_file(file: &[u8]) -> Result<Self, &'static str> {
         let text = std::str::from_utf8(file).unwrap_or_default();
-        if !text.contains("-----BEGIN ") {
+        if !text.contains(PEM) {
             let secret = file.trim_ascii_end();
             if secret.len() < SECRET_MIN {
                 return Err("a secret for HS256 has 32 bytes or more");

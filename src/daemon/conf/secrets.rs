@@ -1,8 +1,10 @@
-//! Files whose content is nobody else's business: those of passwords and keys. Which there are is
-//! found here; that others may read one is told at the start.
+//! Files whose content is nobody else's business: those of passwords, keys and tokens. Which there
+//! are is found here; that others may read one is told at the start. A key of JSON Web Tokens is
+//! one of them where it is a secret; rules about topics are not.
 
 use std::path::{Path, PathBuf};
 
+use crate::daemon::auth::jwt::Jwt;
 use crate::daemon::conf::security;
 use crate::daemon::conf::settings::Settings;
 
@@ -14,9 +16,15 @@ pub(crate) fn of_settings(settings: &Settings) -> Vec<PathBuf> {
     for rules in rules {
         let files = [&rules.password_file, &rules.dynsec_file, &rules.psk_file];
         found.extend(files.map(|file| (**file).clone()));
+        found.push(
+            (*rules.jwt_key_file)
+                .clone()
+                .filter(|file| Jwt::is_secret(file)),
+        );
     }
+    found.push((*settings.globals.http_token_file).clone());
     for plugin in &settings.plugins {
-        let options = ["password_file", "config_file"];
+        let options = ["password_file", "config_file", "password_init_file"];
         found.extend(options.map(|name| security::option(plugin, name)));
     }
     let listeners = settings.listeners.iter();
