@@ -403,3 +403,52 @@ fn db_dumps_checks_and_imports_without_a_trace() {
         assert!(!well && err.starts_with("mqttx db: "), "{cut}: {out}{err}");
     }
 }
+
+#[test]
+fn a_transaction_that_was_killed_is_undone_and_never_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    mosquittos(&path("whole"));
+    let whole = Connection::open(path("whole")).unwrap();
+    // Pages go to the file before the transaction has ended, where memory is short.
+    whole
+        .execute_batch(
+            "PRAGMA journal_mode = DELETE; PRAGMA cache_size = 2; PRAGMA cache_spill = ON; BEGIN;
+             DELETE FROM retains; DELETE FROM clients; DELETE FROM client_msgs;
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
+             INSERT INTO retains SELECT 'made/' || i, i FROM n;",
+        )
+        .unwrap();
+    // What kill -9 leaves: both files as they are now, and nobody who holds them.
+    let (db_of, journal) = (path("killed"), path("killed-journal"));
+    let killed = db_of.to_str().unwrap();
+    std::fs::copy(path("whole"), &db_of).unwrap();
+    std::fs::copy(path("whole-journal"), &journal).unwrap();
+    drop(whole);
+    let before = std::fs::read(&db_of).unwrap();
+    assert_ne!(
+        before,
+        std::fs::read(path("whole")).unwrap(),
+        "it was undone"
+    );
+
+    let (out, err, well) = db(&["dump", killed]);
+    assert!(!well && err.contains("was interrupted"), "{out}{err}");
+    assert!(!db(&["check", killed]).2);
+    assert_eq!(
+        std::fs::read(&db_of).unwrap(),
+        before,
+        "who looks changes nothing"
+    );
+    assert!(journal.exists());
+
+    let broker = start(&db_of);
+    let log = broker.wait_log("restored");
+    assert!(
+        log.contains("2 sessions") && log.contains("2 retained"),
+        "{log}"
+    );
+    drop(broker);
+    let (rows, err, well) = db(&["dump", killed]);
+    assert!(well && !rows.contains("made/"), "{rows}{err}");
+}

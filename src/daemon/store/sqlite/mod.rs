@@ -154,7 +154,16 @@ fn beside(file: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
+/// Somebody who may write has to undo a transaction first.
+const ROLLBACK_FIRST: i32 = rusqlite::ffi::SQLITE_READONLY_ROLLBACK;
+
 fn failed(error: rusqlite::Error) -> io::Error {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    if code == Some(ROLLBACK_FIRST) {
+        return io::Error::other(
+            "a transaction in it was interrupted: start a broker with it, which undoes that",
+        );
+    }
     use rusqlite::ErrorCode::{CannotOpen, DiskFull, NotADatabase, ReadOnly};
     let kind = match error.sqlite_error_code() {
         Some(DiskFull) => io::ErrorKind::StorageFull,
@@ -166,10 +175,14 @@ fn failed(error: rusqlite::Error) -> io::Error {
     io::Error::new(kind, format!("SQLite: {error}"))
 }
 
-/// Nobody who only looks makes files beside it: where no log is, there is none to be read.
+/// Nobody who only looks makes files beside it: where neither log nor journal is, none is read.
+/// What a journal undoes was never done, so without it the pages say what nobody has written.
 fn open_to_read(file: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    if beside(file, "-wal").exists() {
+    if ["-wal", "-journal"]
+        .iter()
+        .any(|end| beside(file, end).exists())
+    {
         return Connection::open_with_flags(file, flags);
     }
     let mut address = "file:".to_owned();
