@@ -40,6 +40,8 @@ pub struct Profile {
     /// Whether messages go out with the QoS of the Subscription, also when they came with a lower
     /// one. The standard knows nothing of it.
     pub qos_raised: bool,
+    /// The Reason Code of PUBACK and PUBREC for a payload above `payload_size_max`.
+    pub long_payload: Reason,
     /// Whether PUBACK and PUBREC tell v5 publishers that nobody is subscribed (0x10).
     pub no_matching_subscribers_told: bool,
 }
@@ -70,6 +72,7 @@ impl Profile {
         retain_available: true,
         qos0_queued: false,
         qos_raised: false,
+        long_payload: Reason::QUOTA_EXCEEDED,
         no_matching_subscribers_told: true,
     };
 
@@ -84,6 +87,8 @@ impl Profile {
         acknowledged_last: true,
         unknown_ids_told: false,
         wrong_password: Reason::NOT_AUTHORIZED,
+        // Not one of those that the standard has for it (§3.4.2.1).
+        long_payload: Reason::PACKET_TOO_LARGE,
         faults: &[
             ("packet type 0", Some(Reason::PROTOCOL_ERROR)),
             (

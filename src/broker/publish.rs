@@ -165,7 +165,7 @@ impl Broker {
         self.note_published(slot, topic, publish);
         if publish.payload.len() > self.config.limits.payload_size_max {
             self.stats.dropped_payload += 1;
-            self.settle(slot, session, publish, Reason::QUOTA_EXCEEDED)?;
+            self.settle(slot, session, publish, self.config.profile.long_payload)?;
             return Ok(Step::Done);
         }
         let Some(route) = self.route_of(slot, session, topic) else {

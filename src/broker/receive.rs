@@ -327,6 +327,10 @@ impl Broker {
                 Ok(step) => return step,
                 Err(violation) => return self.violate(slot, violation, now),
             },
+            // [MQTT-3.4.2-1] [MQTT-3.5.2-1]
+            Packet::Puback(ack) | Packet::Pubrec(ack) if ack.reason == Reason::PACKET_TOO_LARGE => {
+                return self.break_rule(slot, "a Reason Code this packet does not have", now);
+            }
             Packet::Puback(ack) => self.puback(session, ack.packet_id, now),
             Packet::Pubrec(ack) => self.pubrec(slot, session, &ack, now),
             Packet::Pubrel(ack) => self.pubrel(slot, session, ack.packet_id),

@@ -49,7 +49,7 @@ impl<'a> Ack<'a> {
         }
         let reason = Reason(reader.u8()?);
         // [MQTT-3.4.2-1] [MQTT-3.5.2-1] [MQTT-3.6.2-1] [MQTT-3.7.2-1]
-        if !reason.allowed_in(kind) {
+        if !reason.allowed_in(kind) && !is_said_all_the_same(kind, reason) {
             return Err(Violation::protocol_error(
                 "a Reason Code this packet does not have",
             ));
@@ -75,6 +75,13 @@ impl<'a> Ack<'a> {
             put_ack(kind, self.packet_id, out);
         }
     }
+}
+
+/// mosquitto says that a payload is too long with a Reason Code that the standard has for other
+/// packets. Its clients take it, so a broker has to be told of it where a client would say it.
+fn is_said_all_the_same(kind: PacketType, reason: Reason) -> bool {
+    let refuses = matches!(kind, PacketType::Puback | PacketType::Pubrec);
+    refuses && reason == Reason::PACKET_TOO_LARGE
 }
 
 /// Appends an acknowledgement of four bytes, which means success in every version.
@@ -140,6 +147,8 @@ mod tests {
         check(V5, 0x40, &[0, 1, 0x10], Ok(Reason::NO_MATCHING_SUBSCRIBERS));
         check(V5, 0x50, &[0, 1, 0x87, 0], Ok(Reason::NOT_AUTHORIZED));
         check(V5, 0x62, &[0, 1, 0x92], Ok(Reason::PACKET_ID_NOT_FOUND));
+        check(V5, 0x40, &[0, 1, 0x95], Ok(Reason::PACKET_TOO_LARGE));
+        check(V5, 0x62, &[0, 1, 0x95], PROTOCOL);
         check(V5, 0x40, &[0, 1, 0, 4, 0x1f, 0, 1, b'r'], SUCCESS);
         check(V5, 0x40, &[0, 1, 0, 0, 0], MALFORMED);
         check(V5, 0x40, &[0, 1, 0, 1], MALFORMED);
