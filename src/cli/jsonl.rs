@@ -1,14 +1,18 @@
 //! A message as one line of JSON: what `sub --jsonl` and `record` write, and `pub --jsonl` and `replay`
 //! read.
 //!
-//! The names are those of mosquitto's `%j`. A payload that is no UTF-8 stands in `payload_b64`; read are
-//! `payload_hex` too, and a `payload` that is JSON itself, which is sent as such.
+//! The names are those of mosquitto's `%j`. A payload that is no UTF-8 stands in `payload_b64`, and
+//! Correlation Data so in `correlation-data_b64`; read are `payload_hex` too, and a `payload` that is
+//! JSON itself, which is sent as such.
 
 use serde_json::{Map, Value, json};
 
 use crate::cli::encoding::{from_base64, from_hex, to_base64};
 use crate::cli::format::{Arrival, Moment};
 use crate::mqtt::property::{PropertiesBuf, PropertyId, Value as Property};
+
+/// Correlation Data that is no UTF-8: the only property of a PUBLISH that may be none.
+const CORRELATION_B64: &str = "correlation-data_b64";
 
 /// A line that was read. What is none was not said.
 #[derive(Debug, Default, PartialEq)]
@@ -92,8 +96,18 @@ fn read_properties(value: &Value) -> Result<PropertiesBuf, String> {
     };
     let mut out = PropertiesBuf::new();
     for (name, value) in object {
+        let wrong = || format!("the property {name} cannot be {value}");
         if name == "user-properties" {
             read_pairs(value, &mut out)?;
+            continue;
+        }
+        if name == CORRELATION_B64 {
+            if object.contains_key(PropertyId::CorrelationData.name()) {
+                return Err(format!("one correlation-data is wanted, not {name} too"));
+            }
+            let bytes = from_base64(text_of(name, value)?)?;
+            let data = binary(&bytes).ok_or_else(wrong)?;
+            out.push(PropertyId::CorrelationData, data);
             continue;
         }
         let unknown = || format!("a PUBLISH has no property '{name}'");
@@ -106,7 +120,6 @@ fn read_properties(value: &Value) -> Result<PropertiesBuf, String> {
         ) {
             continue;
         }
-        let wrong = || format!("the property {name} cannot be {value}");
         match (id, value) {
             (PropertyId::PayloadFormatIndicator, _) => {
                 let flag = value.as_u64().filter(|&flag| flag <= 1).ok_or_else(wrong)?;
@@ -117,10 +130,7 @@ fn read_properties(value: &Value) -> Result<PropertiesBuf, String> {
                 out.push(id, Property::Four(seconds.ok_or_else(wrong)?));
             }
             (PropertyId::CorrelationData, Value::String(text)) => {
-                out.push(
-                    id,
-                    Property::Binary(short(text).ok_or_else(wrong)?.as_bytes()),
-                );
+                out.push(id, binary(text.as_bytes()).ok_or_else(wrong)?);
             }
             (PropertyId::ContentType | PropertyId::ResponseTopic, _) => {
                 let text = value.as_str().and_then(short).ok_or_else(wrong)?;
@@ -143,6 +153,11 @@ fn read_pairs(value: &Value, out: &mut PropertiesBuf) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Bytes that fit Binary Data (§1.5.6).
+fn binary(bytes: &[u8]) -> Option<Property<'_>> {
+    (bytes.len() <= 65_535).then_some(Property::Binary(bytes))
 }
 
 /// A text that fits a UTF-8 Encoded String (§1.5.4).
@@ -183,7 +198,13 @@ fn properties(arrival: &Arrival<'_>) -> Value {
             Property::Two(number) => number.into(),
             Property::Four(number) | Property::Variable(number) => number.into(),
             Property::String(text) => text.into(),
-            Property::Binary(bytes) => String::from_utf8_lossy(bytes).into(),
+            Property::Binary(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => text.into(),
+                Err(_) => {
+                    object.insert(CORRELATION_B64.to_owned(), to_base64(bytes).into());
+                    continue;
+                }
+            },
             Property::Pair(name, text) => {
                 pairs.push(json!({ name: text }));
                 continue;
@@ -252,6 +273,14 @@ mod tests {
                 r#"{"payload":"","properties":{"content-type":1}}"#,
                 "cannot be 1",
             ),
+            (
+                r#"{"payload":"","properties":{"correlation-data_b64":"?"}}"#,
+                "base64",
+            ),
+            (
+                r#"{"payload":"","properties":{"correlation-data_b64":"","correlation-data":""}}"#,
+                "one correlation-data",
+            ),
         ] {
             let error = Line::parse(text.as_bytes()).unwrap_err();
             assert!(error.contains(told), "{text}: {error}");
@@ -260,13 +289,19 @@ mod tests {
 
     #[test]
     fn what_is_written_can_be_read() {
-        let mut properties = PropertiesBuf::new();
-        properties.push(PropertyId::ContentType, Property::String("text/plain"));
-        properties.push(PropertyId::MessageExpiryInterval, Property::Four(9));
-        properties.push(PropertyId::CorrelationData, Property::Binary(b"c"));
-        properties.push(PropertyId::UserProperty, Property::Pair("k", "v"));
-        properties.push(PropertyId::UserProperty, Property::Pair("k", "w"));
-        for payload in [&b"h\"\x00i"[..], b"", b"\xff\x00"] {
+        let rows: [(&[u8], &[u8]); 4] = [
+            (b"h\"\x00i", b"c"),
+            (b"", b"\0\x01"),
+            (b"\xff\x00", b"\xff\xfe\x00"),
+            (b"x", b""),
+        ];
+        for (payload, data) in rows {
+            let mut properties = PropertiesBuf::new();
+            properties.push(PropertyId::ContentType, Property::String("text/plain"));
+            properties.push(PropertyId::CorrelationData, Property::Binary(data));
+            properties.push(PropertyId::MessageExpiryInterval, Property::Four(9));
+            properties.push(PropertyId::UserProperty, Property::Pair("k", "v"));
+            properties.push(PropertyId::UserProperty, Property::Pair("k", "w"));
             let arrival = Arrival {
                 topic: "a/ü",
                 payload,
