@@ -146,7 +146,7 @@ impl fmt::Display for End {
             Self::KeepAliveTimeout => f.write_str("the broker did not answer PINGREQ"),
             Self::WriteTimeout => f.write_str("the broker stopped reading"),
             Self::Violation(violation) => write!(f, "the broker broke the protocol: {violation}"),
-            Self::Io(error) => write!(f, "the connection failed: {error}"),
+            Self::Io(error) => write!(f, "the connection failed: {}", system_words(error)),
         }?;
         match self.reason_string() {
             Some(words) => write!(f, " ({words})"),

@@ -23,6 +23,7 @@ use crate::daemon::mail::{Mail, Mailbox};
 use crate::daemon::peer::Peer;
 use crate::daemon::socket::{From, Socket};
 use crate::daemon::worker::{LINGER, Worker};
+use crate::net::system_words;
 
 /// Connections accepted in a turn: a flood of them must not starve those who are connected.
 const ACCEPTS_MAX: usize = 256;
@@ -62,7 +63,7 @@ impl Worker {
                         // Mostly no descriptor is left. The connection stays in the backlog, and
                         // is tried again in a while. One line tells of all in a row.
                         if self.accept_again.is_none() {
-                            let line = format!("accepting failed: {error}");
+                            let line = format!("accepting failed: {}", system_words(&error));
                             self.seat.log.say(LogType::Error, &line);
                         }
                         self.accept_again = Some(self.now + ACCEPT_PAUSE);
@@ -173,8 +174,8 @@ impl Worker {
         let both = Interest::READABLE | Interest::WRITABLE;
         let registry = self.seat.poll.registry();
         if let Err(error) = registry.register(&mut accepted.socket, Token(slot), both) {
-            let from = &accepted.from;
-            self.seat.log.line(&format!("{from} refused: {error}"));
+            let (from, words) = (&accepted.from, system_words(&error));
+            self.seat.log.line(&format!("{from} refused: {words}"));
             self.broker.closed(id, self.now);
             return;
         }

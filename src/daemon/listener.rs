@@ -20,6 +20,7 @@ use crate::daemon::Error;
 use crate::daemon::conf::{Endpoint, Place};
 use crate::daemon::layers::Layers;
 use crate::daemon::socket::{From, Socket};
+use crate::net::system_words;
 
 /// Connections the system queues while the worker is in a turn; it cuts this to its own maximum.
 const BACKLOG: i32 = 4_096;
@@ -154,9 +155,10 @@ fn bind_tcp(address: SocketAddr, interface: Option<&str>) -> io::Result<mio::net
 #[cfg(target_os = "linux")]
 fn bind_to_interface(socket: &socket2::Socket, interface: &str) -> io::Result<()> {
     let named = |error: io::Error| {
+        let words = system_words(&error);
         io::Error::new(
             error.kind(),
-            format!("network interface {interface}: {error}"),
+            format!("network interface {interface}: {words}"),
         )
     };
     socket

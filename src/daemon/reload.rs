@@ -6,6 +6,7 @@ use std::io;
 use crate::daemon::Daemon;
 use crate::daemon::conf::Conf;
 use crate::daemon::workers::Workers;
+use crate::net::system_words;
 
 impl Daemon {
     /// See the module. What belongs to the process (user, pid file, threads) stays as it is. Only
@@ -22,13 +23,13 @@ impl Daemon {
         };
         if let Err(error) = self.log.renew(&conf.log, &Workers::new(&self.mailboxes)) {
             self.log
-                .line(&format!("Error: the log stays as it was: {error}"));
+                .line(&format!("Error: the log stays as it was: {words}"));
         }
         self.reload_limits(conf);
         self.reload_bridges(conf);
         if let Err(error) = self.reload_access(conf) {
             self.log
-                .line(&format!("Error: the rules stay as they were: {error}"));
+                .line(&format!("Error: the rules stay as they were: {words}"));
         }
         self.reload_http(conf, opened);
     }

@@ -31,6 +31,7 @@ use crate::daemon::conf::Durability;
 use crate::daemon::log::Log;
 use crate::daemon::mail::{Mail, Mailbox};
 use crate::daemon::store::Store;
+use crate::net::system_words;
 
 /// Between two syncs of [`Durability::Interval`], and between two attempts after a failure.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -264,8 +265,9 @@ impl Clerk {
         let before = self.failing.replace(Instant::now() + INTERVAL);
         self.tell(true);
         if before.is_none() {
+            let words = system_words(error);
             self.log.line(&format!(
-                "store: {error}; until this is mended, nothing is taken that would have to be kept"
+                "store: {words}; until this is mended, nothing is taken that would have to be kept"
             ));
         }
     }

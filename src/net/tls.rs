@@ -38,6 +38,7 @@ use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
 use crate::net::Stream;
+use crate::net::system_words;
 use crate::net::tls::ciphers::choose_ciphers;
 
 /// What is wished of TLS.
@@ -137,7 +138,7 @@ pub enum TlsFault {
 impl fmt::Display for TlsFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::File(path, error) => write!(f, "{}: {}", path.display(), system_words(error)),
             Self::Content(path, what) => write!(f, "{}: {what}", path.display()),
             Self::Line(path, line, what) => write!(f, "{}:{line}: {what}", path.display()),
             Self::EncryptedKey(path) => {

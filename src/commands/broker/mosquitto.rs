@@ -24,6 +24,7 @@ use crate::daemon::conf::settings::Settings;
 use crate::daemon::conf::source::Source;
 use crate::daemon::opening::goodbye;
 use crate::daemon::process::{PidFile, go_to_background, leave_root, take_umask};
+use crate::net::system_words;
 
 /// The link that makes us mosquitto's broker.
 pub(crate) const LINK: &str = "mosquitto";
@@ -143,11 +144,14 @@ fn settle(settings: &Settings, background: bool) -> Result<Option<PidFile>, Stri
         say(&remark);
     }
     if background {
-        go_to_background().map_err(|error| format!("Error in fork: {error}."))?;
+        go_to_background().map_err(|error| format!("Error in fork: {}.", system_words(&error)))?;
     }
     let write = |path: &std::path::PathBuf| PidFile::write(path);
     let pid_file = settings.globals.pid_file.as_ref().map(write).transpose();
-    pid_file.map_err(|error| format!("Error: Unable to write pid file: {error}."))
+    pid_file.map_err(|error| {
+        let words = system_words(&error);
+        format!("Error: Unable to write pid file: {words}.")
+    })
 }
 
 fn serve(source: &Source, settings: &Settings, adjust: impl FnOnce(&mut Conf)) -> ExitCode {

@@ -28,6 +28,7 @@ use crate::mqtt::message::Message;
 use crate::mqtt::property::Properties;
 use crate::mqtt::publish::Publish;
 use crate::mqtt::scram::METHOD;
+use crate::net::system_words;
 
 /// Answers that wait for their time; beyond it they are given at once.
 const DELAYED_MAX: usize = 16_384;
@@ -328,9 +329,10 @@ impl Guard {
         if let Some(dynsec) = &self.dynsec
             && let Err(error) = dynsec.save()
         {
+            let words = system_words(&error);
             self.log.line(&format!(
                 "Error: the file of dynamic security cannot be written, changes are lost with \
-                 the next start: {error}"
+                 the next start: {words}"
             ));
         }
     }

@@ -37,6 +37,7 @@ use crate::daemon::log::Log;
 use crate::daemon::workers::Workers;
 use crate::mqtt::Reason;
 use crate::mqtt::scram::METHOD;
+use crate::net::system_words;
 
 /// Questions and commands that wait for the thread; clients beyond it are told that the broker is
 /// busy.
@@ -135,7 +136,8 @@ impl Authenticator {
             .name("guard".to_owned())
             .spawn(move || guard.run(&inbox))
             .map_err(|error| {
-                format!("starting the thread that checks passwords failed: {error}")
+                let words = system_words(&error);
+                format!("starting the thread that checks passwords failed: {words}")
             })?;
         Ok((Self { tasks, bans }, access))
     }

@@ -28,6 +28,7 @@ use crate::mqtt::QoS;
 use crate::mqtt::Reason;
 use crate::mqtt::ack;
 use crate::mqtt::subscribe::RetainHandling;
+use crate::net::system_words;
 
 /// Bytes that wait for one side; above it the other one is not read from.
 const ROOM: usize = 262_144;
@@ -181,9 +182,9 @@ impl Link {
                 }
             }
             Ended::Failed(error) => {
-                let name = &conf.name;
-                self.say(&format!("Bridge {name} disconnected: {error}."));
-                self.failures.note(name, error.to_string());
+                let (name, words) = (&conf.name, system_words(error));
+                self.say(&format!("Bridge {name} disconnected: {words}."));
+                self.failures.note(name, words);
             }
         }
         if conf.start == StartType::Once {

@@ -4,6 +4,8 @@
 
 use std::path::Path;
 
+use crate::net::system_words;
+
 /// A value with its variables replaced.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Expanded {
@@ -67,7 +69,10 @@ fn variable(inside: &str) -> Result<String, String> {
 
 /// The text of a file, without the line's end that editors leave.
 fn read(path: &str) -> Result<String, String> {
-    let failed = |error: std::io::Error| format!("Error: Unable to read file '{path}': {error}.");
+    let failed = |error| {
+        let words = system_words(&error);
+        format!("Error: Unable to read file '{path}': {words}.")
+    };
     let size = std::fs::metadata(Path::new(path)).map_err(failed)?.len();
     if size > FILE_MAX {
         return Err(format!(

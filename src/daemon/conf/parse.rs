@@ -15,6 +15,7 @@ use crate::daemon::conf::expand::expand;
 use crate::daemon::conf::settings::{Line, Listener, Remark, Settings};
 use crate::daemon::conf::value::{Flag, Kind, Origin, Trouble, word};
 use crate::mqtt::topic;
+use crate::net::system_words;
 
 /// Bytes of a value at most.
 const VALUE_MAX: usize = 65_535;
@@ -92,7 +93,7 @@ impl<'a> File<'a> {
         let bytes = std::fs::read(path).map_err(|error| {
             let why = match error.kind() {
                 std::io::ErrorKind::NotFound => String::new(),
-                _ => format!(" ({error})"),
+                _ => format!(" ({})", system_words(&error)),
             };
             Fault::new(format!("Error: Unable to open config file '{name}'{why}."))
         })?;

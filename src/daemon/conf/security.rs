@@ -14,6 +14,7 @@ use crate::daemon::conf::directives::global::Security;
 use crate::daemon::conf::parse::Fault;
 use crate::daemon::conf::settings::{Listener, Plugin, Settings, UsedBy};
 use crate::daemon::conf::{Conf, Plugin as Built};
+use crate::net::system_words;
 
 /// What one realm is made of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -192,7 +193,7 @@ fn token_key(path: &Path) -> Result<Arc<Jwt>, Fault> {
     let shown = path.display();
     let bad =
         |what: String| Fault::new(format!("Error: Unusable jwt_key_file \"{shown}\": {what}."));
-    let file = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
+    let file = std::fs::read(path).map_err(|error| bad(system_words(&error)))?;
     let key = Jwt::of_key_file(&file).map_err(|what| bad(what.to_owned()))?;
     Ok(Arc::new(key))
 }
@@ -201,7 +202,7 @@ fn passwords(path: &Path) -> Result<PasswordFile, Fault> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).map_err(|error| {
         let start = "password-file: Error: Unable to open pwfile";
-        Fault::new(format!("{start} \"{shown}\": {error}."))
+        Fault::new(format!("{start} \"{shown}\": {}.", system_words(&error)))
     })?;
     PasswordFile::parse(&text).map_err(|bad| {
         let (sentence, line) = (bad.sentence(&shown.to_string()), bad.line);
@@ -212,8 +213,9 @@ fn passwords(path: &Path) -> Result<PasswordFile, Fault> {
 fn rules(path: &Path) -> Result<Rules, Fault> {
     let shown = path.display();
     let text = std::fs::read(path).map_err(|error| {
+        let words = system_words(&error);
         Fault::new(format!(
-            "Error: Unable to open acl_file \"{shown}\": {error}."
+            "Error: Unable to open acl_file \"{shown}\": {words}."
         ))
     })?;
     acl_file::parse(&text).map_err(|bad| {

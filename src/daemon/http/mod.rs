@@ -67,6 +67,7 @@ pub(crate) use crate::daemon::http::asked::Asked;
 use crate::daemon::http::listening::Bound;
 pub(crate) use crate::daemon::http::listening::{Opened, open_all};
 use crate::daemon::relisten::Standing;
+use crate::net::system_words;
 use crate::net::tls::session::Server;
 
 /// A place where the broker answers over HTTP.
@@ -101,7 +102,8 @@ impl Token {
     /// Reads the only line of a file.
     pub fn read(file: &Path) -> Result<Self, String> {
         let shown = file.display();
-        let text = std::fs::read_to_string(file).map_err(|error| format!("{shown}: {error}"))?;
+        let failed = |error| format!("{shown}: {}", system_words(&error));
+        let text = std::fs::read_to_string(file).map_err(failed)?;
         Self::of_text(&text, file).map_err(|what| format!("{shown}: {what}"))
     }
 

@@ -32,6 +32,7 @@ use crate::daemon::http::listening::{Acceptor, Bound, Came, Door};
 use crate::daemon::http::refusals::Refusals;
 use crate::daemon::listener::SocketFile;
 use crate::daemon::socket::Socket;
+use crate::net::system_words;
 use crate::net::tls::session::Server;
 
 /// A head is to be whole by then, and a connection without a request goes.
@@ -77,9 +78,11 @@ pub(super) async fn run(
             let door = Arc::clone(&bound.door);
             match House::open(app, bound) {
                 Ok((house, acceptor, file)) => drop(acceptors.spawn(house.accept(acceptor, file))),
-                Err(error) => app
-                    .log()
-                    .line(&format!("Error: HTTP on {} is off: {error}", door.place)),
+                Err(error) => {
+                    let words = system_words(&error);
+                    let line = format!("Error: HTTP on {} is off: {words}", door.place);
+                    app.log().line(&line);
+                }
             }
         }
         while acceptors.try_join_next().is_some() {}

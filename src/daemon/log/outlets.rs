@@ -17,6 +17,7 @@ use crate::daemon::log::json;
 use crate::daemon::log::{Form, Line, LogConf};
 use crate::daemon::sys;
 use crate::daemon::workers::Workers;
+use crate::net::system_words;
 
 /// The socket of the system's log.
 const DEV_LOG: &str = "/dev/log";
@@ -59,7 +60,8 @@ impl Outlets {
         let file = match path {
             Some(path) => {
                 let opened = append(&path).map_err(|error| {
-                    let what = format!("cannot open the log file {}: {error}", path.display());
+                    let (shown, words) = (path.display(), system_words(&error));
+                    let what = format!("cannot open the log file {shown}: {words}");
                     io::Error::new(error.kind(), what)
                 })?;
                 Some((path, Some(opened)))

@@ -95,7 +95,7 @@ fn a_device_that_fails_is_told_and_nothing_that_was_acknowledged_is_lost() {
     // The one that finds the device broken is answered when it is well again, and not before.
     send(&mut wire, 101);
     let told = broker.wait_log("until this is mended");
-    assert!(told.contains("os error 5"), "{told}");
+    assert!(told.contains("store: Input/output error; until"), "{told}");
     let refused = publish_until_refused(&broker);
     std::fs::remove_file(&broken).unwrap();
     broker.wait_log("can be written to again");

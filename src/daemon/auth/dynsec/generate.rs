@@ -9,6 +9,7 @@ use crate::daemon::auth::dynsec::members::hashed;
 use crate::daemon::auth::dynsec::model::{Client, Model};
 use crate::daemon::auth::dynsec::{Files, replace};
 use crate::daemon::auth::hash::Hash;
+use crate::net::system_words;
 
 /// Its own topics.
 const OWN: &str = "$CONTROL/dynamic-security/#";
@@ -113,11 +114,11 @@ pub(crate) fn generate(files: &Files, environment: Option<&str>) -> Result<Vec<S
         let path = PathBuf::from(path);
         let list = path.display();
         replace(&path, listed.as_bytes())
-            .map_err(|error| format!("cannot write {list}: {error}"))?;
+            .map_err(|error| format!("cannot write {list}: {}", system_words(&error)))?;
         told.push(format!("  Generated passwords are at {list}"));
     }
     replace(&files.config, model.text().as_bytes())
-        .map_err(|error| format!("cannot write {shown}: {error}"))?;
+        .map_err(|error| format!("cannot write {shown}: {}", system_words(&error)))?;
     Ok(told)
 }
 

@@ -18,6 +18,7 @@ use crate::broker::access::rules::Rules;
 use crate::daemon::auth::dynsec::model::Model;
 
 pub use crate::daemon::auth::dynsec::generate::{file_of_admin, with_password};
+use crate::net::system_words;
 
 /// Where commands come in.
 pub const TOPIC: &str = "$CONTROL/dynamic-security/v1";
@@ -61,13 +62,14 @@ impl Dynsec {
         let path = files.config.clone();
         let shown = path.display();
         let mut told = Vec::new();
+        let unread = |error| format!("cannot read {shown}: {}", system_words(&error));
         let text = match fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 told = generate::generate(files, environment)?;
-                fs::read(&path).map_err(|error| format!("cannot read {shown}: {error}"))?
+                fs::read(&path).map_err(unread)?
             }
-            Err(error) => return Err(format!("cannot read {shown}: {error}")),
+            Err(error) => return Err(unread(error)),
         };
         let model =
             Model::read(&text).map_err(|what| format!("dynamic security file {shown}: {what}"))?;
@@ -82,7 +84,7 @@ impl Dynsec {
                 .map(drop)
                 .map_err(|what| format!("dynamic security file {shown}: {what}")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(format!("cannot read {shown}: {error}")),
+            Err(error) => Err(format!("cannot read {shown}: {}", system_words(&error))),
         }
     }
 
