@@ -47,11 +47,12 @@ impl Daemon {
         let workers = Workers::new(&self.mailboxes);
         for number in 0..workers.len() {
             let (limits, profile) = (conf.limits.clone(), conf.profile);
-            let (subscriptions, packets) =
-                (conf.log.wants_subscriptions(), conf.log.wants_packets());
+            let (subscriptions, packets) = (log.wants_subscriptions(), log.wants_packets());
             workers.tell(number, move |worker| {
                 worker.broker.set_limits(limits, profile);
                 worker.broker.set_trace(subscriptions, packets);
+        // Not that of `conf`, where the log stayed as it was.
+        let log = self.log.conf();
             });
         }
     }

@@ -1,8 +1,9 @@
 //! The broker's log: its forms, its destinations, and what a client cannot do to it.
 
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixDatagram;
 
 use mqttx::broker::limits::Limits;
 use mqttx::daemon::Daemon;
@@ -11,10 +12,13 @@ use mqttx::daemon::conf::{Conf, Endpoint, Place};
 use mqttx::daemon::log::{Form, LogConf};
 use mqttx::mqtt::{PacketType, Version};
 
-use crate::support::broker_process::BrokerProcess;
+use rustix::fs::{FileType, Mode};
+
+use crate::support::broker_process::{BrokerProcess, PATIENCE};
 use crate::support::packets::{Hello, ack, publish, subscribe};
 use crate::support::programs::Program;
 use crate::support::raw_client::RawClient;
+use crate::support::shim;
 
 const V311: Version = Version::V311;
 
@@ -135,14 +139,17 @@ fn a_client_cannot_forge_lines() {
     }
 }
 
-fn daemon(log: LogConf) -> (Daemon, u16) {
-    let conf = Conf {
+fn conf(log: LogConf) -> Conf {
+    Conf {
         listeners: vec![Endpoint::plain(Place::Tcp(([127, 0, 0, 1], 0).into()))],
         limits: Limits::default(),
         log,
         ..Conf::default()
-    };
-    let daemon = Daemon::start(&conf).unwrap();
+    }
+}
+
+fn daemon(log: LogConf) -> (Daemon, u16) {
+    let daemon = Daemon::start(&conf(log)).unwrap();
     let Place::Tcp(address) = daemon.listening()[0].place else {
         panic!("it listens on TCP")
     };
@@ -174,6 +181,59 @@ fn files_are_opened_anew_after_they_were_moved() {
     let whole = first + &second;
     assert_eq!(whole.matches("as visitor").count(), 2, "{whole}");
     assert!(whole.starts_with("20") && whole.contains("T"), "{whole}");
+}
+
+#[test]
+fn lines_from_before_a_reload_go_where_they_were_meant_to_go() {
+    const LINES: usize = 1_000;
+    let folder = tempfile::tempdir().unwrap();
+    let (pipe, file) = (folder.path().join("pipe"), folder.path().join("file"));
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    // As both ends: nobody waits for the other one. What does not fit waits in the broker.
+    let reader = fs::OpenOptions::new().read(true).write(true).open(&pipe);
+    let mut reader = BufReader::new(reader.unwrap());
+    let log = |path: &std::path::Path| LogConf {
+        dests: vec![LogDest::File(path.to_owned())],
+        types: LogType::all(),
+        form: Form::Mosquitto,
+        ..LogConf::default()
+    };
+    let (mut daemon, port) = daemon(log(&pipe));
+    let mut client = RawClient::connect(port, &Hello::new("early").version(V311));
+    let topic = "t".repeat(200);
+    for _ in 0..LINES {
+        client.send(&publish(V311, &topic, "", 0, 0, &[]));
+    }
+    client.ping();
+    daemon.reload(&conf(log(&file)));
+    client.send(&publish(V311, "late", "", 0, 0, &[]));
+    client.ping();
+    let told = format!("Received PUBLISH from early (d0, q0, r0, m0, '{topic}'");
+    let (mut line, mut count) = (String::new(), 0);
+    while count < LINES {
+        line.clear();
+        assert!(reader.read_line(&mut line).unwrap() > 0);
+        count += usize::from(line.starts_with(&told));
+    }
+    daemon.stop().unwrap();
+    let text = fs::read_to_string(file).unwrap();
+    assert!(!text.contains(&topic) && text.contains("'late'"), "{text}");
+}
+
+#[test]
+fn a_broker_says_that_it_serves_once_all_is_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store").to_string_lossy().into_owned();
+    let broker = BrokerProcess::start(&["--persistence", &store]);
+    broker.wait_log("broker: MQTT 3.1");
+    let lines = broker.log();
+    let place = |text: &str| lines.iter().position(|line| line.contains(text));
+    let (loading, loaded) = (place("store: loading"), place("restored from"));
+    let serving = place("broker: MQTT 3.1");
+    assert!(
+        loading.is_some() && loading < loaded && loaded < serving,
+        "{lines:#?}"
+    );
 }
 
 #[test]
@@ -290,4 +350,63 @@ fn a_log_that_nobody_reads_stops_no_client() {
     log.read_to_string(&mut text).unwrap();
     child.wait().unwrap();
     assert!(text.contains("log lines were dropped"), "{}", text.len());
+}
+
+/// Whoever means the system's log is led to the socket that `DEV_LOG` names.
+const SHIM: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+int connect(int fd, const struct sockaddr *to, socklen_t size) {
+    int (*next)(int, const struct sockaddr *, socklen_t) = dlsym(RTLD_NEXT, "connect");
+    const struct sockaddr_un *meant = (const struct sockaddr_un *)to;
+    if (meant->sun_family != AF_UNIX || strcmp(meant->sun_path, "/dev/log") != 0)
+        return next(fd, to, size);
+    struct sockaddr_un other = {.sun_family = AF_UNIX};
+    strncpy(other.sun_path, getenv("DEV_LOG"), sizeof other.sun_path - 1);
+    return next(fd, (const struct sockaddr *)&other, sizeof other);
+}
+"#;
+
+#[test]
+fn the_log_of_the_system_gets_lines_of_the_facility_that_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(library) = shim::compile(folder.path(), SHIM) else {
+        eprintln!("skipped: there is no C compiler");
+        return;
+    };
+    // §6.2.1 of RFC 5424: daemon is 3, local0 is 16; error is 3, warning 4, notice 5.
+    for (number, (lines, notice)) in [("", 29), ("log_facility 0", 133), ("log_facility 7", 189)]
+        .into_iter()
+        .enumerate()
+    {
+        let socket = folder.path().join(format!("log{number}"));
+        let system = UnixDatagram::bind(&socket).unwrap();
+        system.set_read_timeout(Some(PATIENCE)).unwrap();
+        let conf = folder.path().join("conf");
+        let text = "user root\nlistener any 127.0.0.1\nallow_anonymous true\nlog_dest syslog\n";
+        fs::write(&conf, format!("{text}{lines}\n")).unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mqttx"));
+        command.args(["broker", "-c"]).arg(&conf);
+        command.env("LD_PRELOAD", &library).env("DEV_LOG", &socket);
+        let broker = BrokerProcess::start_as(command);
+        drop(RawClient::connect(broker.port, &Hello::new("visitor")));
+        let start = format!(
+            "<{notice}>mosquitto[{}]: New client connected from ",
+            broker.pid()
+        );
+        let mut bytes = [0; 1_024];
+        loop {
+            let size = system.recv(&mut bytes).unwrap();
+            let line = String::from_utf8_lossy(&bytes[..size]).into_owned();
+            assert!(line.starts_with(&format!("<{notice}>mosquitto[")), "{line}");
+            if line.starts_with(&start) {
+                break;
+            }
+        }
+    }
 }

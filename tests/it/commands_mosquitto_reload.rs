@@ -296,6 +296,17 @@ fn what_is_logged_and_where_to_follows_the_file() {
             0,
         ));
         log("one").contains("\nReceived SUBSCRIBE from visitor\n")
+    assert!(!log("one").contains("os error"), "{}", log("one"));
+    // As it was: packets are told of as before.
+    drop(RawClient::subscriber(
+        broker.port,
+        &Hello::new("later"),
+        "t",
+        0,
+    ));
+    comes("what it is told still", || {
+        log("one").contains("\nReceived SUBSCRIBE from later\n")
+    });
     });
     assert!(
         !log("one").contains("New client connected"),

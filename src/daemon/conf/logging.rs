@@ -39,7 +39,9 @@ fn log(settings: &Settings) -> Result<LogConf, Fault> {
         form: Form::Mosquitto,
         timestamp: *globals.log_timestamp,
         timestamp_format: globals.log_timestamp_format.as_ref().cloned(),
-        facility: u8::try_from(*globals.log_facility).unwrap_or_default(),
+        facility: globals
+            .log_facility
+            .and_then(|number| u8::try_from(number).ok()),
         connection_messages: *globals.connection_messages,
     })
 }

@@ -47,8 +47,8 @@ pub struct LogConf {
     pub timestamp: bool,
     /// The form of that time, as strftime has it; seconds since 1970 otherwise.
     pub timestamp_format: Option<String>,
-    /// The facility of syslog, local0 to local7.
-    pub facility: u8,
+    /// The facility of syslog, local0 to local7; `None` is daemon.
+    pub facility: Option<u8>,
     /// Log who comes and goes.
     pub connection_messages: bool,
 }
@@ -72,7 +72,7 @@ impl Default for LogConf {
             form: Form::Own,
             timestamp: false,
             timestamp_format: None,
-            facility: 3,
+            facility: None,
             connection_messages: true,
         }
     }
@@ -125,8 +125,8 @@ struct Waiting {
     reopen: bool,
     /// There is a thread that writes.
     has_writer: bool,
-    /// Where lines go from now on.
-    outlets: Option<Outlets>,
+    /// Where lines go, those behind so many of `lines`; the ones before go where they did.
+    outlets: Vec<(usize, Outlets)>,
     /// Who publishes lines as topics.
     workers: Option<Workers>,
     /// The last lines, where somebody wants to look at them.
@@ -165,7 +165,8 @@ impl Log {
                 .spawn(move || inner.write_for_ever())?;
             waiting.has_writer = true;
         }
-        waiting.outlets = Some(outlets);
+        let before = waiting.lines.len();
+        waiting.outlets.push((before, outlets));
         Ok(())
     }
 
@@ -186,7 +187,8 @@ impl Log {
         Ok(())
     }
 
-    fn conf(&self) -> Arc<LogConf> {
+    /// What is logged now.
+    pub(crate) fn conf(&self) -> Arc<LogConf> {
         let conf = self.inner.conf.read();
         Arc::clone(&conf.unwrap_or_else(PoisonError::into_inner))
     }
@@ -204,12 +206,13 @@ impl Log {
 
     /// What goes wrong, or may do so.
     pub(crate) fn say(&self, kind: LogType, line: &str) {
-        if self.conf().wants(kind) {
-            let line = match self.conf().form {
+        let conf = self.conf();
+        if conf.wants(kind) {
+            let line = match conf.form {
                 Form::Json => json::plain(kind, line),
                 _ => escaped(line),
             };
-            self.push(kind, &line);
+            self.push(&conf, kind, &line);
         }
     }
 
@@ -225,8 +228,8 @@ impl Log {
         tail.map_or_else(Part::default, |tail| tail.part(after, most))
     }
 
-    fn push(&self, kind: LogType, line: &str) {
-        let mut text = outlets::time(&self.conf());
+    fn push(&self, conf: &LogConf, kind: LogType, line: &str) {
+        let mut text = outlets::time(conf);
         let bare = text.len();
         text.push_str(line);
         text.push('\n');
@@ -272,7 +275,8 @@ impl Log {
 
     /// A connection was made to the listener at this port; zero is a Unix socket.
     pub(crate) fn accepted(&self, from: &From, port: u16) {
-        if self.conf().form == Form::Mosquitto && self.conf().connection_messages {
+        let conf = self.conf();
+        if conf.form == Form::Mosquitto && conf.connection_messages {
             let from = mosquitto::address(from);
             self.line(&format!("New connection from {from} on port {port}."));
         }
@@ -288,21 +292,21 @@ impl Log {
 
     /// The line of an event on the connection from `address`.
     pub(crate) fn event(&self, address: Option<From>, event: &Event) {
-        let kind = kind_of(&event.what);
-        if !self.conf().wants(kind) {
+        let (conf, kind) = (self.conf(), kind_of(&event.what));
+        if !conf.wants(kind) {
             return;
         }
-        let quiet = !self.conf().connection_messages;
+        let quiet = !conf.connection_messages;
         if quiet && matches!(event.what, What::Connected { .. } | What::Closed(_)) {
             return;
         }
-        let lines = match self.conf().form {
+        let lines = match conf.form {
             Form::Own => vec![own::render(address, event)],
             Form::Json => json::render(kind, address, event).into_iter().collect(),
             Form::Mosquitto => mosquitto::render(address, event),
         };
         for line in lines.iter().filter(|line| !line.is_empty()) {
-            self.push(kind, line);
+            self.push(&conf, kind, line);
         }
     }
 }
@@ -341,13 +345,13 @@ impl Inner {
     }
 
     fn write_for_ever(&self) {
-        let mut outlets = None;
+        let mut outlets: Option<Outlets> = None;
         loop {
             let mut waiting = self.lock();
             waiting.writing = false;
             self.changed.notify_all();
             let idle = |waiting: &mut Waiting| {
-                waiting.lines.is_empty() && !waiting.reopen && waiting.outlets.is_none()
+                waiting.lines.is_empty() && !waiting.reopen && waiting.outlets.is_empty()
             };
             waiting = self
                 .changed
@@ -357,18 +361,24 @@ impl Inner {
             let dropped = std::mem::take(&mut waiting.dropped);
             let reopen = std::mem::take(&mut waiting.reopen);
             let workers = waiting.workers.clone();
-            let new = waiting.outlets.take();
+            let new = std::mem::take(&mut waiting.outlets);
             waiting.bytes = 0;
             waiting.writing = true;
             drop(waiting);
-            outlets = new.or(outlets);
+            if reopen && let Some(outlets) = &mut outlets {
+                outlets.reopen();
+            }
+            let mut written = 0;
+            for (before, next) in new {
+                if let Some(outlets) = &mut outlets {
+                    outlets.write(&lines[written..before], workers.as_ref());
+                }
+                (written, outlets) = (before, Some(next));
+            }
             let Some(outlets) = &mut outlets else {
                 continue;
             };
-            if reopen {
-                outlets.reopen();
-            }
-            outlets.write(&lines, workers.as_ref());
+            outlets.write(&lines[written..], workers.as_ref());
             if dropped > 0 {
                 outlets.tell_dropped(dropped, workers.as_ref());
             }

@@ -22,6 +22,9 @@ use crate::net::system_words;
 /// The socket of the system's log.
 const DEV_LOG: &str = "/dev/log";
 
+/// Syslog's number of `daemon`.
+const DAEMON: u8 = 3;
+
 /// Syslog's number of `local0`.
 const LOCAL0: u8 = 16;
 
@@ -149,7 +152,7 @@ impl Outlets {
             Form::Mosquitto => "mosquitto",
             _ => "mqttx",
         };
-        let facility = (LOCAL0 + self.conf.facility) << 3;
+        let facility = self.conf.facility.map_or(DAEMON, |number| LOCAL0 + number) << 3;
         for line in lines {
             let priority = facility | severity(line.kind);
             let text = line.text[line.bare..].trim_end();

@@ -35,8 +35,8 @@ block! {
     global_max_connections: Number = -1;
     /// Where log lines go; repeatable.
     log_dest: LogDests = vec![LogDest::Stderr];
-    /// The facility of syslog, local0 to local7.
-    log_facility: Int<0, 7> = 3;
+    /// The facility of syslog, local0 to local7; without it lines are of the facility daemon.
+    log_facility: MaybeInt<0, 7> = None;
     /// Log lines begin with the time.
     log_timestamp: Flag = true;
     /// The form of that time, as strftime has it; seconds since 1970 otherwise.
