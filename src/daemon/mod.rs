@@ -214,9 +214,6 @@ impl Daemon {
             .chain(doors.doors.iter().map(|door| door.listening()))
             .collect();
         let workers = conf.workers_or_default();
-        if !opening::running(&log, conf) {
-            log.banner(conf, &listening, workers);
-        }
         let shared = Arc::new(Shared::new(&conf.limits));
         let (polls, mailboxes) = open_polls(workers).map_err(system("opening a poll"))?;
         log.attach(&Workers::new(&mailboxes));
@@ -268,9 +265,13 @@ impl Daemon {
             listening,
             authenticator,
             controller,
+        // Not before: until now whoever connects waits.
+        if !opening::running(&daemon.log, conf) {
+            daemon.log.banner(conf, &daemon.listening, workers);
+        }
+        daemon.start_bridges(conf)?;
             goodbye: last_line(conf),
         };
-        daemon.start_bridges(conf)?;
         daemon.start_http(conf, doors)?;
         Ok(daemon)
     }

@@ -44,6 +44,7 @@ pub(crate) fn storage(
     };
     let fault = |error| Error::Store(persistence.folder.clone(), error);
     let begun = Instant::now();
+    log.line(&format!("store: loading {}", persistence.folder.display()));
     let mut store = open(persistence, log).map_err(fault)?;
     let parts = storage::restore(&mut *store, mailboxes.len(), shared, begun).map_err(fault)?;
     for line in store.news() {
