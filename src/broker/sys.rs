@@ -46,6 +46,11 @@ impl Broker {
         true
     }
 
+    /// Whether somebody publishes the broker's own topics, and is told who wants them.
+    pub fn set_sys(&mut self, is_published: bool) {
+        self.config.sys = is_published;
+    }
+
     /// Retains messages of the broker's own topics without a word to subscribers.
     pub fn keep_sys(&mut self, messages: &[Message], now: Instant) {
         let mut retained = self.shared.retained_mut();

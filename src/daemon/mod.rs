@@ -56,7 +56,7 @@ use crate::daemon::control::Controller;
 use crate::daemon::http::Http;
 use crate::daemon::log::Log;
 use crate::daemon::mail::{Mail, Mailbox};
-use crate::daemon::observer::{Notes, Observer};
+use crate::daemon::observer::Observing;
 pub use crate::daemon::run::run;
 use crate::daemon::storage::Storage;
 pub use crate::daemon::storage::wall;
@@ -68,9 +68,8 @@ use crate::net::system_words;
 pub struct Daemon {
     mailboxes: Vec<Arc<Mailbox>>,
     workers: Vec<JoinHandle<io::Result<()>>>,
-    observer: Option<JoinHandle<()>>,
+    observing: Observing,
     storage: Option<(Storage, JoinHandle<()>)>,
-    notes: Notes,
     bridges: Option<Bridges>,
     failures: Failures,
     http: Option<Http>,
@@ -221,8 +220,7 @@ impl Daemon {
             Authenticator::start(conf, Workers::new(&mailboxes), &log).map_err(Error::Rules)?;
         let controller = starting::controller(conf, &shared, &mailboxes, &log)
             .map_err(system("starting the thread of the commands"))?;
-        let (notes, to_come) = Notes::new();
-        let observer = Observer::start(conf, Workers::new(&mailboxes), to_come)
+        let observing = Observing::start(conf.sys_interval, &Workers::new(&mailboxes))
             .map_err(system("starting the thread of the broker's own topics"))?;
         let (storage, parts) = starting::storage(conf, &shared, &mailboxes, &log)?;
         let adopted = Arc::new(Barrier::new(workers + 1));
@@ -240,7 +238,7 @@ impl Daemon {
                 log: log.clone(),
                 authenticator: authenticator.clone(),
                 controller: controller.clone(),
-                notes: notes.clone(),
+                notes: observing.notes.clone(),
                 storage: storage.as_ref().map(|(storage, _)| storage.clone()),
                 sample_every: conf.sys_interval,
             };
@@ -258,21 +256,20 @@ impl Daemon {
             shared,
             mailboxes,
             workers: threads,
-            observer,
+            observing,
             storage,
-            notes,
             log,
             listening,
             authenticator,
             controller,
+            goodbye: last_line(conf),
+        };
+        daemon.start_http(conf, doors)?;
         // Not before: until now whoever connects waits.
         if !opening::running(&daemon.log, conf) {
             daemon.log.banner(conf, &daemon.listening, workers);
         }
         daemon.start_bridges(conf)?;
-            goodbye: last_line(conf),
-        };
-        daemon.start_http(conf, doors)?;
         Ok(daemon)
     }
 
@@ -306,7 +303,7 @@ impl Daemon {
         for mailbox in &self.mailboxes {
             mailbox.post(Mail::Stop);
         }
-        self.notes.stop();
+        self.observing.notes.stop();
         let mut result = Ok(());
         for worker in self.workers {
             match worker.join() {
@@ -315,11 +312,7 @@ impl Daemon {
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
-        if let Some(observer) = self.observer
-            && let Err(panic) = observer.join()
-        {
-            std::panic::resume_unwind(panic);
-        }
+        self.observing.join();
         if let Some((storage, thread)) = self.storage {
             storage.stop();
             if let Err(panic) = thread.join() {

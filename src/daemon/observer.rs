@@ -11,7 +11,6 @@ use std::time::Instant;
 use crate::broker::Stats;
 use crate::broker::SysWanted;
 use crate::broker::profile::Profile;
-use crate::daemon::conf::Conf;
 use crate::daemon::sys::{Loads, Tree};
 use crate::daemon::workers::Workers;
 
@@ -24,6 +23,8 @@ pub(crate) enum Note {
     Wanted(usize, SysWanted),
     /// A worker had turns.
     Sample,
+    /// The time between two rounds is another one; zero: there are none any more.
+    Every(Duration),
     Stop,
 }
 
@@ -50,13 +51,75 @@ impl Notes {
         let _ = self.0.try_send(Note::Sample);
     }
 
+    pub(crate) fn every(&self, interval: Duration) {
+        // Waits for room, as the end does.
+        let _ = self.0.send(Note::Every(interval));
+    }
+
     pub(crate) fn stop(&self) {
         // Waits for room: the observer reads as long as it lives.
         let _ = self.0.send(Note::Stop);
     }
 }
 
-pub(crate) struct Observer {
+/// The observer, for whoever starts and stops the broker.
+pub(crate) struct Observing {
+    pub(crate) notes: Notes,
+    interval: Duration,
+    /// Notes to come, until there is a thread to read them.
+    to_come: Option<Receiver<Note>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Observing {
+    /// There is a thread from the first interval on that is not zero.
+    pub(crate) fn start(interval: Duration, workers: &Workers) -> io::Result<Self> {
+        let (notes, to_come) = Notes::new();
+        let mut observing = Self {
+            notes,
+            interval,
+            to_come: Some(to_come),
+            thread: None,
+        };
+        if !interval.is_zero() {
+            observing.start_thread(interval, workers)?;
+        }
+        Ok(observing)
+    }
+
+    fn start_thread(&mut self, interval: Duration, workers: &Workers) -> io::Result<()> {
+        if let Some(to_come) = self.to_come.take() {
+            self.thread = Some(Observer::start(workers.clone(), to_come, interval)?);
+        }
+        Ok(())
+    }
+
+    /// The interval is this one from now on; false: it was already.
+    pub(crate) fn set_interval(
+        &mut self,
+        interval: Duration,
+        workers: &Workers,
+    ) -> io::Result<bool> {
+        if interval == self.interval {
+            return Ok(false);
+        }
+        self.start_thread(Duration::ZERO, workers)?;
+        self.notes.every(interval);
+        self.interval = interval;
+        Ok(true)
+    }
+
+    /// Waits for the end that `notes` was asked for.
+    pub(crate) fn join(self) {
+        if let Some(thread) = self.thread
+            && let Err(panic) = thread.join()
+        {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+struct Observer {
     workers: Workers,
     notes: Receiver<Note>,
     interval: Duration,
@@ -68,16 +131,11 @@ pub(crate) struct Observer {
 }
 
 impl Observer {
-    /// `None`: nothing is to be observed.
-    pub(crate) fn start(
-        conf: &Conf,
+    fn start(
         workers: Workers,
         notes: Receiver<Note>,
-    ) -> io::Result<Option<JoinHandle<()>>> {
-        let interval = conf.sys_interval;
-        if interval.is_zero() {
-            return Ok(None);
-        }
+        interval: Duration,
+    ) -> io::Result<JoinHandle<()>> {
         let now = Instant::now();
         let observer = Self {
             workers,
@@ -91,7 +149,6 @@ impl Observer {
         std::thread::Builder::new()
             .name("observer".to_owned())
             .spawn(move || observer.run())
-            .map(Some)
     }
 
     fn run(mut self) {
@@ -113,22 +170,32 @@ impl Observer {
             let Some(first) = first else { return };
             // All who came meanwhile are served at once.
             let mut wanted = Vec::new();
-            let mut sample = false;
+            let (mut sample, mut every) = (false, None);
             for note in std::iter::once(first).chain(self.notes.try_iter()) {
                 match note {
                     Note::Wanted(worker, what) => wanted.push((worker, what)),
                     Note::Sample => sample = true,
+                    Note::Every(interval) => every = Some(interval),
                     Note::Stop => return,
                 }
+            }
+            if let Some(interval) = every {
+                self.change(interval);
             }
             if !wanted.is_empty() {
                 self.serve(wanted);
             }
             // Each worker tells; once an interval is enough.
-            if sample && self.sampled.elapsed() > self.interval / 2 {
+            if sample && !self.interval.is_zero() && self.sampled.elapsed() > self.interval / 2 {
                 self.sample();
             }
         }
+    }
+
+    /// Those who are subscribed already get a round, too.
+    fn change(&mut self, interval: Duration) {
+        self.interval = interval;
+        self.round = (!interval.is_zero()).then(|| Instant::now() + interval);
     }
 
     fn sample(&mut self) {
@@ -144,7 +211,9 @@ impl Observer {
     /// Brings the topics up to date for new subscribers, and sends them what is retained.
     fn serve(&mut self, wanted: Vec<(usize, SysWanted)>) {
         let now = Instant::now();
-        self.round.get_or_insert(now + self.interval);
+        if !self.interval.is_zero() {
+            self.round.get_or_insert(now + self.interval);
+        }
         if self.sampled.elapsed() > self.interval {
             self.sample();
         }

@@ -22,12 +22,19 @@ impl Daemon {
             }
         };
         if let Err(error) = self.log.renew(&conf.log, &Workers::new(&self.mailboxes)) {
+            let words = system_words(&error);
             self.log
                 .line(&format!("Error: the log stays as it was: {words}"));
         }
         self.reload_limits(conf);
+        if let Err(error) = self.reload_sys(conf) {
+            let words = system_words(&error);
+            self.log
+                .line(&format!("Error: $SYS stays as it was: {words}"));
+        }
         self.reload_bridges(conf);
         if let Err(error) = self.reload_access(conf) {
+            let words = system_words(&error);
             self.log
                 .line(&format!("Error: the rules stay as they were: {words}"));
         }
@@ -45,16 +52,26 @@ impl Daemon {
 
     fn reload_limits(&self, conf: &Conf) {
         let workers = Workers::new(&self.mailboxes);
+        // Not that of `conf`, where the log stayed as it was.
+        let log = self.log.conf();
         for number in 0..workers.len() {
             let (limits, profile) = (conf.limits.clone(), conf.profile);
             let (subscriptions, packets) = (log.wants_subscriptions(), log.wants_packets());
             workers.tell(number, move |worker| {
                 worker.broker.set_limits(limits, profile);
                 worker.broker.set_trace(subscriptions, packets);
-        // Not that of `conf`, where the log stayed as it was.
-        let log = self.log.conf();
             });
         }
+    }
+
+    fn reload_sys(&mut self, conf: &Conf) -> io::Result<()> {
+        let (workers, every) = (Workers::new(&self.mailboxes), conf.sys_interval);
+        if self.observing.set_interval(every, &workers)? {
+            for number in 0..workers.len() {
+                workers.tell(number, move |worker| worker.sample_every(every));
+            }
+        }
+        Ok(())
     }
 
     /// Passwords, rules, and who may come without a name.

@@ -101,8 +101,7 @@ pub(crate) fn register(poll: &Poll, listeners: &mut [Listener]) -> io::Result<()
 
 impl Worker {
     pub(crate) fn new(broker: Broker, seat: Seat) -> Self {
-        let sample_every = seat.sample_every;
-        Self {
+        let mut worker = Self {
             broker,
             seat,
             peers: Vec::new(),
@@ -120,8 +119,17 @@ impl Worker {
             now: Instant::now(),
             stopping: None,
             chance: 0,
-            sample_at: (!sample_every.is_zero()).then(|| Instant::now() + sample_every),
-        }
+            sample_at: None,
+        };
+        worker.sample_every(worker.seat.sample_every);
+        worker
+    }
+
+    /// The observer wants to hear so often that something goes on; zero: never.
+    pub(crate) fn sample_every(&mut self, time: Duration) {
+        self.seat.sample_every = time;
+        self.sample_at = (!time.is_zero()).then(|| Instant::now() + time);
+        self.broker.set_sys(!time.is_zero());
     }
 
     /// Turns, until told to stop.

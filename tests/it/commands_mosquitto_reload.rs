@@ -4,27 +4,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
 
 use mqttx::mqtt::Version;
 use ring::hmac;
 use rustix::process::Signal;
 
 use crate::broker_rights::{publish_as, token};
-use crate::support::broker_process::{BrokerProcess, PATIENCE};
+use crate::support::broker_process::{BrokerProcess, comes};
 use crate::support::packets::{Hello, publish};
 use crate::support::programs::Program;
 use crate::support::raw_client::RawClient;
-
-/// Waits for what a signal leads to.
-#[track_caller]
-fn comes(what: &str, mut is_there: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_there() {
-        assert!(begun.elapsed() < PATIENCE, "{what} never comes");
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-}
 
 /// A mosquitto.conf that includes a folder, and what else lies beside it.
 struct Home(tempfile::TempDir);
@@ -296,17 +285,6 @@ fn what_is_logged_and_where_to_follows_the_file() {
             0,
         ));
         log("one").contains("\nReceived SUBSCRIBE from visitor\n")
-    assert!(!log("one").contains("os error"), "{}", log("one"));
-    // As it was: packets are told of as before.
-    drop(RawClient::subscriber(
-        broker.port,
-        &Hello::new("later"),
-        "t",
-        0,
-    ));
-    comes("what it is told still", || {
-        log("one").contains("\nReceived SUBSCRIBE from later\n")
-    });
     });
     assert!(
         !log("one").contains("New client connected"),
@@ -317,6 +295,17 @@ fn what_is_logged_and_where_to_follows_the_file() {
     broker.hang_up();
     comes("the fault", || {
         log("one").contains("Error: the log stays as it was: cannot open")
+    });
+    assert!(!log("one").contains("os error"), "{}", log("one"));
+    // As it was: packets are told of as before.
+    drop(RawClient::subscriber(
+        broker.port,
+        &Hello::new("later"),
+        "t",
+        0,
+    ));
+    comes("what it is told still", || {
+        log("one").contains("\nReceived SUBSCRIBE from later\n")
     });
     home.put("log.conf", "log_dest none\n");
     broker.hang_up();
@@ -330,4 +319,39 @@ fn what_is_logged_and_where_to_follows_the_file() {
             .any(|line| line.contains("as last ("))
     });
     stays.ping();
+}
+
+#[test]
+fn the_time_between_rounds_of_sys_follows_the_file() {
+    const RECEIVED: &str = "$SYS/broker/publish/messages/received";
+    let told = format!("PUBLISH {RECEIVED} ");
+    for (before, first) in [("3600", true), ("0", false)] {
+        let home = Home::new("listener any 127.0.0.1\nallow_anonymous true");
+        home.put("sys.conf", &format!("sys_interval {before}\n"));
+        let broker = home.start();
+        let mut watcher = RawClient::subscriber(broker.port, &Hello::new("w"), RECEIVED, 0);
+        if first {
+            watcher.expect(&told);
+        }
+        watcher.send(&publish(Version::V5, "t", "x", 0, 0, &[]));
+        watcher.ping();
+        home.put("sys.conf", "sys_interval 1\n");
+        broker.hang_up();
+        assert_eq!(watcher.expect(&told), format!("{told}1 q0"));
+        watcher.send(&publish(Version::V5, "t", "x", 0, 0, &[]));
+        assert_eq!(watcher.expect(&told), format!("{told}2 q0"));
+        // None of it any more: who comes now is told what was last said, and not what is true.
+        home.put("sys.conf", "sys_interval 0\n");
+        broker.hang_up();
+        let mut source = RawClient::connect(broker.port, &Hello::new("source"));
+        let mut count = 2;
+        comes("the end", || {
+            source.send(&publish(Version::V5, "t", "x", 1, 1, &[]));
+            source.expect("PUBACK");
+            count += 1;
+            let new = Hello::new("new");
+            let mut late = RawClient::subscriber(broker.port, &new, RECEIVED, 0);
+            late.expect(&told) != format!("{told}{count} q0 retain")
+        });
+    }
 }

@@ -215,6 +215,16 @@ impl Drop for BrokerProcess {
     }
 }
 
+/// Waits until something is there; what never comes fails the test.
+#[track_caller]
+pub(crate) fn comes(what: &str, mut is_there: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_there() {
+        assert!(begun.elapsed() < PATIENCE, "{what} never comes");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// All TCP ports in a ready file.
 fn ports_of(ready: &str) -> Vec<u16> {
     let ready: serde_json::Value = serde_json::from_str(ready).unwrap();
