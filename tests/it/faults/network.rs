@@ -196,3 +196,31 @@ fn a_client_that_vanished_behind_a_dead_link_gets_all_when_it_is_back() {
     came.sort_unstable();
     assert!(came.into_iter().eq(0..200), "each once");
 }
+
+#[test]
+fn a_bridge_gives_a_dead_link_up_after_the_time_it_was_given() {
+    let Some(link) = Link::new("bridge") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut far = Link::inside(&link.clients);
+    far.args(["broker", "--bind", "10.77.0.2", "--port", "1883"]);
+    far.arg("--allow-anonymous");
+    let _far = BrokerProcess::start_as(far);
+    // Neither Keep Alive nor the system would notice for a minute or more.
+    let lines = "user root\nlistener 1883 127.0.0.1\nallow_anonymous true\nconnection b\n\
+                 address 10.77.0.2\ntopic # out 1\nkeepalive_interval 600\n\
+                 bridge_tcp_user_timeout 1000\n";
+    let conf = folder.path().join("conf");
+    fs::write(&conf, lines).unwrap();
+    let mut near = Link::inside(&link.broker);
+    near.args(["broker", "-c"]).arg(&conf);
+    let near = BrokerProcess::start_as(near);
+    near.wait_log("connected to 10.77.0.2");
+    link.set("down");
+    let mut publish = Link::inside(&link.broker);
+    publish.args(["pub", "-t", "t", "-m", "x", "-q", "1"]);
+    let mut publisher = Client::start(publish, Stdio::null(), Stdio::null());
+    assert!(publisher.0.wait().unwrap().success());
+    near.wait_log("Bridge b disconnected: Connection timed out.");
+}
