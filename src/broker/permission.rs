@@ -28,6 +28,9 @@ const KNOWN_MAX: usize = 256;
 /// Refused messages of one connection that are told to the log without `trace`.
 const TOLD_MAX: u8 = 8;
 
+/// What a client is told that has to go.
+const RULES_CHANGED: &str = "the rules have changed";
+
 /// What the connection of a client with rules keeps of their answers.
 #[derive(Default)]
 pub(crate) struct Permits {
@@ -191,30 +194,39 @@ impl Broker {
                 continue;
             };
             let rules = &self.connections[slot as usize].listener.rules;
-            let anonymous = rules.anonymous;
             let of_realm = self.config.access.of(state.realm).anonymous;
-            let anonymous = anonymous.unwrap_or(of_realm);
-            // Who came by an Authentication Method or a certificate is not in any list of users.
-            let by_method = self.connections[slot as usize].exchange.is_some();
+            let anonymous = rules.anonymous.unwrap_or(of_realm);
             let ours = state.realm == TRUSTED;
             let lost = match &state.user_name {
                 _ if ours => false,
                 Some(name) => revoked.users.iter().any(|user| **user == **name),
-                None => (revoked.nobody || !anonymous) && !by_method,
+                None => (revoked.nobody || !anonymous) && self.is_nobody(slot),
             };
             if lost {
                 gone.push(slot);
             }
         }
         for slot in gone {
-            let why = "the rules have changed";
-            self.send_away(slot, Reason::NOT_AUTHORIZED, why, now);
+            self.send_away(slot, Reason::NOT_AUTHORIZED, RULES_CHANGED, now);
         }
     }
 
+    /// Whether a client has come without saying who it is. One that came by an Authentication
+    /// Method or a certificate has said it, and is in no list of users.
+    fn is_nobody(&self, slot: u32) -> bool {
+        let connection = &self.connections[slot as usize];
+        let session = connection.session();
+        connection.exchange.is_none()
+            && session.is_some_and(|session| {
+                let state = &self.sessions[session as usize];
+                state.user_name.is_none() && state.realm != TRUSTED
+            })
+    }
+
     /// Whether a listener's clients may come without a user name holds for those who are there,
-    /// too: [`set_access`](Self::set_access) sends them away. Its other rules stay as they were.
-    pub fn set_anonymous(&mut self, id: ConnectionId, anonymous: Option<bool>) {
+    /// too: they are sent away now, or, where the listener leaves it to its realm, by
+    /// [`set_access`](Self::set_access). Its other rules stay as they were.
+    pub fn set_anonymous(&mut self, id: ConnectionId, anonymous: Option<bool>, now: Instant) {
         let Some(connection) = self.connection_mut(id) else {
             return;
         };
@@ -224,6 +236,9 @@ impl Broker {
                 ..connection.listener.rules.clone()
             };
             connection.listener = Arc::new(connection.listener.with_rules(rules));
+        }
+        if anonymous == Some(false) && self.is_nobody(id.slot) {
+            self.send_away(id.slot, Reason::NOT_AUTHORIZED, RULES_CHANGED, now);
         }
     }
 

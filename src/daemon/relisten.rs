@@ -185,7 +185,7 @@ impl Worker {
                 && let Some(one) = standing.iter().find(|one| one.listener.is_same(&listener))
             {
                 let anonymous = one.listener.rules.anonymous;
-                self.broker.set_anonymous(id, anonymous);
+                self.broker.set_anonymous(id, anonymous, self.now);
             }
         }
     }

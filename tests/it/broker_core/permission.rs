@@ -265,6 +265,35 @@ fn those_go_who_may_no_longer_be_connected() {
 }
 
 #[test]
+fn a_listener_that_wants_names_now_keeps_nobody_whenever_it_says_so() {
+    // By the rules of its realm nobody goes, neither before nor behind.
+    let lax = Access {
+        anonymous: false,
+        ..access(rules(FILE))
+    };
+    for is_behind in [false, true] {
+        let mut core = core(1);
+        core.listen(ListenerRules {
+            anonymous: Some(true),
+            ..ListenerRules::default()
+        });
+        let nobody = core.join(0, &Hello::new("nobody"));
+        let amy = join(&mut core, 0, "amy");
+        if is_behind {
+            core.set_access(&lax, &Revoked::default());
+            assert!(core.is_open(nobody));
+        }
+        for link in [nobody, amy] {
+            let (id, now) = (core.id_of(link), core.now);
+            core.workers[0].set_anonymous(id, Some(false), now);
+        }
+        core.settle();
+        assert_eq!(core.take(nobody), ["DISCONNECT 0x87"]);
+        assert!(core.is_open(amy));
+    }
+}
+
+#[test]
 fn an_administrator_sends_clients_away_by_either_name() {
     let mut core = core(1);
     let bob = join(&mut core, 0, "bob");

@@ -294,6 +294,11 @@ impl Core {
         self.links[link].cause
     }
 
+    /// The broker's name for a link that stands.
+    pub(crate) fn id_of(&self, link: LinkId) -> ConnectionId {
+        self.links[link].at.unwrap().1
+    }
+
     pub(crate) fn is_open(&self, link: LinkId) -> bool {
         self.links[link].at.is_some()
     }
