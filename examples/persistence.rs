@@ -2,11 +2,14 @@
 //! what it kept takes, and the memory of a message that waits.
 //!
 //! ```text
-//! cargo build --profile quick && cargo run --profile quick --example persistence -- 1000000 always
+//! cargo build --release --features sqlite
+//! cargo run --release --features sqlite --example persistence -- 1000000 always --store log --store sqlite
 //! ```
 //!
-//! The broker beside this program is started on a folder of its own; figures are printed as one
-//! line each. `benches/README.md` has those of the machine they were published from.
+//! The broker beside this program is started on a folder of its own, once for each `--store`: `log`
+//! is ours, and what is measured without a word; `sqlite` wants a broker with that feature. Figures
+//! are printed as one line each. `benches/README.md` has those of the machine they were published
+//! from.
 
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
@@ -20,15 +23,39 @@ use std::time::{Duration, Instant};
 /// Messages a publisher has unacknowledged.
 const WINDOW: usize = 2_000;
 
+/// How long a start may take.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// Bytes of payload.
 const PAYLOAD: usize = 64;
 
 fn main() -> Result<(), Box<dyn Error>> {
+    let (mut plain, mut stores) = (Vec::new(), Vec::new());
     let mut words = std::env::args().skip(1);
-    let count: usize = words.next().unwrap_or_else(|| "1000000".into()).parse()?;
-    let sync = words.next().unwrap_or_else(|| "always".into());
-    let folder = std::env::temp_dir().join(format!("mqttx-persistence-{}", std::process::id()));
-    let broker = Broker::start(&folder, &sync)?;
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--store" => stores.push(words.next().ok_or("--store log or --store sqlite")?),
+            _ => plain.push(word),
+        }
+    }
+    let count: usize = plain.first().map_or(Ok(1_000_000), |word| word.parse())?;
+    let sync = plain.get(1).map_or("always", String::as_str);
+    if stores.is_empty() {
+        stores.push("log".to_owned());
+    }
+    for store in &stores {
+        println!("store {store}");
+        measure(store, count, sync)?;
+    }
+    Ok(())
+}
+
+fn measure(store: &str, count: usize, sync: &str) -> Result<(), Box<dyn Error>> {
+    let name = format!("mqttx-persistence-{}-{store}", std::process::id());
+    let folder = std::env::temp_dir().join(name);
+    std::fs::create_dir(&folder)?;
+    let conf = configure(store, sync, &folder)?;
+    let broker = Broker::start(&conf)?;
     let empty = broker.memory()?;
     subscribe(broker.port)?;
     let begun = Instant::now();
@@ -44,8 +71,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         waiting as f64 * 1_024.0 / count as f64
     );
     drop(broker);
+    println!("disk: {} bytes a message", size(&folder)? / count as u64);
     let begun = Instant::now();
-    let broker = Broker::start(&folder, &sync)?;
+    let broker = Broker::start(&conf)?;
     println!(
         "start with {count} messages: {:.2} s",
         begun.elapsed().as_secs_f64()
@@ -61,8 +89,42 @@ fn main() -> Result<(), Box<dyn Error>> {
         count as f64 / begun.elapsed().as_secs_f64()
     );
     drop(broker);
+    std::fs::remove_file(&conf)?;
     std::fs::remove_dir_all(&folder)?;
     Ok(())
+}
+
+/// Writes the file that the broker is started from.
+fn configure(store: &str, sync: &str, folder: &Path) -> Result<PathBuf, Box<dyn Error>> {
+    let place = folder.display();
+    let kept = match store {
+        "log" => format!("persistence true\npersistence_location {place}/"),
+        "sqlite" => format!(
+            "plugin mosquitto_persist_sqlite.so\nplugin_opt_db_file {place}/mosquitto.sqlite3"
+        ),
+        _ => return Err("--store log or --store sqlite".into()),
+    };
+    let lines = format!(
+        "user root\nlistener any 127.0.0.1\nallow_anonymous true\nlog_type error\n\
+         max_queued_messages 0\nmax_inflight_messages 65535\npersistence_sync {sync}\n{kept}\n"
+    );
+    let conf = folder.with_extension("conf");
+    std::fs::write(&conf, lines)?;
+    Ok(conf)
+}
+
+/// Bytes of all files below a folder.
+fn size(folder: &Path) -> std::io::Result<u64> {
+    let mut sum = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let about = entry.metadata()?;
+        sum += match about.is_dir() {
+            true => size(&entry.path())?,
+            false => about.len(),
+        };
+    }
+    Ok(sum)
 }
 
 struct Broker {
@@ -71,35 +133,22 @@ struct Broker {
 }
 
 impl Broker {
-    fn start(folder: &Path, sync: &str) -> Result<Self, Box<dyn Error>> {
+    fn start(conf: &Path) -> Result<Self, Box<dyn Error>> {
         let program = std::env::current_exe()?;
         let program: PathBuf = program.ancestors().nth(2).ok_or("no folder")?.join("mqttx");
-        let ready = folder.with_extension("ready");
+        let ready = conf.with_extension("ready");
         let _ = std::fs::remove_file(&ready);
         let mut command = Command::new(program);
-        command.args([
-            "broker",
-            "--port",
-            "0",
-            "--quiet",
-            "--workers",
-            "1",
-            "--sync",
-            sync,
-        ]);
+        command.args(["broker", "--workers", "1", "-c"]).arg(conf);
         command.args(["--limit", "session_messages_max=10000000"]);
         command.args(["--limit", "session_bytes_max=10000000000"]);
-        command
-            .arg("--persistence")
-            .arg(folder)
-            .arg("--ready-file")
-            .arg(&ready);
+        command.arg("--ready-file").arg(&ready);
         let child = command.stdin(Stdio::null()).spawn()?;
         let begun = Instant::now();
         let text = loop {
             match std::fs::read_to_string(&ready) {
                 Ok(text) => break text,
-                Err(_) if begun.elapsed() > Duration::from_secs(60) => {
+                Err(_) if begun.elapsed() > PATIENCE => {
                     return Err("not ready".into());
                 }
                 Err(_) => std::thread::sleep(Duration::from_millis(1)),
