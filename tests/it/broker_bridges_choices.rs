@@ -4,13 +4,12 @@
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
-use std::time::Instant;
 
 use mqttx::mqtt::Version;
 use rustix::process::Signal;
 
 use crate::broker_bridges::{bridged, bridged_to, messages, send, watcher};
-use crate::support::broker_process::{BrokerProcess, PATIENCE};
+use crate::support::broker_process::{BrokerProcess, PATIENCE, comes};
 use crate::support::packets::{Hello, publish, retained, subscribe};
 use crate::support::raw_client::RawClient;
 
@@ -36,15 +35,7 @@ fn count(broker: &BrokerProcess, text: &str) -> usize {
 }
 
 fn wait_count(broker: &BrokerProcess, text: &str, wanted: usize) {
-    let begun = Instant::now();
-    while count(broker, text) < wanted {
-        let log = broker.log();
-        assert!(
-            begun.elapsed() < PATIENCE,
-            "{wanted} times {text:?}: {log:#?}"
-        );
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    comes(text, || count(broker, text) >= wanted);
 }
 
 /// The Retained Message of a topic, and one that is published behind the question, in words.

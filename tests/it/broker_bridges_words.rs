@@ -4,14 +4,14 @@
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mqttx::mqtt::property::PropertyId;
 use mqttx::mqtt::{Packet, PacketType, Version};
 use rustix::process::Signal;
 
 use crate::broker_bridges::{bridged, bridged_to, messages, send, wait_until_carried, watcher};
-use crate::support::broker_process::{BrokerProcess, PATIENCE};
+use crate::support::broker_process::{BrokerProcess, PATIENCE, comes};
 use crate::support::certificates::Certificates;
 use crate::support::packets::{Hello, publish};
 use crate::support::raw_client::RawClient;
@@ -53,13 +53,15 @@ impl End {
 
     /// Publishes here until something comes across: what that is.
     fn first_after(&mut self, local: &mut RawClient, payload: &str) -> String {
-        let begun = Instant::now();
         let wait = |stream: &TcpStream, time| stream.set_read_timeout(Some(time)).unwrap();
         wait(&self.stream, Duration::from_millis(20));
-        while self.stream.peek(&mut [0]).is_err() {
-            assert!(begun.elapsed() < PATIENCE, "nothing comes across");
-            send(local, "t", payload, 1, 1);
-        }
+        comes("anything", || {
+            let came = self.stream.peek(&mut [0]).is_ok();
+            if !came {
+                send(local, "t", payload, 1, 1);
+            }
+            came
+        });
         wait(&self.stream, PATIENCE);
         self.take()
     }
@@ -257,11 +259,8 @@ fn tcp_looks_after_its_connection_if_it_is_told_to() {
         let far = BrokerProcess::start(&[]);
         let (near, _folder) = bridged(far.port, &format!("topic # out | {lines}"));
         near.wait_log("connected to");
-        let begun = Instant::now();
         // Another timer runs while its first bytes are on their way.
-        while is_probed(far.port) != expected {
-            assert!(begun.elapsed() < PATIENCE, "{lines}");
-        }
+        comes(lines, || is_probed(far.port) == expected);
     }
 }
 

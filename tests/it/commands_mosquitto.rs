@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::broker_process::BrokerProcess;
+use crate::support::broker_process::{BrokerProcess, comes};
 use crate::support::programs::{Left, Program};
 
 /// A folder with a link named `mosquitto` and a mosquitto.conf.
@@ -293,11 +293,7 @@ fn in_the_background_it_serves_on() {
     let left = Program::mqttx().words(&line).run();
     assert_eq!(left.status, 0, "{left:?}");
     let ready = home.path().join("ready");
-    let begun = std::time::Instant::now();
-    while !ready.exists() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "it is not ready");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    comes("the ready file", || ready.exists());
     let port = crate::support::broker_process::port_of(&fs::read_to_string(ready).unwrap());
     let line = format!("pub -h 127.0.0.1 -p {port} -q 1 -t a -m b");
     assert_eq!(Program::mqttx().words(&line).run().status, 0);
@@ -307,10 +303,7 @@ fn in_the_background_it_serves_on() {
         .unwrap();
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
     rustix::process::kill_process(pid, Signal::TERM).unwrap();
-    while home.path().join("pid").exists() {
-        assert!(begun.elapsed() < Duration::from_secs(40), "it does not end");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    comes("its end", || !home.path().join("pid").exists());
 }
 
 /// As root it becomes another user before it opens anything.

@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
+use crate::support::broker_process::comes;
 use crate::support::programs::{Left, Links, Program};
 
 fn signal(line: &str) -> Left {
@@ -55,10 +55,7 @@ fn a_broker_ends_in_order() {
         .stdin(Stdio::null())
         .spawn()
         .unwrap();
-    let begun = Instant::now();
-    while !ready.exists() && begun.elapsed() < Duration::from_secs(20) {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    comes("the ready file", || ready.exists());
     let left = signal(&format!("-p {} shutdown", broker.id()));
     assert_eq!(left.status, 0, "{left:?}");
     assert_eq!(broker.wait().unwrap().code(), Some(0));

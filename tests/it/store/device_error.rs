@@ -11,7 +11,8 @@ use mqttx::mqtt::{Packet, Version};
 
 use crate::store::crash::Wire;
 use crate::support::broker_process::BrokerProcess;
-use crate::support::packets::{Hello, publish, render, subscribe};
+use crate::support::packets::{Hello, publish, render};
+use crate::support::raw_client::RawClient;
 use crate::support::shim;
 
 /// Regular files take no byte and no sync as long as the file named `BROKEN` is there.
@@ -82,10 +83,7 @@ fn a_device_that_fails_is_told_and_nothing_that_was_acknowledged_is_lost() {
         .env("BROKEN", &broken);
     let broker = BrokerProcess::start_as(command);
     let hello = Hello::new("sub").kept();
-    let mut sub = Wire::connect(broker.port, &hello).unwrap();
-    sub.send(&subscribe(Version::V5, 1, "t", 1, &[])).unwrap();
-    assert_eq!(sub.next().unwrap()[0], 0x90);
-    drop(sub);
+    drop(RawClient::subscriber(broker.port, &hello, "t", 1));
     let mut wire = Wire::connect(broker.port, &Hello::new("pub")).unwrap();
     for number in 1..=100 {
         send(&mut wire, number);

@@ -12,6 +12,7 @@ use mqttx::mqtt::{Packet, Version};
 use crate::store::crash::Wire;
 use crate::support::broker_process::BrokerProcess;
 use crate::support::packets::{Hello, publish, render, subscribe};
+use crate::support::raw_client::RawClient;
 
 /// A mounted file system, unmounted with the test.
 struct Mounted<'a>(&'a Path);
@@ -115,10 +116,7 @@ fn fill(folder: &Path) {
     let store = folder.join("store").to_string_lossy().into_owned();
     let broker = BrokerProcess::start(&["--persistence", &store]);
     let hello = Hello::new("sub").kept();
-    let mut sub = Wire::connect(broker.port, &hello).unwrap();
-    sub.send(&subscribe(Version::V5, 1, "t", 1, &[])).unwrap();
-    assert_eq!(sub.next().unwrap()[0], 0x90);
-    drop(sub);
+    drop(RawClient::subscriber(broker.port, &hello, "t", 1));
     let mut wire = Wire::connect(broker.port, &Hello::new("pub")).unwrap();
     let mut acknowledged = Vec::new();
     let last = publish_until_full(&broker, &mut wire);
