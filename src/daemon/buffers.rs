@@ -36,6 +36,11 @@ impl Buffers {
             .unwrap_or_else(|_| BytesMut::zeroed(size))
     }
 
+    /// What was taken and not used.
+    pub(crate) fn put_back(&mut self, buffer: BytesMut) {
+        drop(self.lend(buffer));
+    }
+
     /// The buffer of which `part` is a part, and where, to write over it: if it was lent, and nobody has
     /// another part of it. `part` is gone then; [`lend`](Self::lend) is the way back.
     pub(crate) fn recall(&mut self, part: &mut Bytes) -> Option<(BytesMut, Range<usize>)> {

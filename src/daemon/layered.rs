@@ -5,6 +5,8 @@ use std::io;
 use std::io::IoSlice;
 use std::sync::Arc;
 
+use bytes::BytesMut;
+
 use crate::broker::ALIVE_WHILE_DUE;
 use crate::broker::ConnectionId;
 use crate::broker::Event;
@@ -50,17 +52,20 @@ impl Worker {
         let result = layers.read(&mut peer.socket, room, wished.filter(|&size| size > 0));
         match result {
             Ok((0, ..)) => self.end_layered(id),
-            Ok((count, more, unwrapped)) => {
+            Ok((count, more, (unwrapped, fault))) => {
                 self.taken += count;
                 peer.bulk = count >= BULK_FROM;
                 peer.readable = more;
-                let fault = self.take_layered(id, bulk, unwrapped);
+                self.take_layered(id, bulk, unwrapped);
                 self.follow_up(id, fault, more);
                 if self.taken >= FLUSH_FROM {
                     self.flush();
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if let Some(buffer) = bulk {
+                    self.buffers.put_back(buffer);
+                }
                 peer.readable = false;
                 if !peer.unfinished.is_empty() {
                     self.take_unfinished(id);
@@ -71,22 +76,16 @@ impl Worker {
     }
 
     /// Hands over what was unwrapped into `bulk`, or into the worker's own buffer.
-    fn take_layered(
-        &mut self,
-        id: ConnectionId,
-        bulk: Option<bytes::BytesMut>,
-        unwrapped: Result<usize, Fault>,
-    ) -> Option<Fault> {
+    fn take_layered(&mut self, id: ConnectionId, bulk: Option<BytesMut>, count: usize) {
         self.hear_news(id);
-        let count = match unwrapped {
-            Ok(count) => count,
-            Err(fault) => return Some(fault),
+        let Some(peer) = peer::find(&mut self.peers, id) else {
+            return;
         };
         if count == 0 {
-            return None;
-        }
-        let peer = peer::find(&mut self.peers, id)?;
-        if peer.large.is_some() {
+            if let Some(buffer) = bulk {
+                self.buffers.put_back(buffer);
+            }
+        } else if peer.large.is_some() {
             self.fill_large(id, count);
         } else if let Some(mut buffer) = bulk {
             let kept = peer.unfinished.len();
@@ -98,7 +97,6 @@ impl Worker {
         } else {
             self.take(id, count);
         }
-        None
     }
 
     /// A large packet goes on with `count` bytes in the worker's buffer; others may be behind it.
@@ -165,9 +163,10 @@ impl Worker {
         }
     }
 
-    /// Answers, and goes on or not.
+    /// Lets the layers answer, and goes on or not. What the broker has to say leaves with the turn,
+    /// behind what it promises.
     fn follow_up(&mut self, id: ConnectionId, fault: Option<Fault>, more: bool) {
-        self.write(id);
+        self.answer(id);
         match fault {
             Some(Fault::Said(fault)) => self.give_up(id, &fault),
             Some(Fault::Nobody) => {
@@ -194,8 +193,28 @@ impl Worker {
             self.take_unfinished(id);
         }
         if self.peer_ref(id).is_some_and(|peer| !peer.waiting) {
-            self.write(id);
+            self.flush();
+            self.answer(id);
             self.close(id);
+        }
+    }
+
+    /// Writes what the layers say themselves.
+    fn answer(&mut self, id: ConnectionId) {
+        let Some(peer) = peer::find(&mut self.peers, id) else {
+            return;
+        };
+        let Some(layers) = &mut peer.layers else {
+            return;
+        };
+        if layers.waiting() > 0 && !peer.blocked {
+            match layers.flush(&mut peer.socket) {
+                Ok(all) => peer.blocked = !all,
+                Err(_) => {
+                    peer.ending = true;
+                    layers.lose();
+                }
+            }
         }
     }
 
@@ -219,19 +238,25 @@ impl Worker {
         let Some(layers) = &mut peer.layers else {
             return;
         };
-        while !peer.blocked {
+        while !peer.blocked && !layers.is_lost() {
             match layers.flush(&mut peer.socket) {
                 Ok(true) => {}
                 Ok(false) => {
                     peer.blocked = true;
                     break;
                 }
-                Err(_) => return self.close(id),
+                Err(_) => {
+                    layers.lose();
+                    break;
+                }
             }
-            if !layers.takes_more() {
-                break;
+            let has_output = self.broker.has_output(id);
+            if peer.lingers && !has_output && !layers.is_over() {
+                // Behind all that was to be said.
+                layers.close();
+                continue;
             }
-            if !self.broker.has_output(id) {
+            if !has_output || !layers.takes_more() {
                 break;
             }
             if self.pace.is_spent() {
@@ -254,11 +279,37 @@ impl Worker {
                     peer.blocked = !all;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => peer.blocked = true,
-                Err(_) => return self.close(id),
+                Err(_) => layers.lose(),
             }
+        }
+        if layers.is_lost() {
+            return self.lose_output(id);
+        }
+        if layers.is_used_up() && !peer.lingers {
+            let (reason, why) = (Reason::UNSPECIFIED_ERROR, "the key of its TLS is used up");
+            return self.broker.drop_connection(id, reason, why, self.now);
         }
         if peer.lingers && layers.waiting() == 0 && !self.broker.has_output(id) {
             peer.socket.shut_down_writing();
         }
+    }
+
+    /// It closed without reading its answers. What it said before is here and not read yet, as in
+    /// [`write`](Self::write); what waits for it goes nowhere.
+    fn lose_output(&mut self, id: ConnectionId) {
+        let Some(peer) = peer::find(&mut self.peers, id) else {
+            return;
+        };
+        if peer.lingers {
+            return self.close(id);
+        }
+        peer.ending = true;
+        while self.broker.has_output(id) {
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let count = self.broker.slices(id, &mut slices);
+            let offered = slices[..count].iter().map(|slice| slice.len()).sum();
+            self.broker.wrote(id, offered, self.now);
+        }
+        self.list(id, true);
     }
 }

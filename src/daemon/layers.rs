@@ -61,6 +61,10 @@ pub(crate) struct Layers {
     written: usize,
     /// Nothing follows what is in `out`.
     over: bool,
+    /// Writing failed: what waits, and what would, goes nowhere.
+    lost: bool,
+    /// The key of TLS may seal no more (TLS 1.2), which was said.
+    used_up: bool,
     news: Option<Box<News>>,
     /// Version and cipher of TLS, until the client has said who it is.
     negotiated: Option<Box<(&'static str, String)>>,
@@ -123,6 +127,9 @@ impl From<&str> for Fault {
     }
 }
 
+/// How many bytes of MQTT came, and what went wrong behind them.
+type Unwrapped = (usize, Option<Fault>);
+
 /// Memory for what goes through TLS, one for all connections of a worker.
 #[derive(Default)]
 pub(crate) struct Scratch {
@@ -153,6 +160,8 @@ impl Layers {
             out: Vec::new(),
             written: 0,
             over: false,
+            lost: false,
+            used_up: false,
             news: None,
             negotiated: None,
         })))
@@ -160,21 +169,22 @@ impl Layers {
 
     /// Reads once from the socket and unwraps what came, [`READ_SIZE`] at most. Gives how many bytes
     /// that were, whether there may be more, and how many of `buffer` are MQTT. A fault ends the
-    /// connection, once what waits is written. So many bytes of MQTT are `wished` for, if any number:
-    /// what TLS opens behind them would be part of a packet, to be moved twice.
+    /// connection behind these, once what waits is written. So many bytes of MQTT are `wished` for, if
+    /// any number: what TLS opens behind them would be part of a packet, to be moved twice.
     pub(crate) fn read(
         &mut self,
         socket: &mut Socket,
         buffer: &mut [u8],
         wished: Option<usize>,
-    ) -> io::Result<(usize, bool, Result<usize, Fault>)> {
+    ) -> io::Result<(usize, bool, Unwrapped)> {
         let (from, room) = match &self.tls {
             None => (0, READ_SIZE),
             Some(tls) => {
                 let held = tls.held();
                 if held.len() > HELD_MAX {
                     self.over = true;
-                    return Ok((1, false, Err("a TLS message that is too long".into())));
+                    let fault = "a TLS message that is too long".into();
+                    return Ok((1, false, (0, Some(fault))));
                 }
                 let from = RECORD_MAX + held.len();
                 buffer[RECORD_MAX..from].copy_from_slice(held);
@@ -183,24 +193,28 @@ impl Layers {
             }
         };
         let count = read_once(socket, &mut buffer[from..from + room])?;
-        let result = self.unwrap(buffer, from, count);
-        self.over |= result.is_err();
-        Ok((count, count == room, result))
+        let unwrapped = self.unwrap(buffer, from, count);
+        self.over |= unwrapped.1.is_some();
+        Ok((count, count == room, unwrapped))
     }
 
     /// Takes the `count` bytes of the socket that lie at `from`: at the front of `buffer`, or behind
     /// what TLS had held.
-    fn unwrap(&mut self, buffer: &mut [u8], from: usize, mut count: usize) -> Result<usize, Fault> {
+    fn unwrap(&mut self, buffer: &mut [u8], from: usize, mut count: usize) -> Unwrapped {
+        let (mut fault, mut behind) = (None, None);
         if self.proxy.is_some() {
-            count = self.read_proxy(&mut buffer[from..from + count])?;
+            match self.read_proxy(&mut buffer[from..from + count]) {
+                Ok(left) => count = left,
+                Err(fault) => return (0, Some(fault)),
+            }
         }
         if self.tls.is_some() {
-            count = self.read_tls(buffer, RECORD_MAX..from + count)?;
+            (count, fault) = self.read_tls(buffer, RECORD_MAX..from + count);
         }
-        match self.websocket {
-            Some(_) => self.read_websocket(&mut buffer[..count]),
-            None => Ok(count),
+        if self.websocket.is_some() {
+            (count, behind) = self.read_websocket(&mut buffer[..count]);
         }
+        (count, fault.or(behind))
     }
 
     /// Leaves in front of `bytes` what is behind the header.
@@ -249,11 +263,11 @@ impl Layers {
         Ok(())
     }
 
-    fn read_tls(&mut self, room: &mut [u8], sealed: Range<usize>) -> Result<usize, Fault> {
+    fn read_tls(&mut self, room: &mut [u8], sealed: Range<usize>) -> Unwrapped {
         let Some(tls) = &mut self.tls else {
-            return Ok(0);
+            return (0, None);
         };
-        let count = tls.read(room, sealed, &mut self.out)?;
+        let (count, result) = tls.read(room, sealed, &mut self.out);
         if let Some(established) = tls.established() {
             self.greeting = false;
             let Established {
@@ -272,18 +286,18 @@ impl Layers {
             tls.close(&mut self.out);
             self.over = true;
         }
-        Ok(count)
+        (count, result.err().map(Fault::from))
     }
 
     /// Leaves in front of `bytes` what is in frames.
-    fn read_websocket(&mut self, bytes: &mut [u8]) -> Result<usize, Fault> {
+    fn read_websocket(&mut self, bytes: &mut [u8]) -> Unwrapped {
         let Some(WebSocket::Asking { request, rules }) = &mut self.websocket else {
             return self.read_frames(bytes);
         };
         let before = request.len();
         request.extend_from_slice(bytes);
         match upgrade::read(request, rules) {
-            Upgrade::More => Ok(0),
+            Upgrade::More => (0, None),
             Upgrade::Granted(granted) => {
                 let Granted {
                     answer,
@@ -302,19 +316,20 @@ impl Layers {
             Upgrade::Refused(answer, why) => {
                 self.put(&answer);
                 self.say_goodbye();
-                Err(why.into())
+                (0, Some(why.into()))
             }
         }
     }
 
-    fn read_frames(&mut self, bytes: &mut [u8]) -> Result<usize, Fault> {
+    fn read_frames(&mut self, bytes: &mut [u8]) -> Unwrapped {
         let Some(WebSocket::Open(frames, _)) = &mut self.websocket else {
-            return Ok(0);
+            return (0, None);
         };
         let mut controls = Vec::new();
-        let count = frames.read(bytes, &mut controls)?;
+        let (count, result) = frames.read(bytes, &mut controls);
+        let fault = result.err().map(Fault::from);
         if controls.is_empty() {
-            return Ok(count);
+            return (count, fault);
         }
         let mut answers = Vec::new();
         // Who sends pings and does not read gets no more pongs (RFC 6455, §5.5.3).
@@ -330,7 +345,7 @@ impl Layers {
         if controls.contains(&Control::Close) {
             self.say_goodbye();
         }
-        Ok(count)
+        (count, fault)
     }
 
     /// Whether MQTT may be given to [`write`](Self::write) now.
@@ -378,6 +393,8 @@ impl Layers {
         let parts = std::iter::once(&head[..head_len]).chain(parts);
         let parts = parts.filter(|part| !part.is_empty());
         let size = tls.write(parts, &mut scratch.out);
+        self.used_up = tls.is_over();
+        self.over |= self.used_up;
         let sealed = &scratch.out[..size];
         let written = match write_once(socket, &[IoSlice::new(sealed)]) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
@@ -389,6 +406,9 @@ impl Layers {
 
     /// Writes what waits. False: the socket takes no more now.
     pub(crate) fn flush(&mut self, socket: &mut Socket) -> io::Result<bool> {
+        if self.lost {
+            (self.out, self.written) = (Vec::new(), 0);
+        }
         if self.is_in_frame() {
             return Ok(true);
         }
@@ -431,6 +451,15 @@ impl Layers {
         self.over = true;
     }
 
+    /// Writing failed: nothing goes out any more, what has come may still be read.
+    pub(crate) fn lose(&mut self) {
+        self.lost = true;
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost
+    }
+
     /// Bytes that wait for the socket, those of the broker aside.
     pub(crate) fn waiting(&self) -> usize {
         self.out.len() - self.written
@@ -439,6 +468,11 @@ impl Layers {
     /// The other side, or a fault, ended it: close once everything is written.
     pub(crate) fn is_over(&self) -> bool {
         self.over
+    }
+
+    /// TLS can send no more, though nobody said goodbye.
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.used_up
     }
 
     /// The handshake of TLS goes on, which costs the processor much and the client little.

@@ -112,6 +112,8 @@ impl Worker {
             let bytes = self.buffers.lend(buffer).slice(..kept + count);
             let receipt = self.broker.receive_shared(id, &bytes, self.now);
             self.keep(id, &bytes[receipt.used..], receipt);
+        } else {
+            self.buffers.put_back(buffer);
         }
         match result {
             Ok(0) => {

@@ -359,10 +359,6 @@ impl Worker {
         // There may be no other turn for it.
         self.pace.renew();
         self.write(id);
-        if let Some(layers) = self.peer(id).and_then(|peer| peer.layers.as_mut()) {
-            layers.close();
-            self.write(id);
-        }
         let cause = self.broker.cause(id);
         let Some(peer) = peer::find(&mut self.peers, id) else {
             return;
@@ -379,8 +375,9 @@ impl Worker {
         if let Some(large) = peer.large.take() {
             self.unfinished_bytes -= large.size().min(self.unfinished_bytes);
         }
-        let layered = peer.layers.as_ref().map_or(0, |layers| layers.waiting());
-        if !self.broker.has_output(id) && layered == 0 {
+        if peer.layers.is_some() {
+            self.write(id);
+        } else if !self.broker.has_output(id) {
             peer.socket.shut_down_writing();
         }
         self.lingering.push((id, self.now + LINGER));

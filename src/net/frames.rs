@@ -44,14 +44,26 @@ pub enum Control {
 
 impl Frames {
     /// Takes `bytes` and leaves the data in them in front, without its frames: so many bytes.
-    /// Appends to `controls` what else came.
+    /// Appends to `controls` what else came. A fault ends the connection; data before it counts.
     pub fn read(
         &mut self,
         bytes: &mut [u8],
         controls: &mut Vec<Control>,
-    ) -> Result<usize, &'static str> {
+    ) -> (usize, Result<(), &'static str>) {
+        let mut to = 0;
+        let result = self.read_all(bytes, &mut to, controls);
+        (to, result)
+    }
+
+    fn read_all(
+        &mut self,
+        bytes: &mut [u8],
+        filled: &mut usize,
+        controls: &mut Vec<Control>,
+    ) -> Result<(), &'static str> {
         let (mut from, mut to) = (0, 0);
         while from < bytes.len() {
+            *filled = to;
             if self.left > 0 {
                 let left = usize::try_from(self.left).unwrap_or(usize::MAX);
                 let count = left.min(bytes.len() - from);
@@ -61,6 +73,7 @@ impl Frames {
             }
             if self.pending.is_empty() && !self.open {
                 (from, to) = take_off_short(bytes, from, to);
+                *filled = to;
                 if from == bytes.len() {
                     break;
                 }
@@ -72,7 +85,7 @@ impl Frames {
                     Some(used) => from += used,
                     None => {
                         self.pending.extend_from_slice(rest);
-                        return Ok(to);
+                        return Ok(());
                     }
                 }
             } else {
@@ -84,12 +97,13 @@ impl Frames {
                     Some(used) => from += used - before,
                     None => {
                         self.pending = joined;
-                        return Ok(to);
+                        return Ok(());
                     }
                 }
             }
         }
-        Ok(to)
+        *filled = to;
+        Ok(())
     }
 
     /// Reads a head, and with a control frame all of it. `None`: not all is here.
@@ -312,7 +326,8 @@ mod tests {
             let (mut frames, mut data, mut controls) = (Frames::default(), Vec::new(), Vec::new());
             for part in stream.chunks(step) {
                 let mut part = part.to_vec();
-                let count = frames.read(&mut part, &mut controls).unwrap();
+                let (count, result) = frames.read(&mut part, &mut controls);
+                assert_eq!(result, Ok(()));
                 data.extend_from_slice(&part[..count]);
             }
             assert!(data == body, "cut every {step}");
@@ -337,7 +352,8 @@ mod tests {
             let (mut frames, mut data) = (Frames::default(), Vec::new());
             for part in stream.chunks(step) {
                 let mut part = part.to_vec();
-                let count = frames.read(&mut part, &mut Vec::new()).unwrap();
+                let (count, result) = frames.read(&mut part, &mut Vec::new());
+                assert_eq!(result, Ok(()));
                 data.extend_from_slice(&part[..count]);
             }
             assert!(data == body, "cut every {step}");
@@ -348,9 +364,12 @@ mod tests {
     fn what_the_standard_forbids_is_refused() {
         let check = |bytes: &[u8], what: &str| {
             let mut frames = Frames::default();
-            let found = frames.read(&mut bytes.to_vec(), &mut Vec::new());
+            let before = frame(0x82, b"before", [1, 2, 3, 4]);
+            let mut bytes = [&before, bytes].concat();
+            let (count, found) = frames.read(&mut bytes, &mut Vec::new());
             let found = found.unwrap_err();
             assert!(found.contains(what), "{found}");
+            assert!(bytes[..count].starts_with(b"before"));
         };
         check(&[0x82, 1, 0], "without a mask");
         check(&frame(0xc2, b"a", [1; 4]), "reserved");

@@ -24,6 +24,7 @@ mod broker_directives;
 mod broker_http;
 #[cfg(target_os = "linux")]
 mod broker_listeners;
+mod broker_listeners_ends;
 mod broker_listeners_rules;
 #[cfg(target_os = "linux")]
 mod broker_log;

@@ -22,12 +22,11 @@ fn read_by(records: &mut Records, sealed: &[u8], size: usize) -> (Result<Vec<u8>
         room.append(&mut held);
         room.extend_from_slice(part);
         let end = room.len();
-        match records.read(&mut room, RECORD..end, &mut out) {
-            Ok(Taken { filled, rest }) => {
-                plain.extend_from_slice(&room[..filled]);
-                held = room[rest..].to_vec();
-            }
-            Err(error) => return (Err(error), out),
+        let (Taken { filled, rest }, result) = records.read(&mut room, RECORD..end, &mut out);
+        plain.extend_from_slice(&room[..filled]);
+        held = room[rest..].to_vec();
+        if let Err(error) = result {
+            return (Err(error), out);
         }
     }
     (Ok(plain), out)
@@ -56,8 +55,11 @@ fn refused(
     let (mut client, mut records) = Sealer::shaken(suite);
     let mut sealed = client.seal(DATA, b"before", 0);
     sealed.extend(seal(&mut client));
-    let (result, out) = read(&mut records, &sealed);
+    let mut room = [&[0; RECORD][..], &sealed].concat();
+    let (end, mut out) = (room.len(), Vec::new());
+    let (taken, result) = records.read(&mut room, RECORD..end, &mut out);
     assert!(result.is_err(), "{what} over {suite:?}");
+    assert!(room[..taken.filled].starts_with(b"before"), "{what}");
     let answers = client.open(&out);
     assert_eq!(
         answers,

@@ -10,6 +10,7 @@ use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData};
 
 use crate::net::tls::ciphers;
+use crate::net::tls::protection::HEAD_SIZE;
 use crate::net::tls::records::Records;
 use crate::net::tls::server::TlsServer;
 use crate::net::tls::session::Established;
@@ -27,16 +28,22 @@ pub(crate) struct Certified {
 }
 
 enum State {
-    Shaking(Box<UnbufferedServerConnection>),
+    Shaking(Box<Handshake>),
     Open(Box<Records>),
     Failed,
+}
+
+struct Handshake {
+    tls: UnbufferedServerConnection,
+    /// How much of what is held rustls has looked at: whole records, of a message that is not.
+    seen: usize,
 }
 
 impl Certified {
     pub(super) fn new(server: &Arc<TlsServer>) -> Result<Self, rustls::Error> {
         let tls = UnbufferedServerConnection::new(server.config())?;
         Ok(Self {
-            state: State::Shaking(Box::new(tls)),
+            state: State::Shaking(Box::new(Handshake { tls, seen: 0 })),
             server: Arc::clone(server),
             certificates: Box::default(),
             established: None,
@@ -61,77 +68,86 @@ impl Certified {
         room: &mut [u8],
         sealed: Range<usize>,
         out: &mut Vec<u8>,
-    ) -> Result<usize, String> {
-        let end = sealed.end;
-        let (filled, rest) = match &mut self.state {
-            State::Shaking(_) => self.shake_hands(room, sealed, out)?,
-            State::Open(records) => {
-                let taken = records.read(room, sealed, out);
-                let taken = taken.map_err(|error| error.to_string())?;
-                self.closed = records.is_closed();
-                (taken.filled, taken.rest)
-            }
-            State::Failed => (0, end),
+    ) -> (usize, Result<(), String>) {
+        let (mut filled, mut rest, end) = (0, sealed.start, sealed.end);
+        let mut result = match &mut self.state {
+            State::Shaking(_) => self.shake_hands(&mut room[..end], &mut rest, out),
+            State::Open(_) | State::Failed => Ok(()),
         };
-        self.held = room[rest..end].to_vec();
-        Ok(filled)
+        if let State::Open(records) = &mut self.state {
+            let (taken, opened) = records.read(room, rest..end, out);
+            result = opened.map_err(|error| error.to_string());
+            self.closed |= records.is_closed();
+            (filled, rest) = (taken.filled, taken.rest);
+        }
+        self.held = match result {
+            Ok(()) => room[rest..end].to_vec(),
+            Err(_) => Vec::new(),
+        };
+        (filled, result)
     }
 
-    /// What came behind the last message of the handshake with the same read is opened here, too.
-    /// Returns how much that was, and where what is not whole begins.
+    /// Takes what lies from `at` to the end of `room`, a record at a time: what is behind the last of
+    /// the handshake is not for rustls, which could not hand over what it would have to say to that.
     fn shake_hands(
         &mut self,
         room: &mut [u8],
-        sealed: Range<usize>,
+        at: &mut usize,
         out: &mut Vec<u8>,
-    ) -> Result<(usize, usize), String> {
-        let (mut at, end, mut filled) = (sealed.start, sealed.end, 0);
-        while let State::Shaking(tls) = &mut self.state {
-            let (front, rest) = room[..end].split_at_mut(at);
-            let status = tls.process_tls_records(rest);
-            let mut used = status.discard;
-            match status.state {
-                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
-                    while let Some(record) = traffic.next_record() {
-                        let record = record.map_err(|error| error.to_string())?;
-                        used += record.discard;
-                        let place = filled..filled + record.payload.len();
-                        filled = place.end;
-                        let place = front.get_mut(place).ok_or("a record that is too long")?;
-                        place.copy_from_slice(record.payload);
-                    }
-                }
-                Ok(ConnectionState::EncodeTlsData(mut data)) => put(&mut data, out),
-                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
-                Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => {
-                    // Behind its goodbye nothing is read any more.
-                    self.closed = true;
-                    self.open_records()?;
-                }
-                Ok(_) => {
-                    self.open_records()?;
-                    return Ok((filled, at + used));
-                }
-                Err(error) => {
-                    let why = error.to_string();
-                    // The alert that tells the client of it.
-                    let status = tls.process_tls_records(&mut room[at + used..end]);
-                    if let Ok(ConnectionState::EncodeTlsData(mut data)) = status.state {
+    ) -> Result<(), String> {
+        while let State::Shaking(handshake) = &mut self.state {
+            let next = *at + handshake.seen;
+            let record = record_size(&room[next..]);
+            handshake.seen += record.unwrap_or(0);
+            // What is not whole may be wrong already.
+            let end = record.map_or(room.len(), |size| next + size);
+            loop {
+                let status = handshake.tls.process_tls_records(&mut room[*at..end]);
+                let used = status.discard;
+                let is_waiting = match status.state {
+                    Ok(ConnectionState::EncodeTlsData(mut data)) => {
                         put(&mut data, out);
+                        false
                     }
-                    self.state = State::Failed;
-                    return Err(why);
+                    Ok(ConnectionState::TransmitTlsData(data)) => {
+                        data.done();
+                        false
+                    }
+                    Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => {
+                        self.closed = true;
+                        true
+                    }
+                    Ok(_) => true,
+                    Err(error) => {
+                        let why = error.to_string();
+                        // The alert that tells the client of it.
+                        let rest = &mut room[*at + used..end];
+                        let status = handshake.tls.process_tls_records(rest);
+                        if let Ok(ConnectionState::EncodeTlsData(mut data)) = status.state {
+                            put(&mut data, out);
+                        }
+                        self.state = State::Failed;
+                        return Err(why);
+                    }
+                };
+                *at += used;
+                handshake.seen = handshake.seen.saturating_sub(used);
+                if is_waiting {
+                    break;
                 }
             }
-            at += used;
+            self.open_records()?;
+            if record.is_none() || self.closed {
+                break;
+            }
         }
-        Ok((filled, at))
+        Ok(())
     }
 
     /// When hands are shaken.
     fn open_records(&mut self) -> Result<(), String> {
         let tls = match std::mem::replace(&mut self.state, State::Failed) {
-            State::Shaking(tls) if !tls.is_handshaking() => tls,
+            State::Shaking(handshake) if !handshake.tls.is_handshaking() => handshake.tls,
             other => {
                 self.state = other;
                 return Ok(());
@@ -149,7 +165,7 @@ impl Certified {
             cipher: cipher.to_owned(),
             user_name: self.server.user_name(&self.certificates),
         }));
-        let records = Records::new(*tls).map_err(|error| error.to_string())?;
+        let records = Records::new(tls).map_err(|error| error.to_string())?;
         self.state = State::Open(Box::new(records));
         Ok(())
     }
@@ -200,6 +216,22 @@ impl Certified {
     pub(super) fn is_closed(&self) -> bool {
         self.closed
     }
+
+    /// Nothing can be sent any more.
+    pub(super) fn is_over(&self) -> bool {
+        match &self.state {
+            State::Open(records) => records.is_over(),
+            State::Shaking(_) => false,
+            State::Failed => true,
+        }
+    }
+}
+
+/// The record at the front, if it is whole.
+fn record_size(bytes: &[u8]) -> Option<usize> {
+    let [_, _, _, high, low] = *bytes.first_chunk()?;
+    let size = HEAD_SIZE + usize::from(u16::from_be_bytes([high, low]));
+    (size <= bytes.len()).then_some(size)
 }
 
 fn put(data: &mut EncodeTlsData<'_, ServerConnectionData>, out: &mut Vec<u8>) {

@@ -164,32 +164,37 @@ impl Keyed {
         room: &mut [u8],
         sealed: Range<usize>,
         out: &mut Vec<u8>,
-    ) -> Result<usize, String> {
-        let result = self.read_all(room, sealed);
+    ) -> (usize, Result<(), String>) {
+        let mut filled = 0;
+        let result = self.read_all(room, sealed, &mut filled);
         out.append(self.tls.output());
-        result.map_err(|error| error.to_string())
+        (filled, result.map_err(|error| error.to_string()))
     }
 
-    fn read_all(&mut self, plain: &mut [u8], sealed: Range<usize>) -> io::Result<usize> {
+    fn read_all(
+        &mut self,
+        plain: &mut [u8],
+        sealed: Range<usize>,
+        filled: &mut usize,
+    ) -> io::Result<()> {
         if !sealed.is_empty() {
             self.tls.take(&plain[sealed]);
         }
         if !self.open && !self.tls.handshake()? {
-            return Ok(0);
+            return Ok(());
         }
         self.open = true;
-        let mut filled = 0;
-        while filled < plain.len() {
-            match self.tls.read(&mut plain[filled..])? {
+        while *filled < plain.len() {
+            match self.tls.read(&mut plain[*filled..])? {
                 None => break,
                 Some(0) => {
                     self.closed = true;
                     break;
                 }
-                Some(count) => filled += count,
+                Some(count) => *filled += count,
             }
         }
-        Ok(filled)
+        Ok(())
     }
 
     pub(super) fn established(&mut self) -> Option<Established> {
@@ -270,6 +275,11 @@ impl Keyed {
 
     pub(super) fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// OpenSSL makes new keys itself, or ends the connection when it is read from.
+    pub(super) fn is_over(&self) -> bool {
+        false
     }
 }
 

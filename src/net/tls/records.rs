@@ -110,33 +110,38 @@ impl Records {
     }
 
     /// Opens what lies at `sealed` in `room`, as far as records are whole; what was in them comes to
-    /// the front of `room`. Answers are appended to `out`. An error is the end.
+    /// the front of `room`. Answers are appended to `out`. An error is the end, and behind what came
+    /// before it.
     pub fn read(
         &mut self,
         room: &mut [u8],
         sealed: Range<usize>,
         out: &mut Vec<u8>,
-    ) -> Result<Taken, Error> {
-        let result = self.read_all(room, sealed, out);
-        result.map_err(|Fault(alert, error)| {
+    ) -> (Taken, Result<(), Error>) {
+        let (filled, rest) = (0, sealed.start);
+        let mut taken = Taken { filled, rest };
+        let result = self.read_all(room, sealed, &mut taken, out);
+        let result = result.map_err(|Fault(alert, error)| {
             if let Some(alert) = alert {
                 self.say(ALERT, &[FATAL, alert.into()], out);
             }
             self.over = true;
             error
-        })
+        });
+        (taken, result)
     }
 
     fn read_all(
         &mut self,
         room: &mut [u8],
         sealed: Range<usize>,
+        taken: &mut Taken,
         out: &mut Vec<u8>,
-    ) -> Result<Taken, Fault> {
-        let (mut rest, mut filled) = (sealed.start, 0);
+    ) -> Result<(), Fault> {
         while !self.closed
-            && let Some(&head) = room[rest..sealed.end].first_chunk()
+            && let Some(&head) = room[taken.rest..sealed.end].first_chunk()
         {
+            let Taken { filled, rest } = *taken;
             let body = rest + HEAD_SIZE;
             let end = body + self.body_size(head)?;
             if end > sealed.end {
@@ -148,7 +153,7 @@ impl Records {
             let mac = || Fault::new(AlertDescription::BadRecordMac, Error::DecryptError);
             let plain = &room[filled..filled + opened.ok_or_else(mac)?];
             self.record = self.record.max(end - rest);
-            rest = end;
+            taken.rest = end;
             let (typ, size) = match self.reading.is_tls_13() {
                 true => inner(plain)?,
                 false => (head[0], plain.len()),
@@ -159,12 +164,12 @@ impl Records {
             match typ {
                 DATA if size > 0 && self.message.is_empty() => {
                     self.empty = 0;
-                    filled += size;
+                    taken.filled += size;
                 }
                 _ => self.handle(typ, &plain[..size], out)?,
             }
         }
-        Ok(Taken { filled, rest })
+        Ok(())
     }
 
     /// How much to read behind `held` for at least `plain` more bytes of plain text, so that it ends
@@ -395,6 +400,11 @@ impl Records {
     /// The client said goodbye.
     pub fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// Nothing can be sent any more: we said goodbye, or why there is none.
+    pub fn is_over(&self) -> bool {
+        self.over
     }
 
     fn say(&mut self, typ: u8, plain: &[u8], out: &mut Vec<u8>) {

@@ -104,13 +104,14 @@ impl Session {
     /// Takes the bytes of the socket that lie at `sealed` in `room`, [`held`](Self::held)'s in
     /// front; answers are appended to `out`. Returns how many bytes at the front of `room` are plain
     /// text now: `sealed` begins [`RECORD_MAX`] behind it, so that none is overwritten before it is
-    /// opened, and no second buffer pushes this one out of the processor's cache.
+    /// opened, and no second buffer pushes this one out of the processor's cache. A fault is the end,
+    /// and behind them.
     pub(crate) fn read(
         &mut self,
         room: &mut [u8],
         sealed: Range<usize>,
         out: &mut Vec<u8>,
-    ) -> Result<usize, String> {
+    ) -> (usize, Result<(), String>) {
         each!(self, inner => inner.read(room, sealed, out))
     }
 
@@ -155,6 +156,11 @@ impl Session {
     /// The client said goodbye.
     pub(crate) fn is_closed(&self) -> bool {
         each!(self, inner => inner.is_closed())
+    }
+
+    /// Nothing can be sent any more.
+    pub(crate) fn is_over(&self) -> bool {
+        each!(self, inner => inner.is_over())
     }
 
     /// Whether the client would be let in by this server, too.
