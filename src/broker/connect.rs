@@ -109,7 +109,10 @@ impl Broker {
     /// Whose rules a connection follows, and who it proved to be.
     pub(crate) fn standing(&self, slot: u32) -> (Arc<Listener>, Option<Arc<str>>) {
         let connection = &self.connections[slot as usize];
-        (Arc::clone(&connection.listener), connection.proven.clone())
+        (
+            Arc::clone(&connection.listener),
+            connection.proven().cloned(),
+        )
     }
 
     fn check_connect(

@@ -68,8 +68,8 @@ pub(crate) struct Connection {
     pub(crate) phase: Phase,
     /// Whose rules it follows.
     pub(crate) listener: Arc<Listener>,
-    /// The user name that a certificate or a key proves.
-    pub(crate) proven: Option<Arc<str>>,
+    /// What few have.
+    pub(crate) seldom: Option<Box<Seldom>>,
     pub(crate) version: Version,
     pub(crate) outbox: Outbox,
     /// What goes into the outbox once a store has what it promises.
@@ -113,12 +113,19 @@ pub(crate) struct Connection {
     pub(crate) traffic: Traffic,
     /// CONNECT said that the client is a bridge.
     pub(crate) is_bridge: bool,
-    /// With `trace_packets`: what was written of a packet that is not whole yet.
-    pub(crate) traced: Box<[u8]>,
-    /// Tracing began in the middle of what was to be written.
-    pub(crate) untraced: bool,
     /// What is told of it to those who ask; none before CONNECT was accepted.
     pub(crate) about: Option<About>,
+}
+
+/// What a connection has only that proves who it is before it says so, or that is traced.
+#[derive(Default)]
+pub(crate) struct Seldom {
+    /// The user name that a certificate or a key proves.
+    pub(crate) proven: Option<Arc<str>>,
+    /// With `trace_packets`: what was written of a packet that is not whole yet.
+    pub(crate) traced: Vec<u8>,
+    /// Tracing began in the middle of what was to be written.
+    pub(crate) untraced: bool,
 }
 
 /// What went through a connection.
@@ -164,7 +171,7 @@ impl Connection {
             id,
             phase: Phase::Waiting,
             listener,
-            proven: None,
+            seldom: None,
             version: Version::V311,
             outbox: Outbox::default(),
             gate: None,
@@ -190,8 +197,6 @@ impl Connection {
             paused_since: None,
             traffic: Traffic::default(),
             is_bridge: false,
-            traced: Box::default(),
-            untraced: false,
             about: None,
         }
     }
@@ -199,6 +204,14 @@ impl Connection {
     /// Whether packets are awaited from it.
     pub(crate) fn is_read(&self) -> bool {
         matches!(self.phase, Phase::Open(_) | Phase::Answering(_))
+    }
+
+    pub(crate) fn proven(&self) -> Option<&Arc<str>> {
+        self.seldom.as_ref()?.proven.as_ref()
+    }
+
+    pub(crate) fn seldom(&mut self) -> &mut Seldom {
+        self.seldom.get_or_insert_default()
     }
 
     pub(crate) fn session(&self) -> Option<u32> {

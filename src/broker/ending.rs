@@ -253,19 +253,19 @@ impl Broker {
             self.timers.remove(absence.will_timed, will);
             self.timers.remove(absence.expiry_timed, expiry);
         }
-        if !state.subscriptions.is_empty() || !state.shares.is_empty() {
+        if !state.subscriptions.is_empty() || !state.shares().is_empty() {
             self.shared.change_subscriptions(|subscriptions| {
                 for &node in &state.subscriptions {
                     subscriptions.unsubscribe(node, state.key);
                 }
-                for share in &state.shares {
+                for share in state.shares() {
                     subscriptions.leave(share.node, &share.name, state.key);
                 }
             });
         }
         self.shared.release(state.held, state.held_bytes);
         self.shared.not_here(state.here_bytes);
-        if !state.shares.is_empty() {
+        if !state.shares().is_empty() {
             self.redeliver(&mut state, now);
         }
     }

@@ -323,7 +323,7 @@ impl Broker {
     /// A certificate or a key tells who is at the other end; before CONNECT.
     pub fn prove(&mut self, id: ConnectionId, user_name: Arc<str>) {
         if let Some(connection) = self.connection_mut(id) {
-            connection.proven = Some(user_name);
+            connection.seldom().proven = Some(user_name);
         }
     }
 
@@ -488,7 +488,7 @@ impl Broker {
             .subscriptions
             .iter()
             .map(|&node| subscriptions.filter(node));
-        let shares = session.shares.iter();
+        let shares = session.shares().iter();
         let shared = shares
             .map(|share| format!("$share/{}/{}", share.name, subscriptions.filter(share.node)));
         plain.chain(shared).collect()

@@ -84,7 +84,7 @@ impl Broker {
                 .unwrap_or_else(|| rules.rights(&state.client_id, state.user_name.as_ref(), own))
         });
         let (key, before) = (state.key, state.rights.take());
-        let subscribed = !state.subscriptions.is_empty() || !state.shares.is_empty();
+        let subscribed = !state.subscriptions.is_empty() || !state.shares().is_empty();
         state.rights.clone_from(&rights);
         match (&before, &rights) {
             (None, None) => {}

@@ -35,7 +35,7 @@ impl Session {
     /// Whether [`Broker::pull`] would find anything.
     #[inline]
     pub(crate) fn has_waiting(&self) -> bool {
-        !self.queue.is_empty() || self.replay.is_some() || !self.again.is_empty()
+        !self.queue.is_empty() || self.replay.is_some() || self.again().is_some()
     }
 }
 
@@ -203,7 +203,8 @@ impl Broker {
     /// [MQTT-4.4.0-1], then what was queued.
     pub(crate) fn resume(&mut self, session: u32, now: Instant) {
         let state = &mut self.sessions[session as usize];
-        state.again = state.sender.resend().map(|(id, _)| id).collect();
+        let again = state.sender.resend().map(|(id, _)| id).collect();
+        state.set_again(again);
         self.pull(session, now);
     }
 
@@ -211,27 +212,30 @@ impl Broker {
     fn pull_again(&mut self, slot: u32, session: u32, now: Instant) {
         loop {
             let state = &mut self.sessions[session as usize];
-            let Some(&id) = state.again.front() else {
+            let Some((&id, left)) = state
+                .again()
+                .and_then(|all| Some((all.front()?, all.len())))
+            else {
                 return;
             };
             let (qos, kept) = match state.sender.pending(id) {
                 None => {
-                    state.again.pop_front();
+                    state.pop_again();
                     continue;
                 }
                 Some(Pending::Pubrel) => {
-                    state.again.pop_front();
+                    state.pop_again();
                     self.acknowledge(slot, PacketType::Pubrel, id, Reason::SUCCESS);
                     continue;
                 }
                 Some(Pending::Publish(qos, kept)) => (qos, kept),
             };
-            if state.sender.inflight() - state.again.len() >= state.sender.quota() {
+            if state.sender.inflight() - left >= state.sender.quota() {
                 return;
             }
             let (message, retain, order) = (kept.message.clone(), kept.retain, kept.order);
             let ids = kept.subscription_ids.clone();
-            state.again.pop_front();
+            state.pop_again();
             let Some(message) = message else { continue };
             let mut outgoing = self.outgoing(slot, &message, qos, retain, &ids, now);
             outgoing.dup = true;

@@ -38,9 +38,6 @@ pub(crate) struct Session {
     /// None before it has lost a Network Connection.
     pub(crate) absence: Option<Box<Absence>>,
     pub(crate) sender: Sender<Kept>,
-    /// What is in flight and was not yet sent on this connection: the quota counts anew for each
-    /// connection (§4.9), so a resumed Session may not send everything at once.
-    pub(crate) again: VecDeque<PacketId>,
     pub(crate) receiver: Receiver,
     pub(crate) queue: VecDeque<Queued>,
     /// Bytes of recorded messages in `queue` that are here and not only in the store.
@@ -55,9 +52,19 @@ pub(crate) struct Session {
     inflight_bytes: usize,
     sated: bool,
     pub(crate) subscriptions: Vec<NodeId>,
-    pub(crate) shares: Vec<Share>,
+    /// What few have.
+    seldom: Option<Box<Seldom>>,
     pub(crate) will: Option<Box<Will>>,
     pub(crate) replay: Option<Box<Replay>>,
+}
+
+/// What a Session has only that was resumed, or that shares Subscriptions.
+#[derive(Default)]
+struct Seldom {
+    /// What is in flight and was not yet sent on this connection: the quota counts anew for each
+    /// connection (§4.9), so a resumed Session may not send everything at once.
+    again: VecDeque<PacketId>,
+    shares: Vec<Share>,
 }
 
 /// The times of a Session whose Network Connection was lost.
@@ -161,7 +168,6 @@ impl Session {
             order: 0,
             absence: None,
             sender: Sender::new(1),
-            again: VecDeque::new(),
             receiver: Receiver::default(),
             queue: VecDeque::new(),
             here_bytes: 0,
@@ -171,7 +177,7 @@ impl Session {
             inflight_bytes: 0,
             sated: false,
             subscriptions: Vec::new(),
-            shares: Vec::new(),
+            seldom: None,
             will: None,
             replay: None,
         }
@@ -212,6 +218,38 @@ impl Session {
         self.absence.get_or_insert_default()
     }
 
+    /// What is to be sent again, from the front on.
+    #[inline]
+    pub(crate) fn again(&self) -> Option<&VecDeque<PacketId>> {
+        let again = self.seldom.as_ref().map(|seldom| &seldom.again);
+        again.filter(|again| !again.is_empty())
+    }
+
+    pub(crate) fn set_again(&mut self, again: VecDeque<PacketId>) {
+        if !again.is_empty() || self.seldom.is_some() {
+            self.seldom.get_or_insert_default().again = again;
+        }
+    }
+
+    pub(crate) fn pop_again(&mut self) {
+        if let Some(seldom) = &mut self.seldom {
+            seldom.again.pop_front();
+            if seldom.again.is_empty() && seldom.shares.is_empty() {
+                self.seldom = None;
+            }
+        }
+    }
+
+    /// Its memberships in Shared Subscriptions.
+    pub(crate) fn shares(&self) -> &[Share] {
+        let shares = self.seldom.as_ref().map(|seldom| &seldom.shares[..]);
+        shares.unwrap_or_default()
+    }
+
+    pub(crate) fn shares_mut(&mut self) -> &mut Vec<Share> {
+        &mut self.seldom.get_or_insert_default().shares
+    }
+
     fn is_timed(&self) -> bool {
         let timed = |at: &Absence| at.expiry_timed.is_some() || at.will_timed.is_some();
         self.absence.as_deref().is_some_and(timed)
@@ -226,7 +264,7 @@ impl Session {
     /// Whether a new QoS 1 or 2 message may be sent: what was sent before comes first.
     #[inline]
     pub(crate) fn has_quota(&self) -> bool {
-        self.again.is_empty() && self.sender.has_quota() && !self.sated
+        self.again().is_none() && self.sender.has_quota() && !self.sated
     }
 
     /// Bytes of payload go into flight, where they are counted.
@@ -246,9 +284,9 @@ impl Session {
         !self.persists()
             && !self.noted
             && self.subscriptions.is_empty()
-            && self.shares.is_empty()
+            && self.shares().is_empty()
             && self.waiting() == 0
-            && self.again.is_empty()
+            && self.again().is_none()
             && self.replay.is_none()
             && !self.is_timed()
     }

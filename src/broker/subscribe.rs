@@ -130,7 +130,7 @@ impl Broker {
         if asked > limits.replay_messages_max || (self.store_fails() && self.keeps(session)) {
             return Some(Reason::QUOTA_EXCEEDED);
         }
-        let held = state.subscriptions.len() + state.shares.len();
+        let held = state.subscriptions.len() + state.shares().len();
         let subscriptions = self.shared.subscriptions();
         if held < limits.subscriptions_max && subscriptions.len() < limits.subscriptions_total_max {
             return None;
@@ -156,7 +156,7 @@ impl Broker {
                 .shared
                 .change_subscriptions(|subscriptions| subscriptions.join(share, filter, member));
             if new {
-                state.shares.push(Share {
+                state.shares_mut().push(Share {
                     node,
                     name: share.into(),
                 });
@@ -296,10 +296,10 @@ impl Broker {
                 return false;
             };
             let same = |held: &Share| held.node == node && *held.name == *share;
-            let Some(place) = state.shares.iter().position(same) else {
+            let Some(place) = state.shares().iter().position(same) else {
                 return false;
             };
-            state.shares.swap_remove(place);
+            state.shares_mut().swap_remove(place);
             return self
                 .shared
                 .change_subscriptions(|subscriptions| subscriptions.leave(node, share, key));
@@ -318,11 +318,11 @@ impl Broker {
     /// Tells the Shared Subscriptions of a Session whether it has a connection.
     pub(crate) fn set_online(&mut self, session: u32, online: bool) {
         let state = &self.sessions[session as usize];
-        if state.shares.is_empty() {
+        if state.shares().is_empty() {
             return;
         }
         self.shared.change_subscriptions(|subscriptions| {
-            for share in &state.shares {
+            for share in state.shares() {
                 subscriptions.set_online(share.node, &share.name, state.key, online);
             }
         });

@@ -41,8 +41,12 @@ impl Broker {
         self.config.trace_packets = packets;
         self.singly = self.config.looks_at_each();
         for (_, connection) in &mut self.connections {
-            connection.traced = Box::default();
-            connection.untraced = !connection.outbox.is_empty();
+            let untraced = !connection.outbox.is_empty();
+            if untraced || connection.seldom.is_some() {
+                let seldom = connection.seldom();
+                seldom.traced = Vec::new();
+                seldom.untraced = untraced;
+            }
         }
     }
 
@@ -51,12 +55,13 @@ impl Broker {
         let Some(connection) = self.connections.get_mut(id.slot as usize) else {
             return;
         };
-        if connection.untraced {
-            connection.untraced = count < connection.outbox.len();
+        let (version, left) = (connection.version, connection.outbox.len());
+        let seldom = connection.seldom();
+        if seldom.untraced {
+            seldom.untraced = count < left;
             return;
         }
-        let version = connection.version;
-        let mut traced = std::mem::take(&mut connection.traced).into_vec();
+        let mut traced = std::mem::take(&mut seldom.traced);
         let mut left = count;
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         let filled = connection.outbox.slices(&mut slices);
@@ -80,7 +85,8 @@ impl Broker {
             self.event(id.slot, what);
         }
         traced.drain(..at);
-        self.connections[id.slot as usize].traced = traced.into();
+        traced.shrink_to_fit();
+        self.connections[id.slot as usize].seldom().traced = traced;
     }
 
     /// A Session is over whose client stayed away.

@@ -292,9 +292,9 @@ impl Broker {
     fn subscription_page(&self, state: &Session, from: u32, most: usize) -> SubscriptionPage {
         let subscriptions = self.shared.subscriptions();
         let plain = state.subscriptions.iter().map(|&node| (node, None));
-        let shares = state.shares.iter();
+        let shares = state.shares().iter();
         let shares = shares.map(|share| (share.node, Some(&*share.name)));
-        let held = state.subscriptions.len() + state.shares.len();
+        let held = state.subscriptions.len() + state.shares().len();
         let mut page = SubscriptionPage::default();
         for (node, share) in plain.chain(shares).skip(from as usize).take(most) {
             let Some(found) = subscriptions.held_by(node, share, state.key) else {
@@ -339,7 +339,7 @@ impl Broker {
             expires_in: state
                 .expires_at()
                 .map(|at| at.saturating_duration_since(now)),
-            subscriptions: state.subscriptions.len() + state.shares.len(),
+            subscriptions: state.subscriptions.len() + state.shares().len(),
             queued: state.queue.len(),
             inflight: state.sender.inflight(),
             unreleased: state.receiver.len(),

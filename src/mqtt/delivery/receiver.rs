@@ -11,6 +11,12 @@ const PAGE_BITS: u16 = 1_024;
 /// The identifiers of QoS 2 messages between PUBLISH and PUBREL.
 #[derive(Debug, Default)]
 pub struct Receiver {
+    /// None before the first: few clients ever send one.
+    book: Option<Box<Book>>,
+}
+
+#[derive(Debug, Default)]
+struct Book {
     pages: Vec<Page>,
     len: u16,
 }
@@ -27,16 +33,17 @@ impl Receiver {
     /// already and only answered [MQTT-4.3.3-10].
     pub fn publish(&mut self, id: PacketId) -> bool {
         let (number, word, mask) = address(id);
-        let page = match self.pages.iter_mut().position(|page| page.number == number) {
-            Some(place) => &mut self.pages[place],
+        let book = self.book.get_or_insert_default();
+        let page = match book.pages.iter_mut().position(|page| page.number == number) {
+            Some(place) => &mut book.pages[place],
             None => {
-                self.pages.push(Page {
+                book.pages.push(Page {
                     number,
                     set: 0,
                     bits: [0; PAGE_BITS as usize / 64],
                 });
-                let last = self.pages.len() - 1;
-                &mut self.pages[last]
+                let last = book.pages.len() - 1;
+                &mut book.pages[last]
             }
         };
         if page.bits[word] & mask != 0 {
@@ -44,26 +51,29 @@ impl Receiver {
         }
         page.bits[word] |= mask;
         page.set += 1;
-        self.len += 1;
+        book.len += 1;
         true
     }
 
     /// A PUBREL: true when the identifier was known. Either way it is free now.
     pub fn release(&mut self, id: PacketId) -> bool {
         let (number, word, mask) = address(id);
-        let Some(place) = self.pages.iter().position(|page| page.number == number) else {
+        let Some(book) = &mut self.book else {
             return false;
         };
-        let page = &mut self.pages[place];
+        let Some(place) = book.pages.iter().position(|page| page.number == number) else {
+            return false;
+        };
+        let page = &mut book.pages[place];
         if page.bits[word] & mask == 0 {
             return false;
         }
         page.bits[word] &= !mask;
         page.set -= 1;
-        self.len -= 1;
+        book.len -= 1;
         // The last page stays: one message at a time must not allocate for each.
-        if page.set == 0 && self.pages.len() > 1 {
-            self.pages.swap_remove(place);
+        if page.set == 0 && book.pages.len() > 1 {
+            book.pages.swap_remove(place);
         }
         true
     }
@@ -71,19 +81,20 @@ impl Receiver {
     /// Whether this identifier waits for its PUBREL.
     pub fn knows(&self, id: PacketId) -> bool {
         let (number, word, mask) = address(id);
-        self.pages
-            .iter()
+        let pages = self.book.iter().flat_map(|book| &book.pages);
+        pages
+            .into_iter()
             .any(|page| page.number == number && page.bits[word] & mask != 0)
     }
 
     /// Messages received and not yet released: what the peer has spent of our Receive Maximum.
     pub fn len(&self) -> usize {
-        usize::from(self.len)
+        self.book.as_ref().map_or(0, |book| usize::from(book.len))
     }
 
     /// No message waits for its PUBREL.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// The Session is gone.
