@@ -20,16 +20,22 @@ pub(crate) enum Transport {
     Wss,
     Unix,
     Psk,
+    /// WebSocket on the port where the broker answers visitors.
+    Http,
+    Https,
 }
 
 impl Transport {
-    pub(crate) const ALL: [Self; 6] = [
+    /// Ports of visitors are told last.
+    pub(crate) const ALL: [Self; 8] = [
         Self::Tcp,
         Self::Tls,
         Self::Ws,
         Self::Wss,
         Self::Unix,
         Self::Psk,
+        Self::Http,
+        Self::Https,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -40,6 +46,17 @@ impl Transport {
             Self::Wss => "wss",
             Self::Unix => "unix",
             Self::Psk => "psk",
+            Self::Http => "ws of http",
+            Self::Https => "wss of https",
+        }
+    }
+
+    /// What a client is told.
+    fn scheme(self) -> &'static str {
+        match self {
+            Self::Http => Self::Ws.name(),
+            Self::Https => Self::Wss.name(),
+            other => other.name(),
         }
     }
 
@@ -47,15 +64,16 @@ impl Transport {
     pub(crate) fn is_known_to(self, kind: Kind) -> bool {
         match kind {
             Kind::Mqttx => true,
-            Kind::Mosquitto => !matches!(self, Self::Ws | Self::Wss),
+            Kind::Mosquitto => !self.is_websocket(),
             Kind::Paho | Kind::MqttJs => self != Self::Psk,
             Kind::Gmqtt => matches!(self, Self::Tcp | Self::Tls),
+            // Where visitors are answered, pages of other places may not ask.
             Kind::Chromium => matches!(self, Self::Ws | Self::Wss),
         }
     }
 
     pub(crate) fn is_websocket(self) -> bool {
-        matches!(self, Self::Ws | Self::Wss)
+        matches!(self, Self::Ws | Self::Wss | Self::Http | Self::Https)
     }
 
     /// Whether this build has it.
@@ -100,6 +118,8 @@ impl Way {
                 Transport::Tls => format!("listener any 127.0.0.1\n{tls}"),
                 Transport::Ws => "listener any 127.0.0.1\nprotocol websockets\n".to_owned(),
                 Transport::Wss => format!("listener any 127.0.0.1\nprotocol websockets\n{tls}"),
+                Transport::Http => "listener any 127.0.0.1\nprotocol http\n".to_owned(),
+                Transport::Https => format!("listener any 127.0.0.1\nprotocol http\n{tls}"),
                 Transport::Unix => format!("listener 0 {}\n", path("socket")),
                 Transport::Psk => format!(
                     "listener any 127.0.0.1\npsk_hint hint\npsk_file {}\n",
@@ -131,7 +151,7 @@ impl Way {
     /// What the scripts are told; see `tests/fixtures/peers/README.md`.
     pub(crate) fn job(&self, version: u8, id: &str) -> Value {
         json!({
-            "transport": self.transport.name(),
+            "transport": self.transport.scheme(),
             "port": self.port,
             "ca": self.ca,
             "socket": self.socket,
