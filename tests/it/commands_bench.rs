@@ -77,6 +77,18 @@ pub(crate) fn json(output: &Output) -> Value {
     })
 }
 
+/// The report, and how it ended.
+pub(crate) fn measured(port: u16, words: &str) -> (Output, Value) {
+    let output = bench(port, words);
+    let report = json(&output);
+    (output, report)
+}
+
+/// A count of the first result.
+pub(crate) fn counts(report: &Value, name: &str) -> u64 {
+    report["results"][0]["counts"][name].as_u64().unwrap()
+}
+
 /// Every count that must be nought when all is well.
 pub(crate) fn assert_clean(result: &Value) {
     let counts = &result["counts"];

@@ -2,32 +2,14 @@
 //! again is told from what is lost, and how often somebody came back is part of the verdict. Of
 //! clients that come and go besides: a broker that leaves it to them to close.
 
-use std::process::{Command, Output, Stdio};
-
 use mqttx::mqtt::{PacketType, Version};
-use serde_json::Value;
 
+use crate::commands_bench::{counts, measured};
+use crate::commands_bench_faults::{acknowledge, grant};
 use crate::support::scripted_broker::{Peer, Script, ScriptedBroker};
 
 const WORDS: &str =
     "-V 311 --pubs 1 --rate 200 --duration 300ms --warmup 0s --runs 1 -q 1 --reconnect --json -";
-
-fn bench(port: u16, words: &str) -> (Output, Value) {
-    let output = Command::new(env!("CARGO_BIN_EXE_mqttx"))
-        .args(["bench", "-h", "127.0.0.1", "-p", &port.to_string()])
-        .args(words.split_whitespace())
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
-        panic!("{error}: {}", String::from_utf8_lossy(&output.stderr));
-    });
-    (output, report)
-}
-
-fn counts(report: &Value, name: &str) -> u64 {
-    report["results"][0]["counts"][name].as_u64().unwrap()
-}
 
 /// Lets a client in, which must want its Session kept (or not); whether it is the subscriber.
 fn let_in(broker: &mut ScriptedBroker, is_known: bool, is_kept: bool) -> (bool, Peer) {
@@ -44,9 +26,7 @@ fn welcome(broker: &mut ScriptedBroker) -> (Peer, Peer) {
     let mut peers = [(); 2].map(|()| let_in(broker, false, true));
     peers.sort_by_key(|(subscribes, _)| *subscribes);
     let [(_, publisher), (_, mut subscriber)] = peers;
-    let subscribe = subscriber.expect(PacketType::Subscribe);
-    let qos = subscribe[subscribe.len() - 1];
-    subscriber.send(&[0x90, 3, subscribe[2], subscribe[3], qos]);
+    grant(&mut subscriber);
     (publisher, subscriber)
 }
 
@@ -77,8 +57,7 @@ fn cutting(
                 number += 1;
                 continue;
             }
-            let at = 4 + usize::from(u16::from_be_bytes([frame[2], frame[3]]));
-            publisher.send_if_there(&[0x40, 2, frame[at], frame[at + 1]]);
+            acknowledge(&mut publisher, &frame);
             number += 1;
         }
         // Nothing of them is to stay: both come once more to say so.
@@ -95,7 +74,7 @@ fn a_subscriber_that_comes_back_gets_again_what_it_has_not_acknowledged() {
         frame[0] |= 0x08;
         Some(frame)
     });
-    let (output, report) = bench(script.port, WORDS);
+    let (output, report) = measured(script.port, WORDS);
     script.join();
     assert_eq!(output.status.code(), Some(0), "{report}");
     for (name, count) in [
@@ -121,7 +100,7 @@ fn a_subscriber_that_comes_back_gets_again_what_it_has_not_acknowledged() {
 #[test]
 fn a_publisher_that_comes_back_sends_again_what_was_not_acknowledged() {
     let script = cutting(false, Some);
-    let (output, report) = bench(script.port, WORDS);
+    let (output, report) = measured(script.port, WORDS);
     script.join();
     // The broker passed it on twice, which QoS 1 allows; nothing is lost.
     assert_eq!(output.status.code(), Some(0), "{report}");
@@ -173,7 +152,7 @@ fn what_is_delivered_again_at_qos_2_is_told_once() {
             peer.expect(PacketType::Disconnect);
         }
     });
-    let (output, report) = bench(script.port, &WORDS.replace("-q 1", "-q 2"));
+    let (output, report) = measured(script.port, &WORDS.replace("-q 1", "-q 2"));
     script.join();
     assert_eq!(output.status.code(), Some(0), "{report}");
     for (name, count) in [
@@ -205,18 +184,33 @@ fn what_a_broker_forgets_over_a_cut_is_lost() {
             } else {
                 subscriber.send(&frame);
             }
-            let at = 4 + usize::from(u16::from_be_bytes([frame[2], frame[3]]));
-            publisher.send_if_there(&[0x40, 2, frame[at], frame[at + 1]]);
+            acknowledge(&mut publisher, &frame);
             number += 1;
         }
     });
-    let (output, report) = bench(script.port, WORDS);
+    let (output, report) = measured(script.port, WORDS);
     script.join();
     assert_eq!(output.status.code(), Some(81), "{report}");
     // What was written into the closing connection may be gone too; message 20 surely is.
     assert!(counts(&report, "lost") >= 1, "{report}");
     assert_eq!(counts(&report, "duplicates"), 0);
     assert_eq!(counts(&report, "reconnects"), 1);
+}
+
+#[test]
+fn a_broker_that_lets_nobody_in_any_more_has_no_rate() {
+    let script = ScriptedBroker::start(Version::V5, |broker| {
+        let mut peer = broker.accept_raw();
+        peer.expect(PacketType::Connect);
+        peer.send(&[0x20, 3, 0, 0, 0]);
+        peer.expect_goodbye();
+    });
+    let words = "churn --pubs 1 --duration 200ms --warmup 100ms --runs 1 --json -";
+    let (output, report) = measured(script.port, words);
+    script.join();
+    assert_eq!(counts(&report, "connects"), 1, "{report}");
+    assert_eq!(report["results"][0]["connects_per_s"], 0.0, "{report}");
+    assert_eq!(output.status.code(), Some(7), "{report}");
 }
 
 #[test]
@@ -230,7 +224,7 @@ fn a_broker_that_does_not_hang_up_is_waited_for_once() {
         }
     });
     let words = "churn --pubs 1 --duration 3s --warmup 0s --runs 1 --json -";
-    let (output, report) = bench(script.port, words);
+    let (output, report) = measured(script.port, words);
     script.join();
     assert_eq!(counts(&report, "connects"), 4, "{report}");
     // Then nobody listens any more.

@@ -1,28 +1,28 @@
 //! `mqttx bench` against brokers that do wrong on purpose: each fault is found, counted exactly,
 //! and told by the exit status; none of them makes it hang.
 
-use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use mqttx::mqtt::{PacketType, Version};
 use serde_json::Value;
 
+use crate::commands_bench::{counts, measured};
 use crate::support::scripted_broker::{Peer, Script, ScriptedBroker};
 
 /// One publisher, one subscriber, few messages: what the scripts below are made for.
 const WORDS: &str = "-V 311 --pubs 1 --rate 200 --duration 300ms --warmup 0s --runs 1 --json -";
 
-fn bench(port: u16, words: &str) -> (Output, Value) {
-    let output = Command::new(env!("CARGO_BIN_EXE_mqttx"))
-        .args(["bench", "-h", "127.0.0.1", "-p", &port.to_string()])
-        .args(words.split_whitespace())
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
-        panic!("{error}: {}", String::from_utf8_lossy(&output.stderr));
-    });
-    (output, report)
+/// Answers SUBSCRIBE with what it asks for.
+pub(crate) fn grant(subscriber: &mut Peer) {
+    let subscribe = subscriber.expect(PacketType::Subscribe);
+    let qos = subscribe[subscribe.len() - 1];
+    subscriber.send(&[0x90, 3, subscribe[2], subscribe[3], qos]);
+}
+
+/// Answers a PUBLISH of QoS 1.
+pub(crate) fn acknowledge(publisher: &mut Peer, publish: &[u8]) {
+    let at = 4 + usize::from(u16::from_be_bytes([publish[2], publish[3]]));
+    publisher.send_if_there(&[0x40, 2, publish[at], publish[at + 1]]);
 }
 
 /// Publisher and subscriber, welcomed and told apart by their Client Identifiers.
@@ -35,9 +35,7 @@ fn welcome(broker: &mut ScriptedBroker) -> (Peer, Peer) {
     });
     peers.sort_by_key(|(subscribes, _)| *subscribes);
     let [(_, publisher), (_, mut subscriber)] = peers;
-    let subscribe = subscriber.expect(PacketType::Subscribe);
-    let qos = subscribe[subscribe.len() - 1];
-    subscriber.send(&[0x90, 3, subscribe[2], subscribe[3], qos]);
+    grant(&mut subscriber);
     (publisher, subscriber)
 }
 
@@ -51,8 +49,7 @@ fn faulty(mut deliver: impl FnMut(usize, Vec<u8>, &mut Peer) -> bool + Send + 's
                 break;
             }
             if frame[0] & 0b0110 == 0b0010 {
-                let at = 4 + usize::from(u16::from_be_bytes([frame[2], frame[3]]));
-                publisher.send_if_there(&[0x40, 2, frame[at], frame[at + 1]]);
+                acknowledge(&mut publisher, &frame);
             }
             if !deliver(number, frame, &mut subscriber) {
                 return;
@@ -63,17 +60,13 @@ fn faulty(mut deliver: impl FnMut(usize, Vec<u8>, &mut Peer) -> bool + Send + 's
 }
 
 /// What the one result counted.
-fn counts(report: &Value, name: &str) -> u64 {
-    report["results"][0]["counts"][name].as_u64().unwrap()
-}
-
 #[test]
 fn a_broker_that_does_well_is_not_accused() {
     let script = faulty(|_, frame, subscriber| {
         subscriber.send_if_there(&frame);
         true
     });
-    let (output, report) = bench(script.port, &format!("{WORDS} -q 0"));
+    let (output, report) = measured(script.port, &format!("{WORDS} -q 0"));
     script.join();
     assert_eq!(output.status.code(), Some(0), "{report}");
     assert_eq!(counts(&report, "sent"), 61);
@@ -89,7 +82,7 @@ fn dropped_messages_are_lost_ones() {
             }
             true
         });
-        let (output, report) = bench(script.port, &format!("{WORDS} -q {qos}"));
+        let (output, report) = measured(script.port, &format!("{WORDS} -q {qos}"));
         script.join();
         assert_eq!(counts(&report, "lost"), 6, "{report}");
         assert_eq!(counts(&report, "reordered"), 0);
@@ -107,7 +100,7 @@ fn messages_delivered_twice_are_duplicates() {
         }
         true
     });
-    let (output, report) = bench(script.port, &format!("{WORDS} -q 0"));
+    let (output, report) = measured(script.port, &format!("{WORDS} -q 0"));
     script.join();
     assert_eq!(counts(&report, "duplicates"), 3, "{report}");
     assert_eq!(counts(&report, "lost"), 0);
@@ -128,7 +121,7 @@ fn overtaken_messages_are_out_of_order() {
         }
         true
     });
-    let (output, report) = bench(script.port, &format!("{WORDS} -q 0"));
+    let (output, report) = measured(script.port, &format!("{WORDS} -q 0"));
     script.join();
     assert_eq!(counts(&report, "reordered"), 1, "{report}");
     assert_eq!(counts(&report, "lost"), 0);
@@ -138,8 +131,9 @@ fn overtaken_messages_are_out_of_order() {
 
 #[test]
 fn a_changed_byte_is_corruption_wherever_it_is() {
-    // The last byte lies in the filler, byte 64 from behind in the head.
-    for from_behind in [1, 64] {
+    // The last byte lies in the filler, byte 64 from behind in the head, byte 44 in the time at which it
+    // was handed over.
+    for from_behind in [1, 64, 44] {
         let script = faulty(move |number, mut frame, subscriber| {
             if number == 10 {
                 let at = frame.len() - from_behind;
@@ -148,7 +142,7 @@ fn a_changed_byte_is_corruption_wherever_it_is() {
             subscriber.send_if_there(&frame);
             true
         });
-        let (output, report) = bench(script.port, &format!("{WORDS} -q 0"));
+        let (output, report) = measured(script.port, &format!("{WORDS} -q 0"));
         script.join();
         assert_eq!(counts(&report, "corrupt"), 1, "{report}");
         assert_eq!(output.status.code(), Some(81));
@@ -161,7 +155,7 @@ fn a_broker_that_dies_in_the_middle_leaves_no_figures() {
         subscriber.send_if_there(&frame);
         number < 20
     });
-    let (output, report) = bench(script.port, &format!("{WORDS} -q 0"));
+    let (output, report) = measured(script.port, &format!("{WORDS} -q 0"));
     script.join();
     assert_eq!(output.status.code(), Some(7), "{report}");
     let result = &report["results"][0];
@@ -181,7 +175,7 @@ fn a_refused_connection_is_its_exit_status() {
         peer.send(&[0x20, 2, 0, 5]);
         let _ = peer.next_frame();
     });
-    let (output, _) = bench(script.port, "-V 311 pub --pubs 1 --max --json -");
+    let (output, _) = measured(script.port, "-V 311 pub --pubs 1 --max --json -");
     script.join();
     assert_eq!(output.status.code(), Some(5));
     let told = String::from_utf8_lossy(&output.stderr);
@@ -201,7 +195,7 @@ fn a_refused_subscription_is_no_measurement() {
             }
         }
     });
-    let (output, report) = bench(script.port, &format!("{WORDS} -q 0"));
+    let (output, report) = measured(script.port, &format!("{WORDS} -q 0"));
     assert_eq!(output.status.code(), Some(128), "{report}");
     drop(script);
 }
@@ -209,7 +203,7 @@ fn a_refused_subscription_is_no_measurement() {
 #[test]
 fn a_broker_that_delivers_nothing_is_told_so_before_the_load() {
     let script = faulty(|_, _, _| true);
-    let (output, report) = bench(script.port, &format!("{WORDS} -q 0"));
+    let (output, report) = measured(script.port, &format!("{WORDS} -q 0"));
     script.join();
     assert_eq!(output.status.code(), Some(81), "{report}");
     let told = String::from_utf8_lossy(&output.stderr);
@@ -263,7 +257,7 @@ fn messages_that_are_refused_are_told_with_their_reason() {
     };
     for (reason, name) in [(0x97, "quota exceeded (151)"), (0x80, "(128)")] {
         let broker = script(reason);
-        let (output, report) = bench(broker.port, &format!("{WORDS_5} --json -"));
+        let (output, report) = measured(broker.port, &format!("{WORDS_5} --json -"));
         broker.join();
         assert_eq!(output.status.code(), Some(i32::from(reason)), "{report}");
         let counted = &report["results"][0]["counts"];
@@ -278,7 +272,7 @@ fn messages_that_are_refused_are_told_with_their_reason() {
     for (threshold, status) in [("refused<=6", 0), ("refused=0", 99), ("errors<6", 99)] {
         let broker = script(0x97);
         let words = format!("{WORDS_5} --json - --threshold {threshold}");
-        let (output, report) = bench(broker.port, &words);
+        let (output, report) = measured(broker.port, &words);
         broker.join();
         assert_eq!(output.status.code(), Some(status), "{threshold}: {report}");
     }
@@ -296,7 +290,7 @@ fn redelivered_messages_are_marked_duplicates_and_not_lost_ones() {
             }
         },
     );
-    let (output, report) = bench(script.port, &format!("{WORDS_5} --json -"));
+    let (output, report) = measured(script.port, &format!("{WORDS_5} --json -"));
     script.join();
     assert_eq!(counts(&report, "duplicates"), 3, "{report}");
     assert_eq!(counts(&report, "dup_flag"), 3);
@@ -314,7 +308,7 @@ fn a_broker_that_never_acknowledges_is_found_out() {
             |_, frame, subscriber| subscriber.send_if_there(&frame),
         );
         let words = format!("{WORDS_5} --inflight {inflight} --drain 1s --json -");
-        let (output, report) = bench(script.port, &words);
+        let (output, report) = measured(script.port, &words);
         script.join();
         assert_eq!(output.status.code(), Some(81), "{report}");
         assert_eq!(counts(&report, "sent"), sent);
@@ -336,7 +330,7 @@ fn a_subscriber_that_is_cut_off_leaves_no_figures() {
         }
         true
     });
-    let (output, report) = bench(script.port, &format!("{WORDS} -q 0"));
+    let (output, report) = measured(script.port, &format!("{WORDS} -q 0"));
     script.join();
     assert_eq!(output.status.code(), Some(7), "{report}");
     assert_eq!(report["results"][0]["rate"]["received"], Value::Null);
@@ -359,7 +353,7 @@ fn connections_refused_part_way_end_with_the_reason() {
         }
     });
     let words = "-V 311 conn --subs 4 --duration 300ms --warmup 0s --runs 1 --json -";
-    let (output, report) = bench(script.port, words);
+    let (output, report) = measured(script.port, words);
     script.join();
     assert_eq!(output.status.code(), Some(3), "{report}");
     assert_eq!(report["results"][0]["connects_per_s"], Value::Null);
@@ -381,7 +375,7 @@ fn connections_that_fail_among_many_are_counted() {
         // Whoever comes after this finds nobody.
     });
     let words = "-V 311 churn --pubs 1 --duration 1s --warmup 0s --runs 1 --json -";
-    let (output, report) = bench(script.port, words);
+    let (output, report) = measured(script.port, words);
     script.join();
     assert_eq!(counts(&report, "connects"), 20, "{report}");
     assert!(counts(&report, "connect_errors") > 10, "{report}");
@@ -410,7 +404,7 @@ fn a_known_delay_is_measured() {
         drop(sender);
         deliverer.join().unwrap();
     });
-    let (output, report) = bench(script.port, &format!("{WORDS} -q 0"));
+    let (output, report) = measured(script.port, &format!("{WORDS} -q 0"));
     script.join();
     assert_eq!(output.status.code(), Some(0), "{report}");
     assert_eq!(counts(&report, "sent"), 61);

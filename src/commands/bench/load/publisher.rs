@@ -31,7 +31,7 @@ pub(super) struct Publisher {
     prepared: Vec<Prepared>,
     has_numbers: bool,
     /// Also the count of messages sent.
-    sequence: u32,
+    sequence: u64,
     schedule: Option<Schedule>,
     /// Undelivered messages allowed; none when nobody delivers, or nobody could tell.
     window: Option<u64>,
@@ -164,7 +164,7 @@ impl Publisher {
             return u64::MAX;
         };
         let seen = self.desk.board.lines[self.number as usize].seen() + self.forgiven;
-        let missing = (u64::from(self.sequence) * self.copies).saturating_sub(seen);
+        let missing = (self.sequence * self.copies).saturating_sub(seen);
         (window * self.copies).saturating_sub(missing) / self.copies
     }
 
@@ -175,7 +175,7 @@ impl Publisher {
             Some((due, _)) if now < due => {}
             Some((_, before)) if before == seen => {
                 self.stall = None;
-                let owed = u64::from(self.sequence) * self.copies;
+                let owed = self.sequence * self.copies;
                 self.forgiven = owed.saturating_sub(seen);
                 self.desk.tally.borrow_mut().stalls += 1;
                 cx.waker().wake_by_ref();
@@ -244,14 +244,16 @@ impl Publisher {
 
     /// False when it can never be sent.
     fn send(&mut self, due: u64, now: u64, client: &mut Engine) -> bool {
+        // What a payload has room for.
+        let sequence = self.sequence as u32;
         let prepared = match self.prepared.len() {
             1 => &self.prepared[0],
-            many => &self.prepared[self.sequence as usize % many],
+            many => &self.prepared[sequence as usize % many],
         };
         let head = Head {
             run: self.desk.board.run,
             publisher: self.number as u16,
-            sequence: self.sequence,
+            sequence,
             due,
         };
         let board = &self.desk.board;
@@ -260,7 +262,7 @@ impl Publisher {
                 head.put(now, payload);
             }
             if self.has_numbers {
-                board.bodies.put_number(self.number, self.sequence, payload);
+                board.bodies.put_number(self.number, sequence, payload);
             }
         });
         match taken {
@@ -433,7 +435,7 @@ impl Drop for Publisher {
         self.desk.tally.borrow_mut().unsent += unsent;
         self.desk.published.borrow_mut().push(Published {
             publisher: self.number,
-            sent: u64::from(self.sequence),
+            sent: self.sequence,
             refused: self.refused,
         });
     }

@@ -34,7 +34,7 @@ pub(super) struct Subscriber {
     is_subscribed: bool,
     batch: Option<Batch>,
     /// Credit of this batch by place, and the places that have some.
-    moved: Vec<u32>,
+    moved: Vec<u64>,
     touched: Vec<usize>,
     /// What a payload with a number must be, worked out message by message.
     numbered: Vec<u8>,
@@ -138,7 +138,8 @@ impl Subscriber {
         }
         let mut tally = self.desk.tally.borrow_mut();
         let Some((head, written)) = Head::read(publish.payload) else {
-            tally.corrupt += 1;
+            // An empty one takes a retained message away: its publisher is leaving.
+            tally.corrupt += u64::from(!(self.desk.retains && publish.payload.is_empty()));
             return false;
         };
         if head.run != board.run {
@@ -156,8 +157,7 @@ impl Subscriber {
             return false;
         };
         let len = publish.payload.len();
-        let body = board.bodies.of(publisher, head.sequence);
-        let is_as_sent = match body {
+        let is_as_sent = match board.bodies.of(publisher, head.sequence) {
             None => false,
             Some(body) if !board.bodies.has_numbers() => is_intact(publish.payload, body),
             Some(body) => {
@@ -220,7 +220,7 @@ impl Subscriber {
                 Some(topic) => place * topics + topic as usize,
             };
             let by = std::mem::take(&mut self.moved[place]);
-            board.lines[publisher].advance(u64::from(by));
+            board.lines[publisher].advance(by);
         }
         board.received.fetch_add(batch.received, Ordering::Release);
     }

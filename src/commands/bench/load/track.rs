@@ -3,22 +3,26 @@
 //! In order costs one comparison. A gap is kept as a range of missing numbers; a number that falls
 //! into one came late (reordered), any other old number is a duplicate. Each range costs a few
 //! bytes, and there is a limit to them: beyond it the oldest gap is given up as lost, and what still
-//! comes from there is counted as undecided, never guessed at.
+//! comes from there is counted as undecided, never guessed at. A payload carries the lower 32 bits of
+//! its number, which a fast publisher has used up in minutes: the nearest number is meant.
 
 use std::collections::BTreeMap;
 
 /// Gaps remembered per publisher and subscription.
 const GAPS_MAX: usize = 4_096;
 
+/// Farther back than this a number is a new one.
+const BACK_MAX: u64 = 1 << 31;
+
 /// One publisher, as one subscription sees it.
 #[derive(Clone, Debug, Default)]
 pub(in crate::commands::bench) struct Tracker {
     /// One above the highest number seen.
-    next: u32,
+    next: u64,
     /// First missing number → one above the last.
-    gaps: BTreeMap<u32, u32>,
+    gaps: BTreeMap<u64, u64>,
     /// Below this nothing is known any more.
-    floor: u32,
+    floor: u64,
     pub(in crate::commands::bench) seen: Seen,
 }
 
@@ -52,17 +56,17 @@ impl Tracker {
     /// Notes a message; returns by how much the highest number seen has moved, which is what the
     /// publisher gets back as credit: a lost message must not stop it for ever.
     #[inline]
-    pub(in crate::commands::bench) fn note(&mut self, sequence: u32, is_marked: bool) -> u32 {
-        if sequence == self.next {
+    pub(in crate::commands::bench) fn note(&mut self, sequence: u32, is_marked: bool) -> u64 {
+        if sequence == self.next as u32 {
             self.next += 1;
             self.seen.unique += 1;
             return 1;
         }
-        self.note_odd(sequence, is_marked)
+        self.note_odd(self.whole(sequence), is_marked)
     }
 
     #[cold]
-    fn note_odd(&mut self, sequence: u32, is_marked: bool) -> u32 {
+    fn note_odd(&mut self, sequence: u64, is_marked: bool) -> u64 {
         if sequence > self.next {
             let moved = sequence + 1 - self.next;
             self.gaps.insert(self.next, sequence);
@@ -87,8 +91,18 @@ impl Tracker {
         0
     }
 
+    /// The number that is meant by its lower half, whatever the bytes say.
+    fn whole(&self, sequence: u32) -> u64 {
+        let ahead = sequence.wrapping_sub(self.next as u32);
+        let back = u64::from(ahead.wrapping_neg());
+        match self.next.checked_sub(back).filter(|_| back <= BACK_MAX) {
+            Some(number) => number,
+            None => self.next + u64::from(ahead),
+        }
+    }
+
     /// Takes a number out of its gap; false when it was in none.
-    fn fill(&mut self, sequence: u32) -> bool {
+    fn fill(&mut self, sequence: u64) -> bool {
         let Some((&start, &end)) = self.gaps.range(..=sequence).next_back() else {
             return false;
         };
@@ -149,11 +163,35 @@ mod tests {
     #[test]
     fn credit_moves_past_lost_messages() {
         let mut tracker = Tracker::default();
-        let moved: u32 = [0, 1, 9, 4, 4, 10]
+        let moved: u64 = [0, 1, 9, 4, 4, 10]
             .iter()
             .map(|&number| tracker.note(number, false))
             .sum();
         assert_eq!(moved, 11);
+    }
+
+    #[test]
+    fn numbers_go_on_where_their_lower_half_begins_anew() {
+        let mut tracker = Tracker {
+            next: u64::from(u32::MAX) - 1,
+            ..Tracker::default()
+        };
+        // One is skipped, comes late, and comes again.
+        for number in [u32::MAX - 1, 0, u32::MAX, u32::MAX, 1, 0] {
+            tracker.note(number, false);
+        }
+        let seen = tracker.seen;
+        assert_eq!((seen.unique, seen.reordered, seen.duplicates), (4, 1, 2));
+        assert_eq!(tracker.next, u64::from(u32::MAX) + 3);
+    }
+
+    #[test]
+    fn no_number_is_too_high_to_be_noted() {
+        let mut tracker = after(&[0, u32::MAX, 7, u32::MAX]);
+        assert_eq!(tracker.seen.unique, 3);
+        tracker.note(u32::MAX - 1, false);
+        tracker.note(1, false);
+        assert_eq!(tracker.seen.duplicates, 1);
     }
 
     #[test]
