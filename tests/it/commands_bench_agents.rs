@@ -82,6 +82,7 @@ fn messages_pass_from_one_agent_to_another() {
         ("shared --pubs 2 --subs 3 -q 1 --rate 400", 1),
         ("--pubs 4 --subs 2 -q 0 --rate 400", 1),
         ("fanin --pubs 2 --subs 2 -q 1 --max --inflight 10", 2),
+        ("fanin --pubs 3 --subs 2 -q 1 --rate 300 --retain", 2),
     ] {
         let report = json(&bench(
             broker.port,
@@ -252,12 +253,26 @@ fn liar(port: u16, lie: impl Fn(Value) -> String + Send + 'static) -> Child {
 #[test]
 fn an_agent_that_lies_is_not_believed() {
     type Lie = fn(Value) -> String;
-    let lies: [(Lie, &str); 3] = [
+    let lies: [(Lie, &str); 4] = [
         (|_| "{ garbage".to_owned(), "no JSON"),
         (
             |mut said| {
                 said["type"] = "result".into();
                 said["tally"] = json!({ "counts": vec![1_000_000_u64; 22] });
+                said.to_string()
+            },
+            "agent liar talks nonsense",
+        ),
+        (
+            |mut said| {
+                said["type"] = "result".into();
+                said["tally"] = json!({
+                    "counts": vec![0; 23], "latencies": vec![json!([]); 5], "refused": [], "points": [],
+                });
+                said["threads"] = 1.into();
+                said["warmup_points"] = 0.into();
+                said["memory"] = json!([u64::MAX, null]);
+                said["threads"] = u64::MAX.into();
                 said.to_string()
             },
             "agent liar talks nonsense",
@@ -288,6 +303,47 @@ fn an_agent_that_lies_is_not_believed() {
         assert_trouble(&output, told);
         ears.kill().unwrap();
         ears.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_task_that_makes_no_sense_ends_no_agent() {
+    let broker = Broker::start();
+    let _one = Agent::start(broker.port, "one");
+    let port = broker.port.to_string();
+    let words = json!(["-p", port, "--pubs", "1", "-q", "0", "--rate", "5"]);
+    for (field, nonsense) in [
+        ("rate", json!(1e300)),
+        ("rate", json!(-1)),
+        ("ramp", json!([0, 9, 1e19])),
+        ("ahead", json!(i64::MAX)),
+        ("ahead", json!(i64::MIN)),
+        ("part", json!(7)),
+        ("words", json!(["--file", "/nonexistent"])),
+    ] {
+        let mut task = json!({
+            "type": "prepare", "id": 1, "reply": "answers", "words": words, "qos": 0, "run": 1,
+            "part": 0, "of": 1, "ahead": 0, "rate": 5, "prefix": "x",
+        });
+        task[field] = nonsense;
+        let answer = Command::new(env!("CARGO_BIN_EXE_mqttx"))
+            .args([
+                "rr",
+                "-h",
+                "127.0.0.1",
+                "-p",
+                &port,
+                "-e",
+                "answers",
+                "-W",
+                "20",
+            ])
+            .args(["-t", "mqttx-bench-agents/to/one", "-m", &task.to_string()])
+            .output()
+            .unwrap();
+        let said: Value = serde_json::from_slice(&answer.stdout)
+            .unwrap_or_else(|_| panic!("{field}: {answer:?}"));
+        assert_eq!(said["type"], "failed", "{field}: {said}");
     }
 }
 

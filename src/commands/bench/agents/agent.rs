@@ -15,6 +15,7 @@ use crate::commands::bench::agents::{
     ALIVE_PERIOD, crosses, gone_of, ledger, left, share, topic_of,
 };
 use crate::commands::bench::health::Machine;
+use crate::commands::bench::load::head::DUE_MAX;
 use crate::commands::bench::load::pace::Clock;
 use crate::commands::bench::load::{self, Outcome, Setting, Step};
 use crate::commands::bench::part::Part;
@@ -27,11 +28,19 @@ use crate::commands::terminal;
 use crate::mqtt::QoS;
 use crate::mqtt::property::PropertiesBuf;
 
-/// For the word to begin, after we have said that we are ready.
-const GO_PATIENCE: Duration = Duration::from_secs(60);
+/// For the word to begin, after we have said that we are ready: others may connect slowly, and whoever
+/// leads and goes away is told of by its Will.
+const GO_PATIENCE: Duration = Duration::from_secs(3_600);
 
 /// Between two signs of life when all was sent: somebody waits for the last of it to come.
 const LAST_PERIOD: Duration = Duration::from_millis(50);
+
+/// What a bench that means well asks for: messages a second, and how long.
+const RATE_MAX: f64 = 1e9;
+const LENGTH_MAX: Duration = Duration::from_hours(72);
+
+/// No clock of a bench runs longer: what payloads have room for.
+const TIME_MAX: u64 = DUE_MAX;
 
 /// Between two looks at what has come.
 const STEP: Duration = Duration::from_millis(5);
@@ -126,6 +135,11 @@ impl Agent {
         let (mut setting, target) = setup::setting(&args, &plan, payload, Stop::default())?;
         let ahead = letter["ahead"].as_i64().unwrap_or(0);
         setting.clock = self.clock.shifted(ahead.saturating_neg());
+        if setting.clock.now() > TIME_MAX {
+            return Err(plain(
+                "a task that makes no sense: nobody's clock runs so long",
+            ));
+        }
         if !stage.part.is_whole() {
             let prefix = letter["prefix"].as_str();
             let prefix = prefix.ok_or_else(|| plain("a task without topics"))?;
@@ -182,18 +196,22 @@ impl Agent {
             .map_err(|error| plain(format!("cannot start threads: {error}")))?;
         match trouble(&outcome, target) {
             Some(trouble) => Err(trouble),
-            None => Ok(result(&outcome, setting.threads)),
+            None if outcome.seconds.is_none() && !setting.stop.is_asked() => {
+                Err(plain("the word to begin never came"))
+            }
+            None => Ok(result(&outcome)),
         }
     }
 
     /// When to go on; none to leave.
     fn wait_for(&self, letter: &Value, word: &str) -> Option<u64> {
+        let is_near = |&at: &u64| at <= TIME_MAX;
         let since = Instant::now();
         while since.elapsed() < GO_PATIENCE {
             match self.link.next(STEP) {
                 Some(News::Letter(Some(other))) if other["id"] == letter["id"] => {
                     match other["type"].as_str() {
-                        Some(it) if it == word => return other["at"].as_u64(),
+                        Some(it) if it == word => return other["at"].as_u64().filter(is_near),
                         Some("stop") => return None,
                         _ => {}
                     }
@@ -248,14 +266,25 @@ fn stage(letter: &Value, plan: &Plan) -> Option<Stage> {
         _ => (plan.shape.clone(), Part::new(part, of)?),
     };
     let portion = f64::from(shape.pubs) / f64::from(plan.shape.pubs.max(1));
-    let rate = letter["rate"].as_f64().map(|rate| rate * portion);
-    let ramp = letter["ramp"].as_array().and_then(|ramp| {
+    let is_rate = |rate: &f64| (0.0..=RATE_MAX).contains(rate);
+    let rate = match &letter["rate"] {
+        Value::Null => None,
+        rate => Some(rate.as_f64().filter(is_rate)? * portion),
+    };
+    let read_ramp = |ramp: &Value| {
+        let ramp = ramp.as_array()?;
         Some(Ramp {
-            from: ramp.first()?.as_f64()? * portion,
-            to: ramp.get(1)?.as_f64()? * portion,
-            time: Duration::try_from_secs_f64(ramp.get(2)?.as_f64()?).ok()?,
+            from: ramp.first()?.as_f64().filter(is_rate)? * portion,
+            to: ramp.get(1)?.as_f64().filter(is_rate)? * portion,
+            time: Duration::try_from_secs_f64(ramp.get(2)?.as_f64()?)
+                .ok()
+                .filter(|time| *time <= LENGTH_MAX)?,
         })
-    });
+    };
+    let ramp = match &letter["ramp"] {
+        Value::Null => None,
+        ramp => Some(read_ramp(ramp)?),
+    };
     let stage = match (ramp, rate) {
         (Some(ramp), _) => plan.ramp_stage(qos, ramp),
         (None, Some(rate)) if rate > 0.0 => plan.rate_stage(qos, rate),
@@ -272,7 +301,7 @@ fn stage(letter: &Value, plan: &Plan) -> Option<Stage> {
     })
 }
 
-fn result(outcome: &Outcome, threads: usize) -> Value {
+fn result(outcome: &Outcome) -> Value {
     json!({
         "type": "result",
         "tally": ledger::write(&outcome.tally),
@@ -282,7 +311,7 @@ fn result(outcome: &Outcome, threads: usize) -> Value {
         "target_cores": outcome.health.target_cores,
         "target_rss": outcome.health.target_rss,
         "memory": outcome.memory.map(|memory| json!([memory.tool, memory.target])),
-        "threads": threads,
+        "threads": outcome.threads,
         "warmup_points": outcome.warmup_points,
         "point_seconds": outcome.point_seconds,
         "apart": outcome.apart.as_ref().map(ledger::write_apart),

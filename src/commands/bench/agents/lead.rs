@@ -17,6 +17,7 @@ use crate::commands::bench::plan::{Load, Shape, Stage};
 use crate::commands::bench::progress::Now;
 use crate::commands::bench::report::Trouble;
 use crate::commands::bench::setup;
+use crate::commands::bench::stats::POINTS_MAX;
 use crate::commands::bench::stop::Stop;
 use crate::commands::bench::trouble::plain;
 use crate::mqtt::QoS;
@@ -34,6 +35,10 @@ const QUESTIONS: u64 = 16;
 const LEAD: u64 = 300_000_000;
 
 const STEP: Duration = Duration::from_millis(50);
+
+/// No agent has more threads, or more memory.
+const THREADS_MAX: u64 = 256;
+const BYTES_MAX: u64 = 1 << 50;
 
 /// One agent, as the report tells of it.
 #[derive(Clone, Debug)]
@@ -454,6 +459,8 @@ impl Told {
 fn outcome(letter: &Value, shape: Option<&Shape>) -> Option<Outcome> {
     let cores = |field: &str| letter[field].as_f64().filter(|&cores| cores >= 0.0);
     let positive = |field: &str| letter[field].as_f64().filter(|&number| number > 0.0);
+    let bounded = |field: &str, most: u64| letter[field].as_u64().filter(|&number| number <= most);
+    let bytes = |value: &Value| value.as_u64().filter(|&bytes| bytes <= BYTES_MAX);
     Some(Outcome {
         tally: ledger::read(&letter["tally"])?,
         seconds: positive("seconds"),
@@ -462,14 +469,15 @@ fn outcome(letter: &Value, shape: Option<&Shape>) -> Option<Outcome> {
         health: Health {
             tool_cores: cores("tool_cores"),
             target_cores: cores("target_cores"),
-            target_rss: letter["target_rss"].as_u64(),
+            target_rss: bytes(&letter["target_rss"]),
         },
+        threads: bounded("threads", THREADS_MAX)? as usize,
         connect_seconds: positive("connect_seconds"),
-        memory: letter["memory"][0].as_u64().map(|tool| Growth {
+        memory: bytes(&letter["memory"][0]).map(|tool| Growth {
             tool,
-            target: letter["memory"][1].as_u64(),
+            target: bytes(&letter["memory"][1]),
         }),
-        warmup_points: usize::try_from(letter["warmup_points"].as_u64()?).ok()?,
+        warmup_points: bounded("warmup_points", POINTS_MAX)? as usize,
         point_seconds: positive("point_seconds").unwrap_or(1.0),
         apart: match shape {
             Some(shape) => Some(ledger::read_apart(&letter["apart"], shape)?),
@@ -487,6 +495,7 @@ fn add(sum: &mut Outcome, other: Outcome) {
     }
     let longer = |one: Option<f64>, other: Option<f64>| Some(one?.max(other?));
     sum.seconds = longer(sum.seconds, other.seconds);
+    sum.threads += other.threads;
     sum.connect_seconds = longer(sum.connect_seconds, other.connect_seconds);
     let cores = (sum.health.tool_cores, other.health.tool_cores);
     sum.health.tool_cores = cores.0.zip(cores.1).map(|(one, other)| one + other);

@@ -54,7 +54,8 @@ impl Link {
         })
     }
 
-    /// False when nothing can be said any more.
+    /// False when nothing can be said any more, or too much waits to be said: nobody waits here for a
+    /// connection that has gone.
     pub(super) fn send(&self, topic: &str, content: Value) -> bool {
         let letter = Letter {
             topic: topic.to_owned(),
@@ -62,7 +63,7 @@ impl Link {
         };
         self.out
             .as_ref()
-            .is_some_and(|out| out.blocking_send(letter).is_ok())
+            .is_some_and(|out| out.try_send(letter).is_ok())
     }
 
     /// None when nothing came in this time.
@@ -157,5 +158,27 @@ impl Handler for Speaker {
             Poll::Ready(None) => Feed::End,
             Poll::Pending => Feed::Idle,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::net::Dial;
+    use crate::net::address::Address;
+
+    #[test]
+    fn who_speaks_never_waits_for_a_broker_that_does_not_answer() {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let options = Options::new(Dial::new(Address::tcp("127.0.0.1", port)));
+        let link = Link::open(options, vec!["a".to_owned()]).unwrap();
+        let taken = (0..2 * WAITING_MAX).filter(|_| link.send("b", json!({})));
+        assert_eq!(taken.count(), WAITING_MAX);
+        drop(silent);
     }
 }

@@ -106,6 +106,8 @@ pub(super) struct Outcome {
     /// Sentinel messages that never came, of so many.
     pub(super) deaf: Option<(u64, u64)>,
     pub(super) health: Health,
+    /// That made the load.
+    pub(super) threads: usize,
     /// From the first attempt until everybody was connected and subscribed.
     pub(super) connect_seconds: Option<f64>,
     /// Memory of this process and of the broker's, before anybody connected and after.
@@ -125,11 +127,12 @@ pub(super) struct Apart {
 }
 
 impl Outcome {
-    /// Connections that came to stand a second: while all connected, or in the measurement.
-    pub(super) fn connect_rate(&self) -> Option<f64> {
-        match self.tally.inside.connects {
-            0 => Some(self.tally.connects as f64 / self.connect_seconds?),
-            inside => Some(inside as f64 / self.seconds?),
+    /// Connections that came to stand a second: while all connected, or, where they come and go, in the
+    /// measurement.
+    pub(super) fn connect_rate(&self, kind: Kind) -> Option<f64> {
+        match kind {
+            Kind::Churn => Some(self.tally.inside.connects as f64 / self.seconds?),
+            _ => Some(self.tally.connects as f64 / self.connect_seconds?),
         }
     }
 }
@@ -450,6 +453,11 @@ fn has_sent_all(board: &Board) -> bool {
 }
 
 fn finish(board: &Board, crew: Vec<JoinHandle<Gathered>>, course: Course) -> Outcome {
+    // Those who share a subscription are all on the first one.
+    let threads = match board.stage.shape.kind {
+        Kind::Shared => 1,
+        _ => crew.len(),
+    };
     let mut tally = Tally::new();
     let mut published = Vec::new();
     let mut heard = Vec::new();
@@ -489,6 +497,7 @@ fn finish(board: &Board, crew: Vec<JoinHandle<Gathered>>, course: Course) -> Out
         failures,
         deaf: course.deaf,
         health: course.health,
+        threads,
         connect_seconds: course.connect_seconds,
         memory: course.memory,
         warmup_points: (times.from.saturating_sub(times.start) / times.width) as usize,
