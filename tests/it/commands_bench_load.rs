@@ -84,6 +84,34 @@ fn payloads_can_be_exact() {
             .unwrap();
         assert_eq!(output.status.code(), Some(0), "{output:?}");
     }
+    let text = mqttx(&[
+        "bench",
+        "-p",
+        &broker.port.to_string(),
+        "--no-verify",
+        "--max",
+        "--pubs",
+        "1",
+        "-q",
+        "0",
+        "--runs",
+        "1",
+        "--duration",
+        "50ms",
+        "--warmup",
+        "0",
+        "--progress",
+        "none",
+    ]);
+    let text = String::from_utf8(text.stdout).unwrap();
+    // Nobody has looked for what is lost, so none is told.
+    let row = text
+        .lines()
+        .find(|line| line.starts_with("    0 "))
+        .unwrap();
+    assert_eq!(row.matches(" – ").count(), 6, "{text}");
+    assert!(text.contains("as fast as the broker reads"), "{text}");
+    assert!(text.contains("(--no-verify)"), "{text}");
     let output = listener.wait_with_output().unwrap();
     let line = String::from_utf8(output.stdout).unwrap();
     assert_eq!(

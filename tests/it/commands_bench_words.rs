@@ -96,6 +96,9 @@ const CONTRADICTIONS: &[(&str, &str)] = &[
     ("--threshold ack.p99<1ms -q 0", "QoS 0"),
     ("pub --threshold lost=0", "nobody would know"),
     ("--threshold nothing<1", "nothing"),
+    ("pub --rate 5 --threshold e2e.p99<1ms", "nobody receives"),
+    ("--rate 5 -s 16 --threshold service.p99<1ms", "24 bytes"),
+    ("--find-max vs.baseline.rate>=1", "has no baseline"),
 ];
 
 #[test]

@@ -16,7 +16,13 @@ use crate::mqtt::QoS;
 const CLOSE: f64 = 0.05;
 
 /// Rates tried by a search, at most.
-const TRIES_MAX: u32 = 10;
+const TRIES_MAX: u32 = 12;
+
+/// A rate that holds where none is known to fail is followed by one so many times as high.
+const LEAP: f64 = 1.3;
+
+/// No rate that can be asked for is higher.
+const RATE_MAX: f64 = 1e9;
 
 /// Of the messages due, this share must have come for a rate to count as sustained.
 const SUSTAINED: f64 = 0.98;
@@ -68,7 +74,7 @@ impl Bencher<'_> {
         }
     }
 
-    /// Halves the distance between the highest rate that holds and the lowest that does not.
+    /// Searches between the highest rate that holds and the lowest that does not.
     fn find(&mut self, qos: QoS, report: &mut Report) -> bool {
         let plan = self.plan;
         if !self.row(plan.max_stage(qos), 1, report) {
@@ -77,25 +83,18 @@ impl Bencher<'_> {
         let Some(highest) = report.rows.last().and_then(Row::highest) else {
             return true;
         };
-        let (mut good, mut bad) = (None, highest);
+        let mut search = Search::new(highest);
         for _ in 0..TRIES_MAX {
-            let rate = match good {
-                Some(good) if bad - good <= CLOSE * bad => break,
-                Some(good) => f64::midpoint(good, bad),
-                None => bad / 2.0,
-            };
-            if rate < 1.0 {
+            let Some(rate) = search.next() else {
                 break;
-            }
-            if !self.row(plan.rate_stage(qos, rate.round()), 1, report) {
+            };
+            if !self.row(plan.rate_stage(qos, rate), 1, report) {
                 return false;
             }
-            match report.rows.last() {
-                Some(row) if self.holds(row, rate) => good = Some(rate.round()),
-                _ => bad = rate,
-            }
+            let holds = (report.rows.last()).is_some_and(|row| self.holds(row, rate));
+            search.learn(rate, holds);
         }
-        report.found.push((qos, good));
+        report.found.push((qos, search.good));
         true
     }
 
@@ -149,6 +148,45 @@ impl Bencher<'_> {
     }
 }
 
+/// The search for the highest rate that holds. Pure.
+struct Search {
+    /// As fast as the window allowed, which on a long way is less than what a broker can do.
+    highest: f64,
+    good: Option<f64>,
+    bad: Option<f64>,
+}
+
+impl Search {
+    fn new(highest: f64) -> Self {
+        Self {
+            highest,
+            good: None,
+            bad: None,
+        }
+    }
+
+    /// The next rate to try; none when what holds and what does not are close, or nothing holds.
+    fn next(&self) -> Option<f64> {
+        let rate = match (self.good, self.bad) {
+            (None, None) => self.highest / 2.0,
+            (None, Some(bad)) => bad / 2.0,
+            (Some(good), Some(bad)) if bad - good <= CLOSE * bad => return None,
+            (Some(good), Some(bad)) => f64::midpoint(good, bad),
+            // Up to where the window reached by halves, from there on by leaps.
+            (Some(good), None) if good * LEAP < self.highest => f64::midpoint(good, self.highest),
+            (Some(good), None) => good * LEAP,
+        };
+        Some(rate.round()).filter(|rate| (1.0..=RATE_MAX).contains(rate))
+    }
+
+    fn learn(&mut self, rate: f64, holds: bool) {
+        match holds {
+            true => self.good = Some(rate),
+            false => self.bad = Some(rate),
+        }
+    }
+}
+
 fn in_short(outcome: &Outcome) -> String {
     let Some(seconds) = outcome.seconds else {
         return "broke off".to_owned();
@@ -185,5 +223,32 @@ pub(super) fn blank(plan: &Plan, machine: Machine, target: Target, command: Vec<
         verdicts: Vec::new(),
         found: Vec::new(),
         trouble: None::<Trouble>,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(highest: f64, limit: f64) -> (Option<f64>, u32) {
+        let mut search = Search::new(highest);
+        for tries in 0..TRIES_MAX {
+            match search.next() {
+                Some(rate) => search.learn(rate, rate <= limit),
+                None => return (search.good, tries),
+            }
+        }
+        (search.good, TRIES_MAX)
+    }
+
+    #[test]
+    fn a_search_ends_close_to_the_limit_wherever_that_is() {
+        for limit in [300.0, 5_100.0, 9_900.0, 10_000.0, 31_000.0] {
+            let (good, tries) = found(10_000.0, limit);
+            let good = good.unwrap();
+            assert!(good <= limit && good >= 0.95 * limit, "{limit}: {good}");
+            assert!(tries < TRIES_MAX, "{limit}: {tries}");
+        }
+        assert_eq!(found(10_000.0, 0.5).0, None);
     }
 }

@@ -38,7 +38,7 @@ use crate::commands::bench::plan::Plan;
 use crate::commands::bench::progress::Progress;
 use crate::commands::bench::progress::prometheus::Exporter;
 use crate::commands::bench::report::threshold::Threshold;
-use crate::commands::bench::report::{Report, Trouble};
+use crate::commands::bench::report::{Report, Row, Trouble};
 use crate::commands::bench::report::{compare, formats, json, show, text};
 use crate::commands::bench::stop::Stop;
 use crate::commands::bench::trouble::{plain, tell};
@@ -202,6 +202,10 @@ fn bench(args: &Bench, words: &[OsString]) -> Result<(Report, Option<Value>), Tr
     let thresholds = conditions(args.report.threshold.iter().map(String::as_str))?;
     let asked = args.load.find_max.as_deref().into_iter();
     let wanted = conditions(asked.flat_map(|text| text.split(',')))?;
+    let mut searched = wanted.iter();
+    searched
+        .try_for_each(Threshold::check_wanted)
+        .map_err(plain)?;
     for threshold in thresholds.iter().chain(&wanted) {
         threshold.check(&plan, baseline.is_some()).map_err(plain)?;
     }
@@ -229,11 +233,11 @@ fn bench(args: &Bench, words: &[OsString]) -> Result<(Report, Option<Value>), Tr
     };
     if let Some(lead) = &bencher.lead {
         report.crosses = lead.crosses;
-        report.threads *= lead.members.len();
     }
     bencher.all(&mut report);
     if let Some(lead) = &bencher.lead {
-        // How well clocks were known turns out in the runs.
+        // How well clocks were known turns out in the runs, and who took how many threads.
+        report.threads = report.rows.iter().map(Row::threads).max().unwrap_or(0);
         report.agents.clone_from(&lead.members);
     }
     report.is_strict = args.report.strict;
@@ -428,6 +432,17 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Trouble {
 fn without_secrets(mut command: Vec<String>) -> Vec<String> {
     const SECRET: [&str; 3] = ["-P", "--pw", "--psk"];
     for at in 1..command.len() {
+        if let Some((scheme, rest)) = command[at].split_once("://")
+            && let Some((user, place)) = rest.rsplit_once('@')
+        {
+            // A proxy's address may say who asks.
+            let user = user.split(':').next().unwrap_or_default();
+            command[at] = format!("{scheme}://{user}:***@{place}");
+        }
+        if command[at].starts_with("-P") && !command[at].starts_with("-P=") && command[at].len() > 2
+        {
+            command[at] = "-P***".to_owned();
+        }
         if SECRET.contains(&command[at - 1].as_str()) {
             command[at] = "***".to_owned();
         }
@@ -454,5 +469,24 @@ mod tests {
         let words = ["mqttx", "bench", "-P", "secret", "--pw=secret", "-q", "1"];
         let shown = without_secrets(words.map(str::to_owned).to_vec()).join(" ");
         assert_eq!(shown, "mqttx bench -P *** --pw=*** -q 1");
+        let words = [
+            "mqttx",
+            "bench",
+            "-Psecret",
+            "-P=secret",
+            "-P",
+            "-Psecret",
+            "-q",
+        ];
+        let shown = without_secrets(words.map(str::to_owned).to_vec()).join(" ");
+        assert_eq!(shown, "mqttx bench -P*** -P=*** -P *** -q");
+        let words = [
+            "mqttx",
+            "--proxy=socks5h://me:secr@t@host:1",
+            "--pw",
+            "http://a:b@c",
+        ];
+        let shown = without_secrets(words.map(str::to_owned).to_vec()).join(" ");
+        assert_eq!(shown, "mqttx --proxy=socks5h://me:***@host:1 --pw ***");
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::cli::args::bench::{ArrivalWord, Bench, Kind, Ramp, Steps};
 use crate::commands::bench::load::body::{Payload, topics};
-use crate::commands::bench::load::head::HEAD_LEN;
+use crate::commands::bench::load::head::{HEAD_LEN, WRITTEN_LEN};
 use crate::commands::bench::load::pace::Arrival;
 use crate::commands::bench::part::Part;
 use crate::commands::bench::unused;
@@ -234,6 +234,11 @@ impl Plan {
 
     pub(super) fn seed(&self) -> u64 {
         self.base.seed
+    }
+
+    /// Payloads say when they were handed over, so that `service` is known.
+    pub(super) fn tells_written(&self) -> bool {
+        self.is_verified && self.base.sizes.1 >= WRITTEN_LEN
     }
 
     pub(super) fn max_stage(&self, qos: QoS) -> Stage {

@@ -73,6 +73,27 @@ fn in_ms(us: f64) -> String {
     )
 }
 
+/// What makes two results alike, besides their rate. What only one kind of result has is null in both.
+const ALIKE: [&str; 10] = [
+    "qos",
+    "kind",
+    "mode",
+    "pubs",
+    "subs",
+    "topics",
+    "clients",
+    "payload_bytes",
+    "ramp_from",
+    "arrival",
+];
+
+/// The rate of one is at most so many times the other's: where nobody names one it is derived from the
+/// highest, which is never twice the same.
+const RATES_APART_MAX: f64 = 1.5;
+
+/// Below this they are not told apart.
+const RATES_APART_TOLD: f64 = 1.01;
+
 /// Least, middle and most over the runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Range {
@@ -137,19 +158,26 @@ pub(in crate::commands::bench) fn render(reports: &[(String, Value)], is_markdow
                 continue;
             };
             for (name, other) in others {
-                let now = same(other, stage).and_then(|result| range(result, figure));
-                let finding = now.map_or_else(
+                let there = same(other, stage);
+                let now = there.and_then(|result| range(result, figure));
+                let mut finding = now.map_or_else(
                     || Finding {
                         words: "not measured".to_owned(),
                         is_worse: false,
                     },
                     |now| judge(before, now, figure.more_is_better),
                 );
+                if let Some(rate) = there.and_then(|there| other_rate(stage, &there["stage"])) {
+                    finding.words.push_str(&format!(", there at {rate}"));
+                }
                 table.push(vec![
                     stage["qos"]
                         .as_u64()
                         .map_or_else(|| "–".to_owned(), |qos| qos.to_string()),
-                    figure.name.to_owned(),
+                    match rate_of(stage) {
+                        Some(rate) => format!("{} at {}", figure.name, a_second(rate)),
+                        None => figure.name.to_owned(),
+                    },
                     (figure.shown)(before.middle),
                     now.map_or_else(|| "–".to_owned(), |now| (figure.shown)(now.middle)),
                     name.clone(),
@@ -165,22 +193,44 @@ pub(in crate::commands::bench) fn render(reports: &[(String, Value)], is_markdow
     }
 }
 
-/// Every stage says how it was measured; only equals are compared.
-fn same<'a>(report: &'a Value, stage: &Value) -> Option<&'a Value> {
-    report["results"].as_array()?.iter().find(|result| {
-        [
-            "qos",
-            "kind",
-            "mode",
-            "pubs",
-            "subs",
-            "topics",
-            "clients",
-            "payload_bytes",
-        ]
-        .iter()
-        .all(|field| result["stage"][*field] == stage[*field])
-    })
+/// Every stage says how it was measured; only equals are compared, and of several rates the nearest.
+pub(in crate::commands::bench) fn same<'a>(report: &'a Value, stage: &Value) -> Option<&'a Value> {
+    let is_alike = |there: &Value| ALIKE.iter().all(|field| there[*field] == stage[*field]);
+    let results = report["results"].as_array()?.iter();
+    results
+        .filter(|result| is_alike(&result["stage"]))
+        .filter_map(|result| Some((rates_apart(stage, &result["stage"])?, result)))
+        .filter(|(apart, _)| *apart <= RATES_APART_MAX)
+        .min_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, result)| result)
+}
+
+/// The higher rate as a multiple of the lower; none where only one has a rate.
+fn rates_apart(one: &Value, other: &Value) -> Option<f64> {
+    match (one["target_rate"].as_f64(), other["target_rate"].as_f64()) {
+        (None, None) => Some(1.0),
+        (Some(one), Some(other)) => Some((one / other).max(other / one)),
+        _ => None,
+    }
+}
+
+/// The rate of the other one, where it is another.
+fn other_rate(stage: &Value, there: &Value) -> Option<String> {
+    let apart = rates_apart(stage, there)?;
+    let rate = there["target_rate"].as_f64()?;
+    (apart > RATES_APART_TOLD).then(|| a_second(rate))
+}
+
+/// What was offered, of a stage that has a rate.
+fn rate_of(stage: &Value) -> Option<f64> {
+    stage["target_rate"].as_f64()
+}
+
+fn a_second(rate: f64) -> String {
+    format!(
+        "{}/s",
+        crate::commands::bench::report::text::rate(Some(rate))
+    )
 }
 
 fn range(result: &Value, figure: &Figure) -> Option<Range> {
@@ -275,6 +325,30 @@ mod tests {
         assert!(line.contains("2.00 ± 0.03 × faster"), "{line}");
         let line = verdict(&[198.0, 200.0, 202.0], &[99.0, 100.0, 101.0]);
         assert!(line.contains("2.00 ± 0.03 × slower"), "{line}");
+    }
+
+    #[test]
+    fn only_like_is_compared_with_like() {
+        let step = |rate: f64, p99: f64| {
+            let run = json!({ "e2e_us": { "p99": p99 } });
+            let stage = json!({ "qos": 0, "mode": "open", "pubs": 2, "target_rate": rate });
+            json!({ "stage": stage, "runs": [run, run] })
+        };
+        let steps = |all: &[(f64, f64)]| {
+            let results: Vec<Value> = all.iter().map(|&(rate, p99)| step(rate, p99)).collect();
+            json!({ "schema": SCHEMA, "results": results })
+        };
+        let before = steps(&[(1_000.0, 100.0), (8_000.0, 300.0), (50_000.0, 9_000.0)]);
+        let now = steps(&[(1_000.0, 100.0), (8_400.0, 600.0)]);
+        let table = render(&[("a".to_owned(), before), ("b".to_owned(), now)], false);
+        let lines: Vec<&str> = table.lines().skip(1).collect();
+        assert!(lines[0].contains("e2e p99 at 1,000/s"), "{table}");
+        assert!(lines[0].contains("no difference"), "{table}");
+        assert!(
+            lines[1].ends_with("2.00 ± 0.00 × later, there at 8,400/s"),
+            "{table}"
+        );
+        assert!(lines[2].contains("not measured"), "{table}");
     }
 
     #[test]

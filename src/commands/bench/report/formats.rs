@@ -20,12 +20,12 @@ pub(in crate::commands::bench) fn csv(report: &Report) -> String {
     }
     out.push_str(",tool_cores,target_cores,target_rss_bytes\n");
     for row in &report.rows {
-        out.push_str(&csv_row(row));
+        out.push_str(&csv_row(row, report.is_checked()));
     }
     out
 }
 
-fn csv_row(row: &Row) -> String {
+fn csv_row(row: &Row, is_checked: bool) -> String {
     let (stage, all, rates) = (&row.stage, &row.all, row.rates());
     let mode = if stage.is_open() { "open" } else { "closed" };
     let mut cells = vec![
@@ -42,16 +42,19 @@ fn csv_row(row: &Row) -> String {
         number(rates.bytes),
     ];
     let counts = [
-        all.sent,
-        all.expected,
-        all.seen.unique,
-        all.lost,
-        all.seen.duplicates,
-        all.seen.reordered,
-        all.corrupt,
-        all.unsent,
+        (all.sent, true),
+        (all.expected, true),
+        (all.seen.unique, is_checked),
+        (all.lost, is_checked),
+        (all.seen.duplicates, is_checked),
+        (all.seen.reordered, is_checked),
+        (all.corrupt, is_checked),
+        (all.unsent, true),
     ];
-    cells.extend(counts.iter().map(u64::to_string));
+    cells.extend(counts.map(|(count, is_known)| match is_known {
+        true => count.to_string(),
+        false => String::new(),
+    }));
     for latency in [&all.e2e, &all.service, &all.ack, &all.lag] {
         let us = |value: Option<u64>| number(value.map(|value| value as f64 / 1e3));
         cells.extend(PERCENTILES.map(|(_, share)| us(latency.percentile(share))));
@@ -111,9 +114,9 @@ pub(in crate::commands::bench) fn markdown(report: &Report) -> String {
             text::ms(all.e2e.percentile(0.99)),
             text::ms(all.e2e.percentile(0.999)),
             text::ms(all.e2e.max()),
-            text::count(all.lost),
-            text::count(all.seen.duplicates),
-            text::count(all.seen.reordered),
+            text::checked(report, all.lost),
+            text::checked(report, all.seen.duplicates),
+            text::checked(report, all.seen.reordered),
         ]);
     }
     let mut out = format!("### mqttx bench: {}\n\n", text::head(report).trim_end());

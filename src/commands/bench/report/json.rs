@@ -65,7 +65,7 @@ pub(in crate::commands::bench) fn render(report: &Report) -> Value {
         })).collect::<Vec<_>>(),
         "latency_error_us": report.latency_error_us(),
         "verified": report.is_verified,
-        "results": report.rows.iter().map(row).collect::<Vec<_>>(),
+        "results": report.rows.iter().map(|each| row(report, each)).collect::<Vec<_>>(),
         "metrics": metrics(report),
         "thresholds": report.verdicts.iter().map(|verdict| json!({
             "expr": verdict.text, "row": verdict.row, "value": verdict.value, "ok": verdict.holds,
@@ -81,15 +81,27 @@ pub(in crate::commands::bench) fn render(report: &Report) -> Value {
     })
 }
 
+/// How a stage is measured, as the report tells it.
+pub(in crate::commands::bench) fn manner(stage: &Stage) -> Value {
+    match stage.shape.is_connects() {
+        true => connects_stage(stage),
+        false => message_stage(stage),
+    }
+}
+
 /// A row of messages, or a row of connections: told apart by `stage.mode`.
-fn row(row: &Row) -> Value {
+fn row(report: &Report, row: &Row) -> Value {
     if row.stage.shape.is_connects() {
         return connects(row);
     }
     let rates = row.rates();
+    let mut stage = manner(&row.stage);
+    if !row.stage.is_open() {
+        stage["window"] = report.window(&row.stage).into();
+    }
     json!({
         "name": row_name(&row.stage),
-        "stage": stage(&row.stage),
+        "stage": stage,
         "rate": {
             "sent": rates.sent, "acked": rates.acked, "received": rates.received,
             "bytes_per_s": rates.bytes, "spread": rates.spread,
@@ -122,7 +134,7 @@ fn connects(row: &Row) -> Value {
         json!({
             "seconds": outcome.seconds,
             "counts": counted(&outcome.tally),
-            "connects_per_s": outcome.connect_rate(),
+            "connects_per_s": outcome.connect_rate(shape.kind),
             "connect_us": latency(&outcome.tally.connect),
             "lag_us": latency(&outcome.tally.lag),
             "cpu": {
@@ -139,14 +151,7 @@ fn connects(row: &Row) -> Value {
     };
     json!({
         "name": row_name(stage),
-        "stage": {
-            "mode": "connects",
-            "kind": format!("{:?}", shape.kind).to_lowercase(),
-            "clients": shape.pubs + shape.subs,
-            "target_rate": stage.connect_rate,
-            "warmup_s": stage.warmup.as_secs_f64(),
-            "duration_s": stage.duration.as_secs_f64(),
-        },
+        "stage": manner(stage),
         "connects_per_s": row.connect_rate(),
         "counts": counted(&row.all),
         "connect_us": drawn(&row.all.connect),
@@ -158,7 +163,19 @@ fn connects(row: &Row) -> Value {
     })
 }
 
-fn stage(stage: &Stage) -> Value {
+fn connects_stage(stage: &Stage) -> Value {
+    let shape = &stage.shape;
+    json!({
+        "mode": "connects",
+        "kind": format!("{:?}", shape.kind).to_lowercase(),
+        "clients": shape.pubs + shape.subs,
+        "target_rate": stage.connect_rate,
+        "warmup_s": stage.warmup.as_secs_f64(),
+        "duration_s": stage.duration.as_secs_f64(),
+    })
+}
+
+fn message_stage(stage: &Stage) -> Value {
     let shape = &stage.shape;
     let mut value = json!({
         "qos": stage.qos.bits(),
@@ -172,10 +189,7 @@ fn stage(stage: &Stage) -> Value {
         "duration_s": stage.duration.as_secs_f64(),
     });
     match stage.load {
-        Load::Max { window } => {
-            value["mode"] = "closed".into();
-            value["window"] = window.into();
-        }
+        Load::Max { .. } => value["mode"] = "closed".into(),
         Load::Rate {
             rate,
             arrival,

@@ -11,6 +11,7 @@ use crate::cli::args::bench::Kind;
 use crate::commands::bench::agents::Member;
 use crate::commands::bench::health::Machine;
 use crate::commands::bench::load::Outcome;
+use crate::commands::bench::load::head::HEAD_LEN;
 use crate::commands::bench::plan::{Load, Shape, Stage};
 use crate::commands::bench::report::threshold::Verdict;
 use crate::commands::bench::stats::{Tally, median, spread};
@@ -121,12 +122,14 @@ impl Row {
         }
     }
 
-    /// The rate a later stage is planned from: what got through.
+    /// The rate a later stage is planned from: what got through, or was taken where nobody receives.
     pub(super) fn highest(&self) -> Option<f64> {
         let shape = &self.stage.shape;
         let copies: u64 = (0..shape.pubs).map(|p| u64::from(shape.copies(p))).sum();
         let per_message = (copies as f64 / f64::from(shape.pubs)).max(1.0);
-        self.rates().received.map(|rate| rate / per_message)
+        let rates = self.rates();
+        let received = rates.received.map(|rate| rate / per_message);
+        received.or(rates.acked).or(rates.sent)
     }
 
     pub(super) fn has_acks(&self) -> bool {
@@ -135,7 +138,8 @@ impl Row {
 
     /// Connections that came to stand a second: while all connected, or in the measurement.
     pub(super) fn connect_rate(&self) -> Option<f64> {
-        self.median_of(Outcome::connect_rate)
+        let kind = self.stage.shape.kind;
+        self.median_of(|run| run.connect_rate(kind))
     }
 
     /// Bytes a client, of this process and of the broker's, as they connected in the first run:
@@ -151,7 +155,7 @@ impl Row {
         )
     }
 
-    fn median_of(&self, value: fn(&Outcome) -> Option<f64>) -> Option<f64> {
+    fn median_of(&self, value: impl Fn(&Outcome) -> Option<f64>) -> Option<f64> {
         median(&self.runs.iter().filter_map(value).collect::<Vec<_>>())
     }
 
@@ -161,6 +165,11 @@ impl Row {
 
     pub(super) fn target_cores(&self) -> Option<f64> {
         self.median_of(|run| run.health.target_cores)
+    }
+
+    /// Threads that made the load, of all who made it.
+    pub(super) fn threads(&self) -> usize {
+        self.runs.iter().map(|run| run.threads).max().unwrap_or(1)
     }
 
     /// The most of any run.
@@ -193,6 +202,19 @@ impl Report {
         self.crosses.then(|| errors.iter().take(2).sum())
     }
 
+    /// Somebody here receives what is sent, and knows it again.
+    pub(super) fn is_checked(&self) -> bool {
+        self.is_verified && !matches!(self.shape.kind, Kind::Pub | Kind::Sub)
+    }
+
+    /// What a publisher may have undelivered on the way, where it can be told what was delivered.
+    pub(super) fn window(&self, stage: &Stage) -> Option<u32> {
+        match stage.load {
+            Load::Max { window } if self.is_checked() && !self.crosses => Some(window),
+            _ => None,
+        }
+    }
+
     /// Whether the figures can be believed: a sentence for each reason to doubt them.
     pub(super) fn doubts(&self) -> Vec<String> {
         let mut doubts = Vec::new();
@@ -213,6 +235,7 @@ impl Report {
                 }
                 self.doubt_lag(row, &name, &mut doubts);
                 doubt_connects(row, &name, &mut doubts);
+                self.doubt_flood(row, &name, &mut doubts);
             }
             if row.all.stalls > 0 {
                 doubts.push(format!(
@@ -242,11 +265,12 @@ impl Report {
         if !self.is_verified && self.shape.kind == Kind::Sub {
             doubts.push("Messages of others are counted, nothing is verified.".to_owned());
         } else if !self.is_verified {
-            doubts.push(
-                "Payloads below 16 bytes carry no number and no time: messages are counted, \
-                 nothing is verified."
-                    .to_owned(),
-            );
+            let least = self.rows.first().map_or(0, |row| row.stage.sizes.0);
+            let why = match least < HEAD_LEN {
+                true => "Payloads below 16 bytes carry no number and no time",
+                false => "Payloads carry no number and no time (--no-verify)",
+            };
+            doubts.push(format!("{why}: messages are counted, nothing is verified."));
         }
         doubts
     }
@@ -268,7 +292,7 @@ impl Report {
 
     /// The generator uses all it has; true when it was said.
     fn doubt_busy(&self, row: &Row, name: &str, doubts: &mut Vec<String>) -> bool {
-        let threads = row_threads(self.threads, &row.stage.shape) as f64;
+        let threads = row.threads() as f64;
         let busy = row.tool_cores().filter(|&tool| tool >= BUSY * threads);
         if let Some(tool) = busy {
             doubts.push(format!(
@@ -291,6 +315,22 @@ impl Report {
             doubts.push(format!(
                 "{name}: generator ({tool:.2}) and broker ({target:.2}) together fill all {cores} \
                  cores of this machine."
+            ));
+        }
+    }
+
+    /// Without a window and without acknowledgements the broker has no say in what it is sent.
+    fn doubt_flood(&self, row: &Row, name: &str, doubts: &mut Vec<String>) {
+        let lost = row.all.lost;
+        if self.window(&row.stage).is_none() && !row.has_acks() && lost > 0 {
+            let share = 100.0 * lost as f64 / row.all.expected.max(1) as f64;
+            doubts.push(format!(
+                "{name}: {} of {} deliveries never came ({} %): between agents nothing holds \
+                 publishers back at QoS 0 but the connection, so only what was received is a rate \
+                 of this broker.",
+                text::count(lost),
+                text::count(row.all.expected),
+                text::significant(share)
             ));
         }
     }
@@ -420,13 +460,6 @@ fn doubt_connects(row: &Row, name: &str, doubts: &mut Vec<String>) {
             text::rate(Some(reached)),
             text::count(u64::from(row.stage.shape.pubs + row.stage.shape.subs))
         ));
-    }
-}
-
-fn row_threads(threads: usize, shape: &Shape) -> usize {
-    match shape.kind {
-        Kind::Shared => 1,
-        _ => threads.min((shape.pubs + shape.subs) as usize).max(1),
     }
 }
 

@@ -18,11 +18,11 @@ pub(in crate::commands::bench) fn render(report: &Report) -> String {
         out.push_str(&connections(row));
     } else if let Some(row) = rates.first() {
         out.push_str(&rates_head(report, row));
-        out.push_str(&rates_table(&rates));
+        out.push_str(&rates_table(report, &rates));
     }
     if let Some(row) = latencies.first() {
         out.push_str(&latencies_head(row));
-        out.push_str(&latencies_table(&latencies));
+        out.push_str(&latencies_table(report, &latencies));
     }
     for (qos, rate_found) in &report.found {
         out.push_str(&match rate_found {
@@ -189,22 +189,23 @@ fn connections(row: &Row) -> String {
 }
 
 fn rates_head(report: &Report, row: &Row) -> String {
-    let Load::Max { window } = row.stage.load else {
-        return String::new();
-    };
-    let window = match (report.shape.kind, report.is_verified) {
-        (Kind::Sub, _) => "as fast as others publish".to_owned(),
-        (Kind::Pub, _) | (_, false) => "as fast as the broker reads".to_owned(),
-        _ if report.crosses => "as fast as the broker reads".to_owned(),
-        _ => format!("{} undelivered a publisher", count(u64::from(window))),
+    let window = match report.window(&row.stage) {
+        _ if report.shape.kind == Kind::Sub => {
+            return "\nAs fast as others publish\n".to_owned();
+        }
+        Some(window) => format!(
+            "closed loop: {} undelivered a publisher",
+            count(u64::from(window))
+        ),
+        None => "as fast as the broker reads".to_owned(),
     };
     format!(
-        "\nHighest rate, closed loop: {window}, {} unacknowledged at QoS 1 and 2\n",
+        "\nHighest rate, {window}, {} unacknowledged at QoS 1 and 2\n",
         row.stage.inflight
     )
 }
 
-fn rates_table(rows: &[&Row]) -> String {
+fn rates_table(report: &Report, rows: &[&Row]) -> String {
     let mut table = vec![cells(&[
         "QoS",
         "sent/s",
@@ -222,7 +223,6 @@ fn rates_table(rows: &[&Row]) -> String {
     for row in rows {
         let rates = row.rates();
         let all = &row.all;
-        let received = row.stage.shape.kind != Kind::Pub;
         table.push(vec![
             row.stage.qos.bits().to_string(),
             rate(rates.sent),
@@ -233,21 +233,9 @@ fn rates_table(rows: &[&Row]) -> String {
                 .map_or_else(|| "–".to_owned(), |bytes| significant(bytes / 1e6)),
             ms(all.ack.percentile(0.5)),
             ms(all.ack.percentile(0.99)),
-            if received {
-                count(all.lost)
-            } else {
-                "–".to_owned()
-            },
-            if received {
-                count(all.seen.duplicates)
-            } else {
-                "–".to_owned()
-            },
-            if received {
-                count(all.seen.reordered)
-            } else {
-                "–".to_owned()
-            },
+            checked(report, all.lost),
+            checked(report, all.seen.duplicates),
+            checked(report, all.seen.reordered),
             cores(row.tool_cores()),
             broker(row),
         ]);
@@ -267,7 +255,7 @@ fn latencies_head(row: &Row) -> String {
     format!("\nLatency in ms, open loop: from when each message was due ({arrival}) to {to}\n")
 }
 
-fn latencies_table(rows: &[&Row]) -> String {
+fn latencies_table(report: &Report, rows: &[&Row]) -> String {
     let mut table = vec![cells(&[
         "QoS",
         "rate/s",
@@ -307,15 +295,23 @@ fn latencies_table(rows: &[&Row]) -> String {
             mean(&all.e2e),
             ms(all.ack.percentile(0.5)),
             ms(all.ack.percentile(0.99)),
-            count(all.lost),
-            count(all.seen.duplicates),
-            count(all.seen.reordered),
+            checked(report, all.lost),
+            checked(report, all.seen.duplicates),
+            checked(report, all.seen.reordered),
             ms(all.lag.percentile(0.99)),
             cores(row.tool_cores()),
             broker(row),
         ]);
     }
     aligned(&table)
+}
+
+/// What nobody looked for was not found, which says nothing.
+pub(in crate::commands::bench) fn checked(report: &Report, number: u64) -> String {
+    match report.is_checked() {
+        true => count(number),
+        false => "–".to_owned(),
+    }
 }
 
 fn broker(row: &Row) -> String {

@@ -7,8 +7,10 @@
 use serde_json::Value;
 
 use crate::cli::args::bench::Kind;
+use crate::commands::bench::load::head::WRITTEN_LEN;
 use crate::commands::bench::plan::{Mode, Plan, Stage};
-use crate::commands::bench::report::json::PERCENTILES;
+use crate::commands::bench::report::compare::same;
+use crate::commands::bench::report::json::{PERCENTILES, manner};
 use crate::commands::bench::report::{Row, row_name};
 use crate::commands::bench::stats::Latency;
 use crate::mqtt::QoS;
@@ -143,6 +145,7 @@ impl Threshold {
                 self.text
             ));
         }
+        self.check_timed(plan)?;
         let kind = plan.shape.kind;
         let is_published = !matches!(kind, Kind::Sub | Kind::Conn | Kind::Churn);
         let is_checked = is_published && kind != Kind::Pub && plan.is_verified;
@@ -168,6 +171,37 @@ impl Threshold {
             return Err(format!("'{}': QoS 0 has no acknowledgements", self.text));
         }
         Ok(())
+    }
+
+    /// Refuses a latency nobody will know.
+    fn check_timed(&self, plan: &Plan) -> Result<(), String> {
+        let Metric::Latency(which @ (Which::E2e | Which::Service), _) = self.metric else {
+            return Ok(());
+        };
+        if plan.shape.kind == Kind::Pub {
+            return Err(format!(
+                "'{}': nobody receives here, so nothing is timed from end to end",
+                self.text
+            ));
+        }
+        if which == Which::Service && !plan.tells_written() {
+            return Err(format!(
+                "'{}': payloads below {WRITTEN_LEN} bytes do not say when they were handed over",
+                self.text
+            ));
+        }
+        Ok(())
+    }
+
+    /// Refuses what means nothing to a search.
+    pub(in crate::commands::bench) fn check_wanted(&self) -> Result<(), String> {
+        match self.is_relative {
+            true => Err(format!(
+                "--find-max: '{}': a search has no baseline",
+                self.text
+            )),
+            false => Ok(()),
+        }
     }
 
     /// Whether this row is judged; `has_closed` when its QoS was also measured at full speed.
@@ -202,7 +236,7 @@ impl Threshold {
             let value = match (self.is_relative, baseline) {
                 (false, _) => found,
                 (true, Some(baseline)) => {
-                    let before = same_row(baseline, &row.stage)
+                    let before = same(baseline, &manner(&row.stage))
                         .and_then(|row| self.metric.of_json(row))
                         .filter(|&before| before > 0.0);
                     found.zip(before).map(|(now, before)| now / before)
@@ -227,27 +261,15 @@ impl Threshold {
         verdicts
     }
 
-    /// Whether one row alone satisfies it; a figure there is none of does not.
+    /// Whether one row alone satisfies it; a figure there is none of does not, and what another QoS must
+    /// do is no matter.
     pub(in crate::commands::bench) fn holds(&self, row: &Row) -> bool {
-        self.metric
-            .of(row)
-            .is_some_and(|value| self.op.holds(value, self.value))
+        self.qos.is_some_and(|qos| qos != row.stage.qos)
+            || self
+                .metric
+                .of(row)
+                .is_some_and(|value| self.op.holds(value, self.value))
     }
-}
-
-/// The result of a report in JSON that was measured as this stage is: QoS, kind and mode.
-pub(in crate::commands::bench) fn same_row<'a>(
-    report: &'a Value,
-    stage: &Stage,
-) -> Option<&'a Value> {
-    let mode = if stage.is_open() { "open" } else { "closed" };
-    let kind = format!("{:?}", stage.shape.kind).to_lowercase();
-    report["results"].as_array()?.iter().find(|result| {
-        let there = &result["stage"];
-        let is_alike =
-            stage.shape.is_connects() || there["qos"] == stage.qos.bits() && there["mode"] == mode;
-        is_alike && there["kind"] == kind.as_str()
-    })
 }
 
 fn selected(text: &str, selector: &str) -> Result<QoS, String> {
