@@ -45,6 +45,13 @@ impl Broker {
         }
     }
 
+    /// Ends a connection whose packet would take the worker beyond `unfinished_bytes_max`.
+    pub fn drop_unfinished(&mut self, id: ConnectionId, now: Instant) {
+        self.stats.connections_unfinished += 1;
+        let why = "too many unfinished packets";
+        self.drop_connection(id, Reason::QUOTA_EXCEEDED, why, now);
+    }
+
     /// Why a connection ends, once it does.
     pub fn cause(&self, id: ConnectionId) -> Option<Cause> {
         match self.connection(id)?.phase {
@@ -131,6 +138,8 @@ impl Broker {
             if cause == Cause::KeepAlive {
                 self.stats.keep_alive_timeouts += 1;
                 self.put_disconnect(slot, Reason::KEEP_ALIVE_TIMEOUT, None);
+            } else {
+                self.stats.connections_unfinished += 1;
             }
             self.end_connection(slot, cause, now);
         }

@@ -76,6 +76,9 @@ counters! {
     violations;
     /// Connections ended because no packet came in time.
     keep_alive_timeouts;
+    /// Connections ended because their CONNECT was not whole within `connect_timeout_ms`, or for
+    /// `unfinished_bytes_max`.
+    connections_unfinished;
     /// QoS 0 messages dropped because a connected subscriber was too slow.
     dropped_slow;
     /// Messages dropped because `session_messages_max`, `session_bytes_max` or

@@ -91,6 +91,7 @@ impl Worker {
             let kept = peer.unfinished.len();
             buffer[..kept].copy_from_slice(&peer.unfinished);
             peer.unfinished = Vec::new();
+            self.unfinished_bytes -= peer.counted();
             let bytes = self.buffers.lend(buffer).slice(..kept + count);
             let receipt = self.broker.receive_shared(id, &bytes, self.now);
             self.keep(id, &bytes[receipt.used..], receipt);

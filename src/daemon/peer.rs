@@ -34,6 +34,8 @@ pub(crate) struct Peer {
     pub(crate) layers: Option<Box<Layers>>,
     /// Bytes that were read and not used up; none for an idle connection.
     pub(crate) unfinished: Vec<u8>,
+    /// Bytes of them that count against `unfinished_bytes_max`.
+    counted: usize,
     pub(crate) large: Option<Box<Large>>,
     /// The broker wants no more bytes until it says so.
     pub(crate) waiting: bool,
@@ -147,6 +149,17 @@ fn read_once(socket: &mut Socket, buffer: &mut [u8]) -> io::Result<usize> {
 }
 
 impl Peer {
+    /// What is in `unfinished` is the beginning of a packet; returns what counts more than before.
+    pub(crate) fn count(&mut self) -> usize {
+        let before = std::mem::replace(&mut self.counted, self.unfinished.len());
+        self.counted - before
+    }
+
+    /// `unfinished` was taken; returns what counts no longer.
+    pub(crate) fn counted(&mut self) -> usize {
+        std::mem::take(&mut self.counted)
+    }
+
     pub(crate) fn new(id: ConnectionId, accepted: Accepted) -> Self {
         let Accepted {
             socket,
@@ -160,6 +173,7 @@ impl Peer {
             from,
             layers,
             unfinished: Vec::new(),
+            counted: 0,
             large: None,
             waiting: false,
             readable: false,

@@ -11,7 +11,6 @@ use crate::daemon::listener::Accepted;
 use crate::daemon::mail::Mail;
 use crate::daemon::peer::{self, LARGE_FROM, Large, Peer};
 use crate::daemon::worker::{FLUSH_FROM, READ_SIZE, Worker};
-use crate::mqtt::Reason;
 
 /// A connection that gave this much in one read probably gives as much in the next.
 pub(crate) const BULK_FROM: usize = 65_536;
@@ -83,8 +82,7 @@ impl Worker {
     /// Ends a connection whose packet would take the worker beyond `unfinished_bytes_max`.
     pub(crate) fn bound_unfinished(&mut self, id: ConnectionId) {
         if self.unfinished_bytes > self.broker.limits().unfinished_bytes_max {
-            let (reason, why) = (Reason::QUOTA_EXCEEDED, "too many unfinished packets");
-            self.broker.drop_connection(id, reason, why, self.now);
+            self.broker.drop_unfinished(id, self.now);
         }
     }
 
@@ -102,6 +100,7 @@ impl Worker {
         let mut buffer = self.buffers.take(READ_SIZE + LARGE_FROM);
         buffer[..kept].copy_from_slice(&peer.unfinished);
         peer.unfinished = Vec::new();
+        self.unfinished_bytes -= peer.counted();
         let end = if size > kept { size } else { kept + READ_SIZE };
         let result = peer.read(&mut buffer[kept..end]);
         let count = result.as_ref().map_or(0, |count| *count);
@@ -174,6 +173,7 @@ impl Worker {
         let kept = peer.unfinished.len();
         self.buffer[..kept].copy_from_slice(&peer.unfinished);
         peer.unfinished = Vec::new();
+        self.unfinished_bytes -= peer.counted();
         let receipt = self
             .broker
             .receive(id, &self.buffer[..kept + count], self.now);
@@ -189,7 +189,8 @@ impl Worker {
     pub(crate) fn take_unfinished(&mut self, id: ConnectionId) {
         let Some(peer) = self.peer(id) else { return };
         let bytes = std::mem::take(&mut peer.unfinished);
-        let readable = peer.readable;
+        let (readable, counted) = (peer.readable, peer.counted());
+        self.unfinished_bytes -= counted;
         let receipt = self.broker.receive(id, &bytes, self.now);
         self.keep(id, &bytes[receipt.used..], receipt);
         self.list(id, readable);
@@ -214,6 +215,12 @@ impl Worker {
                 return self.follow(id, receipt.next);
             }
             Next::Stop => {}
+            // What waits for others is whole, and nobody's fault.
+            Next::Read(_) if !rest.is_empty() => {
+                peer.unfinished.extend_from_slice(rest);
+                self.unfinished_bytes += peer.count();
+                self.bound_unfinished(id);
+            }
             _ => peer.unfinished.extend_from_slice(rest),
         }
         self.follow(id, receipt.next);
@@ -232,6 +239,7 @@ impl Worker {
         let Some(mut peer) = self.peers[id.slot as usize].take() else {
             return;
         };
+        self.unfinished_bytes -= peer.counted();
         let standing = self.broker.standing_of(id);
         self.broker.forget(id);
         if self

@@ -372,6 +372,7 @@ impl Worker {
         }
         peer.lingers = true;
         peer.unfinished = Vec::new();
+        self.unfinished_bytes -= peer.counted();
         if let Some(large) = peer.large.take() {
             self.unfinished_bytes -= large.size().min(self.unfinished_bytes);
         }
@@ -415,6 +416,7 @@ impl Worker {
             return;
         }
         let Some(mut peer) = peer.take() else { return };
+        self.unfinished_bytes -= peer.counted();
         if let Some(large) = peer.large.take() {
             self.unfinished_bytes -= large.size().min(self.unfinished_bytes);
         }

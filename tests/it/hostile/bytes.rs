@@ -7,6 +7,7 @@ use mqttx::mqtt::{PacketType, Version};
 use crate::support::broker_process::BrokerProcess;
 use crate::support::chance::Chance;
 use crate::support::packets::{self, DISCONNECT, Hello, PINGREQ, publish, subscribe};
+use crate::support::programs::Program;
 use crate::support::raw_client::RawClient;
 
 /// The lines of the log about this connection.
@@ -209,6 +210,36 @@ fn a_connect_that_drips_in_must_be_whole_in_time() {
     );
     ended(&broker, &silent, "closed: no CONNECT came in time");
     ended(&broker, &slow, "closed: no CONNECT came in time");
+    assert_eq!(unfinished(&broker), "2\n");
+}
+
+/// What the broker counts of connections that end before a packet does.
+fn unfinished(broker: &BrokerProcess) -> String {
+    let left = Program::mqttx()
+        .words("sub -h 127.0.0.1 -C 1 -t $SYS/mqttx/connections_unfinished -p")
+        .args([broker.port.to_string()])
+        .run();
+    assert_eq!(left.status, 0, "{left:?}");
+    left.out()
+}
+
+#[test]
+fn packets_that_never_end_have_a_limit_together() {
+    // The limit is that of a worker.
+    let words = ["--workers", "1", "--limit", "unfinished_bytes_max=65536"];
+    let broker = BrokerProcess::start(&words);
+    let whole = publish(Version::V5, "t", &"x".repeat(50_000), 0, 0, &[]);
+    let part = &whole[..whole.len() - 1];
+    let mut first = RawClient::connect(broker.port, &Hello::new("first"));
+    let mut second = RawClient::connect(broker.port, &Hello::new("second"));
+    first.send(&[&PINGREQ[..], part].concat());
+    first.expect("PINGRESP");
+    second.send(part);
+    assert_eq!(second.rest(), ["DISCONNECT 0x97"]);
+    ended(&broker, &second, "dropped: too many unfinished packets");
+    assert_eq!(unfinished(&broker), "1\n");
+    first.send(&whole[part.len()..]);
+    first.ping();
 }
 
 #[test]
