@@ -153,7 +153,14 @@ impl Proxy {
 }
 
 pub(crate) fn unsupported(text: &str) -> Verdict {
-    Verdict::tight(format!("Unsupported proxy protocol: {text}"))
+    // Whoever mistypes the scheme has typed a password behind it all the same.
+    let shown = match (text.split_once("://"), text.rsplit_once('@')) {
+        (Some((scheme, rest)), Some((_, host))) if rest.contains('@') => {
+            format!("{scheme}://****@{host}")
+        }
+        _ => text.to_owned(),
+    };
+    Verdict::tight(format!("Unsupported proxy protocol: {shown}"))
 }
 
 fn split_credentials(text: &str) -> Result<(Option<String>, Option<String>), Verdict> {
@@ -244,6 +251,8 @@ mod tests {
 
         let sentence = |text| Proxy::parse(text).unwrap_err().sentence;
         assert_eq!(sentence("ftp://h"), "Unsupported proxy protocol: ftp://h");
+        let told = "Unsupported proxy protocol: ftp://****@h:1";
+        assert_eq!(sentence("ftp://ann:geheim@h:1"), told);
         assert_eq!(sentence("socks5h://"), "Invalid proxy.");
         assert_eq!(sentence("socks5h://h:70000"), "Invalid proxy port 70000");
     }

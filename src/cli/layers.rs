@@ -18,6 +18,7 @@ use crate::cli::error::{Error, Kind};
 use crate::cli::lexer;
 use crate::cli::lexer::{Clean, Lexed};
 use crate::cli::words::aliases::{ALIASES, Means};
+use crate::cli::words::reach::{is_secret_header, split_header};
 use crate::cli::words::{Row, Take, Verdict, rows};
 
 /// What was found besides the command line.
@@ -365,6 +366,12 @@ fn masked(name: &str, value: &str) -> String {
     const MASK: &str = "****";
     if SECRETS.contains(&name) {
         return MASK.to_owned();
+    }
+    if name == "ws-header"
+        && let Some((header, _)) = split_header(value)
+        && is_secret_header(header)
+    {
+        return format!("{header}: {MASK}");
     }
     match (name, value.split_once("://"), value.rsplit_once('@')) {
         ("proxy", Some((scheme, _)), Some((login, host))) => {

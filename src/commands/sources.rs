@@ -75,8 +75,12 @@ pub(crate) fn save(saved: &Saved) -> Result<String, Error> {
         path.display()
     );
     for name in &saved.left_out {
+        let remedy = match &**name {
+            "pw" => " (--password-file does)",
+            _ => "",
+        };
         told.push_str(&format!(
-            "--{name} was not saved: secrets do not belong there (--password-file does)\n"
+            "--{name} was not saved: secrets do not belong there{remedy}\n"
         ));
     }
     Ok(told)

@@ -4,6 +4,7 @@ use std::fs;
 
 use crate::support::broker_process::BrokerProcess;
 use crate::support::programs::Program;
+use crate::support::visitor::Visitor;
 
 /// In everything that is secret here, and in nothing else.
 const SECRET: &str = "geheim";
@@ -51,6 +52,78 @@ fn no_level_of_the_log_tells_a_password() {
     }
     broker.wait_log("login failed");
     keeps_it("the log", &broker.log().join("\n"));
+}
+
+#[test]
+fn no_level_of_the_log_tells_the_token_of_a_visitor() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    fs::write(&token, "geheim-and-long-enough\n").unwrap();
+    let token = token.to_str().unwrap();
+    let broker = BrokerProcess::start(&["-v", "--http", "0", "--http-token", token]);
+    let port = *broker.ports.last().expect("that of the visitors");
+    let mut said = String::new();
+    for (bearer, status) in [("geheim-and-long-enough", 200), ("geheim-and-wrong", 401)] {
+        let visitor = Visitor::new(port).with("Authorization", &format!("Bearer {bearer}"));
+        let answer = visitor.get("/api/v1/overview");
+        assert_eq!(answer.status, status);
+        said += &answer.body;
+        said += &visitor.get("/api/v1/log").body;
+    }
+    let done = Program::mqttx()
+        .words("pub -h 127.0.0.1 -t last -m x -p")
+        .args([broker.port.to_string()])
+        .run();
+    assert_eq!(done.status, 0, "{done:?}");
+    broker.wait_log("disconnected");
+    keeps_it("an answer", &said);
+    keeps_it("the log", &broker.log().join("\n"));
+}
+
+/// What a client was told on its line, in what it prints, saves and complains of.
+#[test]
+fn no_word_of_a_client_repeats_a_secret_of_its_line() {
+    let home = tempfile::tempdir().unwrap();
+    let settings = [
+        "-P geheim -u ann --print-config",
+        "-L mqtt://ann:geheim@localhost/t --print-config",
+        "--proxy socks5h://ann:geheim@localhost:1 --print-config",
+        "--psk abgeheim --psk-identity ann --print-config",
+        "--proxy socks5://ann:geheim@localhost:1 --proxy-typo",
+        "--proxy ftp://ann:geheim@localhost:1",
+        "--proxy socks5h://ann:geheim@localhost:99999",
+        "-L mqtt://ann:geheim@localhost:99999/t",
+        "-L http://ann:geheim@localhost/t",
+        "--psk geheim --psk-identity ann",
+        "-P geheim -u ann --save-profile one",
+        "--proxy socks5h://ann:geheim@localhost:1 --save-profile two",
+    ];
+    let mut lines: Vec<Vec<&str>> = settings.map(|line| line.split(' ').collect()).into();
+    for (header, rest) in [
+        ("Authorization: Bearer geheim", "--print-config"),
+        ("x-api-key: geheim", "--print-config"),
+        ("Authorization Bearer geheim", "--print-config"),
+        ("Cookie: id=geheim", "--save-profile=three"),
+    ] {
+        lines.push(vec!["--ws", "--ws-header", header, rest]);
+    }
+    for line in lines {
+        let left = Program::mqttx()
+            .env("XDG_CONFIG_HOME", home.path())
+            .words("sub -t t")
+            .args(&line)
+            .run();
+        keeps_it(&line.join(" "), &(left.out() + &left.err()));
+    }
+    let profiles = fs::read_to_string(home.path().join("mqttx/profiles.toml")).unwrap();
+    assert!(profiles.contains("[three]"), "{profiles}");
+    keeps_it("the file of profiles", &profiles);
+    // What is none stays readable.
+    let left = Program::mqttx()
+        .words("sub -t t --ws --print-config --ws-header")
+        .args(["Origin: http://here.example"])
+        .run();
+    assert!(left.out().contains("http://here.example"), "{left:?}");
 }
 
 #[test]

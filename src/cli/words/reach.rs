@@ -89,11 +89,17 @@ fn path(text: &str) -> Result<(), String> {
 fn header(text: &str) -> Result<(), String> {
     match split_header(text) {
         Some(_) => Ok(()),
-        None => Err(format!(
-            "a header line reads 'Name: value', not '{}'",
-            text.escape_debug()
-        )),
+        // It is not repeated: most of them are there for a secret.
+        None => Err("a header line reads 'Name: value'".to_owned()),
     }
+}
+
+/// The name of a header whose value nobody else is to read.
+pub(crate) fn is_secret_header(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["auth", "cookie", "key", "secret", "token"]
+        .iter()
+        .any(|part| name.contains(part))
 }
 
 /// The name, which is a token (RFC 9110, §5.6.2), and the value, which holds no control characters.
