@@ -301,7 +301,7 @@ static ROWS: &[Row] = &[
     row(
         "-W",
         "--timeout",
-        SR | RECORD | LIST | TOP,
+        SR | PING | RECORD | LIST | TOP,
         Take::Whole(1, i32::MAX as i64, judge::timeout),
     )
     .noun("timeout")

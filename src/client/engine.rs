@@ -83,6 +83,8 @@ pub struct Engine {
     aliases_out: Vec<AliasOut>,
     client_id: Option<String>,
     is_ping_open: bool,
+    /// Nobody has time for the broker's own close.
+    is_hurried: bool,
     /// PINGREQs sent, over all connections.
     pings: u64,
     /// How far the proof of the password is, with `Options::scram`.
@@ -219,6 +221,7 @@ impl Engine {
             aliases_out: Vec::new(),
             client_id: None,
             is_ping_open: false,
+            is_hurried: false,
             pings: 0,
             proof: None,
             sent: Vec::new(),
@@ -351,6 +354,11 @@ impl Engine {
         if self.phase == Phase::Up {
             self.phase = Phase::Draining;
         }
+    }
+
+    /// The time is over: after DISCONNECT the broker has only a moment to close.
+    pub fn hurry(&mut self) {
+        self.is_hurried = true;
     }
 
     /// Disconnects behind what was said so far, without waiting for acknowledgements.

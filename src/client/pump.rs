@@ -33,6 +33,9 @@ use crate::net::Stream;
 /// How long the last words may take: the peer's own close, or PUBRELs still owed to us.
 const PARTING: Duration = Duration::from_secs(1);
 
+/// The same where the time that was given is over already.
+const HURRIED_PARTING: Duration = Duration::from_millis(100);
+
 /// Buffers kept for the next connection of this thread that needs one.
 const SPARE_MAX: usize = 8;
 
@@ -373,6 +376,10 @@ impl<H: Handler> Pump<'_, H> {
     async fn part(mut self, end: End) -> End {
         self.input.give_back();
         if self.engine.has_left() {
+            let limit = match self.engine.is_hurried() {
+                true => HURRIED_PARTING,
+                false => PARTING,
+            };
             let farewell = async {
                 self.stream.write_all(self.engine.pending()).await?;
                 self.engine.wrote(self.engine.pending().len());
@@ -383,7 +390,7 @@ impl<H: Handler> Pump<'_, H> {
                 std::io::Result::Ok(())
             };
             // A peer that is gone already has read what it wanted to.
-            let _ = tokio::time::timeout(PARTING, farewell).await;
+            let _ = tokio::time::timeout(limit, farewell).await;
         }
         self.engine.closed();
         end

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::time::Sleep;
 
 use crate::cli::error::{Error, Kind};
-use crate::client::{End, Handler, Session};
+use crate::client::{End, Engine, Handler, Session};
 use crate::commands::connect;
 
 /// Who wants an end.
@@ -37,8 +37,11 @@ impl Wishes {
     }
 
     /// An end is wished for and there is a connection to end. Before CONNACK nothing may be said
-    /// any more; the driver just closes.
-    pub(crate) fn is_parting_due(&self) -> bool {
+    /// any more; the driver just closes. Who was given a time does not wait long for the broker.
+    pub(crate) fn is_parting_due(&self, client: &mut Engine) -> bool {
+        if self.ask.get() == Some(Ask::Timeout) {
+            client.hurry();
+        }
         self.ask.get().is_some() && self.is_up.get()
     }
 

@@ -136,7 +136,10 @@ impl Lister<'_> {
             let told = "timed out: the broker did not answer SUBSCRIBE";
             self.failed = Some(Error::new(Kind::Timeout, told));
         }
-        if is_over || self.wishes.is_parting_due() {
+        if is_over {
+            client.hurry();
+        }
+        if is_over || self.wishes.is_parting_due(client) {
             self.looking = None;
             client.finish();
         }

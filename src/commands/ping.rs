@@ -19,6 +19,7 @@ use crate::commands::drive::{Ask, Wishes, drive_alone};
 use crate::commands::outcome;
 use crate::commands::terminal;
 use crate::commands::trace::Tracer;
+use crate::mqtt::property::Properties;
 use crate::mqtt::{Packet, Reason};
 
 pub(crate) fn run(caller: Caller, args: &Ping) -> Result<ExitCode, Error> {
@@ -42,6 +43,7 @@ pub(crate) fn run(caller: Caller, args: &Ping) -> Result<ExitCode, Error> {
         due: None,
         sent: 0,
         open: None,
+        has_given_up: false,
         is_stuck: Cell::new(false),
         answers: Answers::default(),
     };
@@ -71,7 +73,10 @@ struct Pinger<'a> {
     /// When the next PINGREQ is to leave.
     due: Option<Instant>,
     sent: u32,
+    /// When the PINGREQ left that is not answered yet.
     open: Option<Instant>,
+    /// The time for an answer was over.
+    has_given_up: bool,
     /// Standard output takes nothing any more.
     is_stuck: Cell<bool>,
     answers: Answers,
@@ -205,6 +210,11 @@ impl Pinger<'_> {
         if self.wishes.ask() == Some(Ask::Signal) && self.answers.count > 0 {
             return Ok(ExitCode::SUCCESS);
         }
+        if self.has_given_up {
+            let seconds = self.args.timeout;
+            let told = format!("{} did not answer PINGREQ within {seconds} s", self.place);
+            return Err(Error::new(Kind::Timeout, told));
+        }
         match end {
             None => Err(Error::new(Kind::Failed, "interrupted before any answer")),
             Some(End::KeepAliveTimeout) => {
@@ -229,21 +239,32 @@ impl Handler for Pinger<'_> {
     }
 
     fn feed(&mut self, client: &mut Engine, _cx: &mut Context<'_>) -> Feed {
-        match self.due {
-            Some(due) if due <= Instant::now() => {
-                self.due = None;
-                self.sent += 1;
-                self.open = Some(Instant::now());
-                client.ping();
-                Feed::More
+        let now = Instant::now();
+        if let Some(due) = self.due {
+            if now < due {
+                return Feed::At(due);
             }
-            Some(due) => Feed::At(due),
-            None => Feed::Idle,
+            self.due = None;
+            self.sent += 1;
+            self.open = Some(now);
+            client.ping();
+            return Feed::More;
         }
+        let Some(since) = self.open else {
+            return Feed::Idle;
+        };
+        let last = since + Duration::from_secs(self.args.timeout.into());
+        if now < last {
+            return Feed::At(last);
+        }
+        self.has_given_up = true;
+        client.hurry();
+        client.disconnect(Reason::NORMAL_DISCONNECTION, Properties::EMPTY);
+        Feed::Idle
     }
 
     fn wake(&mut self, client: &mut Engine, _cx: &mut Context<'_>) {
-        if self.wishes.is_parting_due() {
+        if self.wishes.is_parting_due(client) {
             client.finish();
         }
     }

@@ -190,7 +190,7 @@ impl Handler for Recorder<'_> {
     }
 
     fn wake(&mut self, client: &mut Engine, _cx: &mut Context<'_>) {
-        if self.wishes.is_parting_due() {
+        if self.wishes.is_parting_due(client) {
             client.finish();
         }
     }

@@ -239,7 +239,7 @@ impl Handler for Requester<'_> {
     }
 
     fn wake(&mut self, client: &mut Engine, _cx: &mut Context<'_>) {
-        if self.wishes.is_parting_due() && self.answered.is_none() {
+        if self.wishes.is_parting_due(client) && self.answered.is_none() {
             client.disconnect(Reason::DISCONNECT_WITH_WILL, self.parting.properties());
         }
     }

@@ -521,7 +521,8 @@ impl Handler for Subscriber<'_> {
         }
         self.look(cx, client);
         // One that is done and waits for its command parts properly too.
-        if self.wishes.is_parting_due() && (!self.is_done || self.awaiting.is_command_open()) {
+        if self.wishes.is_parting_due(client) && (!self.is_done || self.awaiting.is_command_open())
+        {
             self.leave(client, Reason::DISCONNECT_WITH_WILL);
         }
     }

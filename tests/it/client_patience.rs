@@ -90,3 +90,44 @@ fn a_handler_may_ping_for_longer_than_a_keep_alive() {
     assert!(matches!(end, End::Finished), "{end}");
     script.join();
 }
+
+/// Both say goodbye to a broker that never closes; who does so because its time is over begins later,
+/// and is through first.
+#[test]
+fn a_time_that_is_over_is_not_stretched_by_a_broker_that_does_not_close() {
+    struct Leaves(bool);
+    impl Handler for Leaves {
+        fn handle(&mut self, event: Event<'_>, client: &mut Engine) {
+            if matches!(event, Event::Connack(_)) {
+                if self.0 {
+                    client.hurry();
+                }
+                client.finish();
+            }
+        }
+    }
+    let (ended, order) = std::sync::mpsc::channel();
+    let (waits, begins) = std::sync::mpsc::channel();
+    let script = ScriptedBroker::start(Version::V311, move |broker| {
+        let mut patient = broker.accept();
+        patient.expect_bytes(&[0xe0, 0]);
+        waits.send(()).unwrap();
+        let mut hurried = broker.accept();
+        hurried.expect_bytes(&[0xe0, 0]);
+        let order: Vec<bool> = order.iter().take(2).collect();
+        assert_eq!(order, [true, false], "who was hurried");
+    });
+    let part = |is_hurried, ended: std::sync::mpsc::Sender<bool>| {
+        let mut leaves = Leaves(is_hurried);
+        let (end, _) = run(options(script.port, Version::V311), &mut leaves);
+        assert!(matches!(end, End::Finished), "{end}");
+        ended.send(is_hurried).unwrap();
+    };
+    std::thread::scope(|scope| {
+        let patient = ended.clone();
+        scope.spawn(|| part(false, patient));
+        begins.recv().unwrap();
+        part(true, ended);
+    });
+    script.join();
+}

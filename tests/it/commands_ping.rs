@@ -83,6 +83,21 @@ fn a_broker_that_does_not_answer() {
 }
 
 #[test]
+fn an_answer_has_a_time_of_its_own() {
+    let script = ScriptedBroker::start(Version::V311, |broker| {
+        let mut peer = broker.accept();
+        peer.expect(PacketType::Pingreq);
+        peer.expect_goodbye();
+    });
+    let port = script.port;
+    let left = run(&format!("ping -h 127.0.0.1 -p {port} -W 1"));
+    let told = format!("mqttx ping: 127.0.0.1:{port} did not answer PINGREQ within 1 s\n");
+    assert_eq!((left.status, left.err()), (27, told), "{left:?}");
+    assert!(left.out().contains("no answer to 1 PINGREQ"), "{left:?}");
+    script.join();
+}
+
+#[test]
 fn waiting_for_a_broker() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("socket");

@@ -18,6 +18,11 @@ pub struct Ping {
     #[arg(help_heading = "Ping")]
     pub interval: Duration,
 
+    /// Give up when an answer takes longer than this, with exit status 27
+    #[arg(short = 'W', long, value_name = "SECONDS", default_value_t = 10)]
+    #[arg(help_heading = "Ping")]
+    pub timeout: u32,
+
     /// Print the summary as JSON, and nothing else
     #[arg(long, help_heading = "Ping")]
     pub json: bool,

@@ -280,6 +280,10 @@ impl Engine {
         self.phase == Phase::Left
     }
 
+    pub(crate) fn is_hurried(&self) -> bool {
+        self.is_hurried
+    }
+
     pub(crate) fn is_connecting(&self) -> bool {
         self.phase == Phase::Connecting
     }

@@ -170,7 +170,7 @@ impl Handler for Courier {
     }
 
     fn wake(&mut self, client: &mut Engine, _cx: &mut std::task::Context<'_>) {
-        if self.wishes.is_parting_due() {
+        if self.wishes.is_parting_due(client) {
             client.disconnect(Reason::NORMAL_DISCONNECTION, Properties::EMPTY);
         }
     }
