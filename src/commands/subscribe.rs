@@ -155,6 +155,10 @@ impl<'a> Subscriber<'a> {
         if !client.is_first_connection() {
             return;
         }
+        // Of a test the outcome is waited for, whoever reads along.
+        if !self.is_test() {
+            self.printer.out.watch();
+        }
         let options = options(self.args, self.version);
         let filters: Vec<_> = self
             .args
@@ -504,6 +508,7 @@ impl Handler for Subscriber<'_> {
     /// Asked whenever the connection has been read empty: what was rendered leaves now.
     fn feed(&mut self, client: &mut Engine, cx: &mut Context<'_>) -> Feed {
         self.printer.out.flush();
+        self.printer.out.look(cx);
         // What the SUBACK set going has to be polled once before it can wake the task.
         self.look(cx, client);
         if self.printer.out.failed.is_some() && !self.is_done {
