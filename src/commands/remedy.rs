@@ -16,6 +16,9 @@ const NO_TLS: &str = "--no-tls, or -p with the port on which the broker speaks T
 const NO_HTTP: &str = "--cafile FILE or --tls-use-os-certs, if the broker speaks TLS on this port; \
     else -p, with the port on which it speaks WebSockets";
 const OTHER_ID: &str = "-i with another identifier";
+/// mosquitto refuses a Keep Alive above its `max_keepalive` by this code, too.
+const ID_OR_KEEP_ALIVE: &str = "-i with another identifier; or -k with fewer seconds (not 0), which \
+    some brokers refuse by the same code";
 
 /// CONNECT was refused, or DISCONNECT came, with this Reason Code or return code.
 pub(crate) fn of_reason(version: Version, reason: Reason, end: &End) -> Option<String> {
@@ -23,7 +26,8 @@ pub(crate) fn of_reason(version: Version, reason: Reason, end: &End) -> Option<S
         (Version::V311, 1) => "-V 5, or -V 31 for a very old broker",
         (Version::V31, 1) => "-V 311",
         (Version::V5, 132) => "-V 311",
-        (Version::V31 | Version::V311, 2) | (_, 133 | 142) => OTHER_ID,
+        (Version::V31 | Version::V311, 2) => ID_OR_KEEP_ALIVE,
+        (_, 133 | 142) => OTHER_ID,
         (Version::V31 | Version::V311, 4 | 5) | (_, 134 | 135) => SIGN_IN,
         (_, 140) => "-D connect authentication-method, with one the broker knows",
         (_, 154) => "without -r",

@@ -302,7 +302,8 @@ fn a_refusal_with_what_helps() {
             2,
             &[],
             "identifier rejected (2)",
-            "-i with another identifier",
+            "-i with another identifier; or -k with fewer seconds (not 0), which some brokers refuse \
+             by the same code",
         ),
         (v3, 4, &[], "bad user name or password (4)", SIGN_IN),
         (v3, 5, &[], "not authorised (5)", SIGN_IN),
