@@ -2,10 +2,10 @@
 //!
 //! What it writes is also committed in `completions/` and `man/`; a test compares the two.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::builder::PossibleValuesParser;
@@ -31,16 +31,19 @@ struct Completions {
 }
 
 const COMPLETIONS_EXAMPLES: &str = "Examples:
-  mqttx completions bash > ~/.local/share/bash-completion/completions/mqttx
+  source <(mqttx completions bash)
+      for this shell; in ~/.bashrc for every one
   mqttx completions zsh > ~/.zfunc/_mqttx
-  mqttx completions fish > ~/.config/fish/completions/mqttx.fish";
+      where fpath has ~/.zfunc, before compinit; mkdir -p makes the folder
+  mqttx completions fish > ~/.config/fish/completions/mqttx.fish
+      at the next start of fish";
 
 #[derive(Parser, Debug)]
 #[command(name = "man", bin_name = "mqttx man", about = MAN_ABOUT, after_help = MAN_EXAMPLES)]
 struct Man {
     /// Command or topic (exit-status, format …); without it the page of mqttx itself
     page: Option<String>,
-    /// Write every page to this directory
+    /// Write every page to this directory; those of other sections than that of …/man1 beside it
     #[arg(long, value_name = "DIR", conflicts_with = "page")]
     dir: Option<PathBuf>,
 }
@@ -202,13 +205,29 @@ fn one_page(asked: Option<&str>) -> Result<Vec<u8>, String> {
         })
 }
 
-fn all_pages(dir: &std::path::Path) -> Result<Vec<u8>, String> {
+/// man looks for a page of section 5 in man5: where `dir` is the folder of another section, that of
+/// the page's own stands beside it.
+fn home_of(name: &str, dir: &Path) -> PathBuf {
+    let is_section = |name: &OsStr| {
+        let digit = name.to_str().and_then(|name| name.strip_prefix("man"));
+        digit.is_some_and(|digit| matches!(digit.as_bytes(), [b'1'..=b'9']))
+    };
+    match name.rsplit_once('.') {
+        Some((_, section)) if dir.file_name().is_some_and(is_section) => {
+            dir.with_file_name(format!("man{section}"))
+        }
+        _ => dir.to_owned(),
+    }
+}
+
+fn all_pages(dir: &Path) -> Result<Vec<u8>, String> {
     let told = |error: io::Error| {
         let words = system_words(&error);
         format!("cannot write to {}: {words}", dir.display())
     };
-    std::fs::create_dir_all(dir).map_err(told)?;
     for (name, text) in man_pages().map_err(told)? {
+        let dir = home_of(&name, dir);
+        std::fs::create_dir_all(&dir).map_err(told)?;
         std::fs::write(dir.join(name), text).map_err(told)?;
     }
     Ok(Vec::new())

@@ -24,7 +24,7 @@ pub const ABOUT: &str =
 #[derive(Parser, Debug)]
 #[command(name = "link", bin_name = "mqttx link", about = ABOUT, after_help = EXAMPLES)]
 struct Args {
-    /// Directory to make the links in
+    /// Directory to make the links in; it is made where there is none
     dir: PathBuf,
     /// Replace files that are there already
     #[arg(long)]
@@ -68,6 +68,8 @@ const OTHERS: &[&str] = &[
 const OTHERS: &[&str] = &[passwd::LINK, db::LINK, mosquitto::LINK];
 
 fn make_all(args: &Args, target: &Path) -> Result<String, String> {
+    // ~/.local/bin is not there on every machine.
+    fs::create_dir_all(&args.dir).map_err(|error| failed(&args.dir, &error))?;
     let mut told = String::new();
     let clients = Program::LINKED.into_iter().map(Program::link);
     for name in clients.chain(OTHERS.iter().copied()) {
@@ -107,13 +109,6 @@ fn place(link: &Path, target: &Path) -> io::Result<()> {
     fs::copy(target, link).map(drop)
 }
 
-fn failed(link: &Path, error: &io::Error) -> String {
-    let words = system_words(error);
-    let told = format!("cannot make {}: {words}", link.display());
-    match (error.kind(), link.parent()) {
-        (io::ErrorKind::NotFound, Some(dir)) => {
-            format!("{told}\n  try: mkdir -p {}", dir.display())
-        }
-        _ => told,
-    }
+fn failed(what: &Path, error: &io::Error) -> String {
+    format!("cannot make {}: {}", what.display(), system_words(error))
 }

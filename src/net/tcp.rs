@@ -150,7 +150,12 @@ pub struct NoSuchHost(io::Error);
 
 impl std::fmt::Display for NoSuchHost {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "no address for this host: {}", self.0)
+        let told = self.0.to_string();
+        // What the standard library puts before the system's own words.
+        let words = told
+            .strip_prefix("failed to lookup address information: ")
+            .unwrap_or(&told);
+        write!(f, "no address for this host: {words}")
     }
 }
 

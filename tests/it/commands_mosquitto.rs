@@ -247,7 +247,9 @@ fn the_pid_file_is_there_as_long_as_the_broker() {
     let left = mosquitto(home.path(), &line);
     assert_eq!(left.status, 1);
     assert!(
-        left.err().contains("Error: Unable to write pid file"),
+        left.err().contains(
+            "Error: Unable to write pid file /is/not/there: No such file or directory.\n"
+        ),
         "{left:?}"
     );
 }

@@ -457,6 +457,16 @@ fn commands_that_are_none() {
 }
 
 #[test]
+fn links_bring_their_folder() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join(".local/bin");
+    let words = [std::ffi::OsStr::new("link"), folder.as_os_str()];
+    let left = Program::mqttx().args(words).run();
+    assert_eq!((left.status, left.err().as_str()), (0, ""), "{left:?}");
+    assert!(std::fs::read_link(folder.join("mosquitto_sub")).is_ok());
+}
+
+#[test]
 fn links_are_made_once() {
     let links = Links::new();
     let folder = links.path("");

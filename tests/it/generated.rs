@@ -5,6 +5,8 @@ use std::path::Path;
 
 use mqttx::commands::generate::{SHELLS, completions, man_pages};
 
+use crate::support::programs::Program;
+
 fn check(folder: &str, files: Vec<(String, Vec<u8>)>) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let update = std::env::var_os("UPDATE").is_some_and(|value| value == "1");
@@ -59,4 +61,28 @@ fn fish_completes_words_that_are_no_options() {
         let mut words = offered.trim_matches('"').split(' ');
         assert!(words.any(|offered| offered == word), "{line}");
     }
+}
+
+/// man looks for a page in the folder of its section.
+#[test]
+fn man_finds_what_was_written_into_a_folder_of_man() {
+    let home = tempfile::tempdir().unwrap();
+    let man = home.path().join("share/man");
+    let left = Program::mqttx()
+        .words("man --dir")
+        .args([man.join("man1")])
+        .run();
+    assert_eq!((left.status, left.err().as_str()), (0, ""), "{left:?}");
+    let flat = home.path().join("all");
+    let left = Program::mqttx().words("man --dir").args([&flat]).run();
+    assert_eq!((left.status, left.err().as_str()), (0, ""), "{left:?}");
+    for (page, section) in [
+        ("mqttx-sub.1", "man1"),
+        ("mqttx.conf.5", "man5"),
+        ("mqttx-format.7", "man7"),
+    ] {
+        assert!(man.join(section).join(page).exists(), "{page}");
+        assert!(flat.join(page).exists(), "{page}");
+    }
+    assert!(!man.join("man1/mqttx.conf.5").exists());
 }

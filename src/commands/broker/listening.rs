@@ -1,5 +1,6 @@
 //! Where `mqttx broker` listens: the URLs of `--listen`, and what may stand behind their `?`.
 
+use std::io;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use anyhow::bail;
 
 use crate::broker::listener::{ListenerRules, Versions};
 use crate::cli::args::broker::BrokerArgs;
+use crate::commands::broker::with_remedy;
 use crate::commands::secret;
 use crate::daemon::conf::endpoint::ProxyRules;
 use crate::daemon::conf::{Endpoint, Place};
@@ -175,7 +177,7 @@ pub(crate) fn server_tls(
     alpn: Vec<String>,
 ) -> anyhow::Result<ServerTls> {
     let (Some(cert), Some(key)) = (&args.cert, &args.key) else {
-        bail!("mqtts and wss need --cert FILE and --key FILE");
+        bail!("mqtts, wss and https need --cert FILE and --key FILE");
     };
     if user_name != CertificateUser::Unused && args.cafile.is_none() {
         bail!(
@@ -205,6 +207,10 @@ fn same(known: &ServerTls, asked: &ServerTls) -> bool {
 }
 
 /// Reads the files; the password of a locked key is asked for on the terminal.
+/// For those who have none yet; clients then want it as their --cafile.
+const MAKES_CERTIFICATE: &str = "openssl req -x509 -newkey rsa:2048 -nodes -days 365 -subj /CN=localhost \
+    -addext subjectAltName=DNS:localhost -keyout key.pem -out cert.pem, for a certificate to try it with";
+
 pub(crate) fn load(mut options: ServerTls) -> anyhow::Result<TlsServer> {
     let loaded = match options.load() {
         Err(TlsFault::EncryptedKey(path)) => {
@@ -215,7 +221,14 @@ pub(crate) fn load(mut options: ServerTls) -> anyhow::Result<TlsServer> {
         }
         other => other,
     };
-    loaded.map_err(|fault| anyhow!(fault.to_string()))
+    loaded.map_err(|fault| match &fault {
+        TlsFault::File(path, error)
+            if *path == options.cert && error.kind() == io::ErrorKind::NotFound =>
+        {
+            with_remedy(&fault, MAKES_CERTIFICATE)
+        }
+        _ => anyhow!(fault.to_string()),
+    })
 }
 
 fn rules(asked: &mut Asked) -> &mut ListenerRules {

@@ -146,11 +146,12 @@ fn settle(settings: &Settings, background: bool) -> Result<Option<PidFile>, Stri
     if background {
         go_to_background().map_err(|error| format!("Error in fork: {}.", system_words(&error)))?;
     }
-    let write = |path: &std::path::PathBuf| PidFile::write(path);
-    let pid_file = settings.globals.pid_file.as_ref().map(write).transpose();
-    pid_file.map_err(|error| {
-        let words = system_words(&error);
-        format!("Error: Unable to write pid file: {words}.")
+    let Some(path) = settings.globals.pid_file.as_ref() else {
+        return Ok(None);
+    };
+    PidFile::write(path).map(Some).map_err(|error| {
+        let (path, words) = (path.display(), system_words(&error));
+        format!("Error: Unable to write pid file {path}: {words}.")
     })
 }
 
