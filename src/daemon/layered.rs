@@ -115,11 +115,11 @@ impl Worker {
             }
             return self.bound_unfinished(id);
         }
-        let behind = self.buffer[used..count].to_vec();
+        // It may have to wait, or go to another worker, with the packet.
+        peer.unfinished = self.buffer[used..count].to_vec();
         self.take(id, 0);
         let Some(peer) = self.peer(id) else { return };
-        peer.unfinished.extend_from_slice(&behind);
-        if !peer.waiting && !behind.is_empty() {
+        if !peer.waiting && !peer.unfinished.is_empty() {
             self.take_unfinished(id);
         }
     }

@@ -155,7 +155,8 @@ impl Worker {
             let receipt = self.broker.receive_frame(id, &frame, self.now);
             if receipt.used == 0 {
                 let Some(peer) = self.peer(id) else { return };
-                peer.unfinished = [&frame[..], &behind[..]].concat();
+                let rest = std::mem::take(&mut peer.unfinished);
+                peer.unfinished = [&frame[..], &behind[..], &rest[..]].concat();
                 return self.follow(id, receipt.next);
             }
             if behind.is_empty() {

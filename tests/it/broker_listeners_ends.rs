@@ -15,10 +15,10 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use crate::support::broker_process::BrokerProcess;
 use crate::support::certificates::Certificates;
 
-/// One worker and a listener of each kind: mqtt, mqtts, ws, wss.
-fn broker(certificates: &Certificates) -> BrokerProcess {
+/// A listener of each kind: mqtt, mqtts, ws, wss.
+fn broker(certificates: &Certificates, workers: usize) -> BrokerProcess {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mqttx"));
-    command.args(["broker", "--workers", "1"]);
+    command.args(["broker", "--workers", &workers.to_string()]);
     for scheme in ["mqtt", "mqtts", "ws", "wss"] {
         command.args(["--listen", &format!("{scheme}://127.0.0.1:0")]);
     }
@@ -241,7 +241,7 @@ fn observer(broker: &BrokerProcess, certificates: &Certificates, filters: &[&str
 #[test]
 fn a_key_may_be_updated_in_the_breath_that_ends_the_handshake() {
     let certificates = Certificates::new();
-    let broker = broker(&certificates);
+    let broker = broker(&certificates, 1);
     let mut socket = TcpStream::connect(("127.0.0.1", broker.ports[1])).unwrap();
     let mut tls = tls(&certificates);
     while tls.is_handshaking() {
@@ -274,7 +274,7 @@ fn a_key_may_be_updated_in_the_breath_that_ends_the_handshake() {
 #[test]
 fn what_a_client_said_before_it_left_unheard_counts() {
     let certificates = Certificates::new();
-    let broker = broker(&certificates);
+    let broker = broker(&certificates, 1);
     for place in 0..4 {
         let mut observer = observer(&broker, &certificates, &["last", "will"]);
         let mut deaf = Way::to(&broker, &certificates, place);
@@ -303,7 +303,7 @@ fn what_a_client_said_before_it_left_unheard_counts() {
 #[test]
 fn a_goodbye_comes_behind_all_that_was_to_be_said() {
     let certificates = Certificates::new();
-    let broker = broker(&certificates);
+    let broker = broker(&certificates, 1);
     for place in 0..4 {
         let mut slow = Way::to(&broker, &certificates, place);
         slow.send(&connect(5, "slow", false));
@@ -340,9 +340,49 @@ fn a_goodbye_comes_behind_all_that_was_to_be_said() {
 }
 
 #[test]
+fn what_is_behind_a_large_connect_goes_along_to_another_worker() {
+    let certificates = Certificates::new();
+    let broker = broker(&certificates, 2);
+    for round in 0..12 {
+        // The Session is kept, with the worker that had it first.
+        let place = [0, 1, 3, 1, 1][round % 5];
+        let mut way = Way::to(&broker, &certificates, place);
+        let mut properties = vec![0x11, 0, 0, 0, 100];
+        for _ in 0..4 {
+            properties.push(0x26);
+            properties.extend([text("large"), text(&"x".repeat(60_000))].concat());
+        }
+        let size = properties.len();
+        let size = [size | 0x80, size >> 7 | 0x80, size >> 14].map(|byte| byte as u8);
+        let start = [&text("MQTT"), &[5, 0, 0, 0][..], &size, &properties].concat();
+        let connect = packet(0x10, &[start, text("kept")].concat());
+        let mut bytes = if round == 0 {
+            connect
+        } else {
+            [connect, subscribe(5, "t")].concat()
+        };
+        bytes.extend([0xc0, 0]);
+        // As many frames as it takes.
+        for part in bytes.chunks(60_000) {
+            way.send(part);
+        }
+        way.expect(&[0x20]);
+        let mut size = [0];
+        assert_eq!(way.receive(&mut size), 1);
+        for _ in 0..size[0] {
+            assert_eq!(way.receive(&mut [0]), 1);
+        }
+        if round > 0 {
+            way.expect(&[0x90, 4, 0, 1, 0, 0]);
+        }
+        way.expect(&[0xd0, 0]);
+    }
+}
+
+#[test]
 fn what_came_whole_before_a_fault_counts() {
     let certificates = Certificates::new();
-    let broker = broker(&certificates);
+    let broker = broker(&certificates, 1);
     for place in 1..4 {
         let mut observer = observer(&broker, &certificates, &["last", "will"]);
         let mut wrong = Way::to(&broker, &certificates, place);
