@@ -164,10 +164,16 @@ impl Broker {
             };
         }
         let rules = &self.connections[slot as usize].listener.rules;
-        if connect.user_name.is_none() && !rules.anonymous.unwrap_or(access.anonymous) {
-            return Err((Reason::NOT_AUTHORIZED, "a user name is needed"));
+        if rules.anonymous.unwrap_or(access.anonymous) {
+            return Ok(());
         }
-        Ok(())
+        // A name that nobody checks is as good as none.
+        let checked = access.passwords || rules.user_name_proven;
+        match connect.user_name {
+            Some(_) if checked => Ok(()),
+            Some(_) => Err((Reason::NOT_AUTHORIZED, "no user is known here")),
+            None => Err((Reason::NOT_AUTHORIZED, "a user name is needed")),
+        }
     }
 
     /// Whether the operator's terms are the client's, too.

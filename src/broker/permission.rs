@@ -140,7 +140,7 @@ impl Broker {
     /// be connected.
     pub fn set_access(&mut self, access: Access, revoked: &Revoked, now: Instant) {
         self.router.sparkplug = access.sparkplug;
-        self.config.access = access;
+        let before = std::mem::replace(&mut self.config.access, access);
         for (_, connection) in &mut self.connections {
             connection.permits = None;
         }
@@ -167,7 +167,7 @@ impl Broker {
                 subscriptions.readers.note(key, rights);
             }
         });
-        self.drop_revoked(revoked, now);
+        self.drop_revoked(revoked, &before, now);
     }
 
     /// A Session came from another worker, which may have had other rules.
@@ -187,20 +187,24 @@ impl Broker {
         }
     }
 
-    fn drop_revoked(&mut self, revoked: &Revoked, now: Instant) {
+    fn drop_revoked(&mut self, revoked: &Revoked, before: &Access, now: Instant) {
         let mut gone = Vec::new();
         for (_, state) in &self.sessions {
             let Some(slot) = state.connection else {
                 continue;
             };
             let rules = &self.connections[slot as usize].listener.rules;
-            let of_realm = self.config.access.of(state.realm).anonymous;
-            let anonymous = rules.anonymous.unwrap_or(of_realm);
-            let ours = state.realm == TRUSTED;
+            let realm = self.config.access.of(state.realm);
+            let anonymous = rules.anonymous.unwrap_or(realm.anonymous);
             let lost = match &state.user_name {
-                _ if ours => false,
-                Some(name) => revoked.users.iter().any(|user| **user == **name),
-                None => (revoked.nobody || !anonymous) && self.is_nobody(slot),
+                _ if state.realm == TRUSTED => false,
+                Some(name) if revoked.users.iter().any(|user| **user == **name) => true,
+                // Who was not asked for a password has not shown that the name is his own.
+                Some(_) => {
+                    let asked = realm.passwords && before.of(state.realm).passwords;
+                    !anonymous && !asked && !self.is_proven(slot)
+                }
+                None => (revoked.nobody || !anonymous) && !self.is_proven(slot),
             };
             if lost {
                 gone.push(slot);
@@ -211,16 +215,22 @@ impl Broker {
         }
     }
 
-    /// Whether a client has come without saying who it is. One that came by an Authentication
-    /// Method or a certificate has said it, and is in no list of users.
-    fn is_nobody(&self, slot: u32) -> bool {
+    /// Whether an Authentication Method or a certificate has told who a client is: it is in no
+    /// list of users.
+    fn is_proven(&self, slot: u32) -> bool {
         let connection = &self.connections[slot as usize];
-        let session = connection.session();
-        connection.exchange.is_none()
-            && session.is_some_and(|session| {
-                let state = &self.sessions[session as usize];
-                state.user_name.is_none() && state.realm != TRUSTED
-            })
+        connection.exchange.is_some() || connection.listener.rules.user_name_proven
+    }
+
+    /// Whether nobody has looked at who a client is.
+    fn is_nobody(&self, slot: u32) -> bool {
+        let session = self.connections[slot as usize].session();
+        let unasked = |session: u32| {
+            let state = &self.sessions[session as usize];
+            let asked = self.config.access.of(state.realm).passwords && state.user_name.is_some();
+            state.realm != TRUSTED && !asked
+        };
+        session.is_some_and(unasked) && !self.is_proven(slot)
     }
 
     /// Whether a listener's clients may come without a user name holds for those who are there,

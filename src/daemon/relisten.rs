@@ -181,7 +181,17 @@ impl Worker {
             if let Some(why) = self.objection(id, standing) {
                 let reason = Reason::ADMINISTRATIVE_ACTION;
                 self.broker.drop_connection(id, reason, why, self.now);
-            } else if let Some((listener, _)) = self.broker.standing_of(id)
+            }
+        }
+        self.review_names(standing);
+    }
+
+    /// Tells the connections of these listeners whether they may be nobody.
+    pub(crate) fn review_names(&mut self, standing: &[Standing]) {
+        let peers = self.peers.iter().flatten();
+        let ids: Vec<ConnectionId> = peers.map(|peer| peer.id).collect();
+        for id in ids {
+            if let Some((listener, _)) = self.broker.standing_of(id)
                 && let Some(one) = standing.iter().find(|one| one.listener.is_same(&listener))
             {
                 let anonymous = one.listener.rules.anonymous;

@@ -26,6 +26,9 @@ impl Daemon {
             self.log
                 .line(&format!("Error: the log stays as it was: {words}"));
         }
+        // Ahead of the rules: those are for clients who may be here at all.
+        let (standing, workers) = (opened.1.clone(), Workers::new(&self.mailboxes));
+        workers.ask_all(move |worker| worker.review_names(&standing));
         self.reload_limits(conf);
         if let Err(error) = self.reload_sys(conf) {
             let words = system_words(&error);

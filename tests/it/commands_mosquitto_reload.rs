@@ -178,6 +178,42 @@ fn listeners_have_their_own_users_after_a_reload_too() {
 }
 
 #[test]
+fn a_user_name_that_nobody_checks_is_as_good_as_none() {
+    let home = Home::new("listener any 127.0.0.1");
+    home.passwd("-c -b HOME/users amy secret");
+    let broker = home.start();
+    let refused = |user: &str| {
+        [Version::V311, Version::V5].map(|version| {
+            let mut client = RawClient::open(broker.port, version);
+            let hello = Hello::new("").version(version);
+            client.send(&match user {
+                "" => hello.bytes(),
+                user => hello.user(user).bytes(),
+            });
+            let answer = client.next().unwrap();
+            assert!(answer.starts_with("CONNACK"), "{answer}");
+            !answer.starts_with("CONNACK Success")
+        })
+    };
+    assert_eq!([refused("amy"), refused("")], [[true; 2]; 2]);
+    home.put("10.conf", "allow_anonymous true\n");
+    broker.hang_up();
+    comes("anybody", || refused("amy") == [false; 2]);
+    assert_eq!(refused(""), [false; 2]);
+    let visit = |id: &str| RawClient::connect(broker.port, &Hello::new(id).user("amy"));
+    // Who was not asked for a password has to go once there are some, or none and no strangers.
+    for lines in ["password_file HOME/users\n", "allow_anonymous false\n"] {
+        let mut amy = visit("unasked");
+        home.put("10.conf", lines);
+        broker.hang_up();
+        assert_eq!(amy.next().unwrap(), "DISCONNECT 0x87", "{lines}");
+        home.put("10.conf", "allow_anonymous true\n");
+        broker.hang_up();
+        comes("anybody", || refused("amy") == [false; 2]);
+    }
+}
+
+#[test]
 fn another_key_makes_other_tokens_count() {
     let home = Home::new("jwt_key_file HOME/key");
     home.put("10.conf", "listener any 127.0.0.1\n");

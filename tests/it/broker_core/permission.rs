@@ -244,9 +244,14 @@ fn those_go_who_may_no_longer_be_connected() {
     let nobody = core.join(0, &Hello::new("nobody"));
     let bob = join(&mut core, 1, "bob");
     let amy = join(&mut core, 1, "amy");
+    let asking = Access {
+        passwords: true,
+        ..access(rules(FILE))
+    };
+    core.set_access(&asking, &Revoked::default());
     let strict = Access {
         anonymous: false,
-        ..access(rules(FILE))
+        ..asking
     };
     let revoked = Revoked {
         users: vec!["bob".into()],
@@ -269,6 +274,11 @@ fn a_listener_that_wants_names_now_keeps_nobody_whenever_it_says_so() {
     // By the rules of its realm nobody goes, neither before nor behind.
     let lax = Access {
         anonymous: false,
+        passwords: true,
+        ..access(rules(FILE))
+    };
+    let asking = Access {
+        passwords: true,
         ..access(rules(FILE))
     };
     for is_behind in [false, true] {
@@ -279,6 +289,7 @@ fn a_listener_that_wants_names_now_keeps_nobody_whenever_it_says_so() {
         });
         let nobody = core.join(0, &Hello::new("nobody"));
         let amy = join(&mut core, 0, "amy");
+        core.set_access(&asking, &Revoked::default());
         if is_behind {
             core.set_access(&lax, &Revoked::default());
             assert!(core.is_open(nobody));

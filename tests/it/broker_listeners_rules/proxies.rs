@@ -97,6 +97,7 @@ fn health_checks_of_proxies_are_not_told() {
         &["mqtt://127.0.0.1:0?proxy=1", "mqtt://127.0.0.1:0?proxy=2"],
         &["--limit", "connect_timeout_ms=500"],
     );
+    broker.wait_log("are allowed");
     let before = broker.log().len();
     for (place, header) in [
         (0, b"PROXY UNKNOWN\r\n".to_vec()),
