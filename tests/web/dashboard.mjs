@@ -25,6 +25,10 @@ for (const [name, width, height] of [['a phone', 360, 740], ['a tablet', 768, 10
         await page.locator('#link-dot.good').waitFor();
         const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         assert(wider <= 0, `${view} is ${wider} pixels wider than the screen`);
+        if (view === 'details') await page.locator('.plain td').first().waitFor();
+        const crossed = await page.evaluate(() => [...document.querySelectorAll('main .card, main .head > *')]
+          .filter((box) => box.scrollWidth > box.clientWidth + 1).map((box) => box.innerText));
+        same(crossed, [], `what crosses its edge in ${view}`);
       }
     }, { viewport: { width, height }, colorScheme });
   }

@@ -46,7 +46,7 @@ function table(title, about, rows) {
 export const view = {
   title: 'Details',
   element: el('div.view', {}, head('Details', null, el('div.search', {}, icon('search'), search)),
-    el('div.graphs', {}, table('Counters', 'since the start', counterRows), table('Limits', 'set with --limit NAME=VALUE', limitRows))),
+    el('div.graphs.tables', {}, table('Counters', 'since the start', counterRows), table('Limits', 'set with --limit NAME=VALUE', limitRows))),
   enter: (rest, moved) => moved && poll.start(),
   leave: () => poll.stop(),
 };
