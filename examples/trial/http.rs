@@ -1,9 +1,9 @@
 //! What visitors cost clients: CPU of the broker a message with and without them, and how much
 //! later messages of a pair are beside questions that are asked one after the other.
 
-use std::io::{BufRead, BufReader, Write as _};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use mqttx::mqtt::Version;
 use crate::hostile::{exchange, part};
 use crate::process::{Broker, Cpu};
 use crate::support::packets::{self, Hello};
+use crate::tabs::{self, Tabs};
 use crate::visit::{Visit, page};
 use crate::wire::Wire;
 
@@ -20,7 +21,7 @@ const RATE: u32 = 100_000;
 const PAIRS: &str = "100";
 
 /// Of each cell of the first table, and how many in turns.
-const WINDOW: Duration = Duration::from_secs(3);
+const WINDOW: Duration = Duration::from_secs(5);
 const ROUNDS: usize = 3;
 const PAGES: usize = 10;
 
@@ -62,34 +63,44 @@ enum Looking {
 
 /// Prints both tables. False: the broker ended.
 pub(crate) fn run(program: &Path) -> bool {
-    costs(program);
+    costs(program, &[Looking::Off, Looking::Nobody, Looking::Pages]);
     delays(program)
 }
 
-fn say(line: &str) {
+/// Prints what tabs of a real browser cost. False: there is none.
+pub(crate) fn run_tabs(program: &Path) -> bool {
+    let is_here = tabs::is_here();
+    if is_here {
+        costs(program, &[Looking::Nobody, Looking::Pages, Looking::Tabs]);
+    }
+    is_here
+}
+
+pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-fn costs(program: &Path) {
-    let mut cells = vec![Looking::Off, Looking::Nobody, Looking::Pages];
-    match browser() {
-        Some(_) => cells.push(Looking::Tabs),
-        None => say("no tabs: node, chromium or playwright-core is missing (tests/setup-peers)"),
-    }
+fn costs(program: &Path, cells: &[Looking]) {
     let mut seen: Vec<Vec<Cost>> = cells.iter().map(|_| Vec::new()).collect();
-    for round in 0..ROUNDS {
+    for _ in 0..ROUNDS {
         for (cell, seen) in cells.iter().zip(&mut seen) {
-            // A browser takes long to start.
-            if round == 0 || *cell != Looking::Tabs {
-                seen.push(cost(program, *cell));
-            }
+            seen.push(cost(program, *cell));
         }
     }
     say(&format!(
         "CPU of the broker, {RATE} messages/s offered, medians:"
     ));
-    say("| who looks | workers ns/msg | HTTP ns/msg | of the workers' | threads | idle RSS MB |");
-    say("|-|-|-|-|-|-|");
+    say(
+        "| who looks | messages/s | workers ns/msg | HTTP ns/msg | both, against nobody | threads \
+         | idle RSS MB |",
+    );
+    say("|-|-|-|-|-|-|-|");
+    let middle = |seen: &[Cost], of: fn(&Cost) -> f64| {
+        part(&mut seen.iter().map(of).collect::<Vec<_>>(), 0.5)
+    };
+    let both = |cost: &Cost| cost.workers + cost.http;
+    let nobody = cells.iter().position(|cell| *cell == Looking::Nobody);
+    let nobody = nobody.map_or(f64::NAN, |place| middle(&seen[place], both));
     for (cell, seen) in cells.iter().zip(&seen) {
         let name = match cell {
             Looking::Off => "nobody can: no --http",
@@ -97,17 +108,25 @@ fn costs(program: &Path) {
             Looking::Pages => "ten pages",
             Looking::Tabs => "ten tabs of Chromium",
         };
-        let middle = |of: fn(&Cost) -> f64| part(&mut seen.iter().map(of).collect::<Vec<_>>(), 0.5);
-        let (workers, http) = (middle(|cost| cost.workers), middle(|cost| cost.http));
-        let (threads, rss) = (middle(|cost| cost.threads), middle(|cost| cost.rss_mb));
-        let share = 100.0 * http / workers;
+        let (rate, rss) = (
+            middle(seen, |cost| cost.rate),
+            middle(seen, |cost| cost.rss_mb),
+        );
+        let (workers, http) = (
+            middle(seen, |cost| cost.workers),
+            middle(seen, |cost| cost.http),
+        );
+        let more = 100.0 * (middle(seen, both) / nobody - 1.0);
+        let threads = middle(seen, |cost| cost.threads);
         say(&format!(
-            "| {name} | {workers:.0} | {http:.1} | {share:.2} % | {threads} | {rss:.1} |"
+            "| {name} | {rate:.0} | {workers:.0} | {http:.1} | {more:+.1} % | {threads} | {rss:.1} |"
         ));
     }
 }
 
 struct Cost {
+    /// Messages that came to the broker in a second: fewer than offered where others need the cores.
+    rate: f64,
     workers: f64,
     http: f64,
     threads: f64,
@@ -127,7 +146,7 @@ fn cost(program: &Path, looking: Looking) -> Cost {
                 scope.spawn(|| page(broker.http_port, &stop));
             }
         }
-        let tabs = (looking == Looking::Tabs).then(|| Tabs::open(broker.http_port, PAGES));
+        let tabs = (looking == Looking::Tabs).then(|| Tabs::open(broker.http_port, PAGES, 0));
         let mut load = Command::new(program)
             .args([
                 "bench",
@@ -148,19 +167,21 @@ fn cost(program: &Path, looking: Looking) -> Cost {
             .unwrap();
         std::thread::sleep(Duration::from_secs(1));
         let (before, begun) = (broker.cpu(), Instant::now());
+        let count = received(broker.port);
         std::thread::sleep(WINDOW);
         let (after, took) = (broker.cpu(), begun.elapsed());
+        let count = received(broker.port) - count;
         let threads = broker.memory("Threads");
         let _ = load.kill();
         let _ = load.wait();
         stop.store(true, Ordering::Relaxed);
         drop(tabs);
-        (before, after, took, threads)
+        (before, after, took, threads, count as f64)
     });
-    let (before, after, took, threads) = used;
-    let count = took.as_secs_f64() * f64::from(RATE);
+    let (before, after, took, threads, count) = used;
     let each = |of: fn(&Cpu) -> Duration| (of(&after) - of(&before)).as_nanos() as f64 / count;
     Cost {
+        rate: count / took.as_secs_f64(),
         workers: each(|cpu| cpu.workers),
         http: each(|cpu| cpu.http),
         threads: threads as f64,
@@ -168,45 +189,13 @@ fn cost(program: &Path, looking: Looking) -> Cost {
     }
 }
 
-/// Chromium and the library that drives it, as `tests/setup-peers` leaves them.
-fn browser() -> Option<(PathBuf, PathBuf)> {
-    let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers");
-    let library = peers.join("node/node_modules/playwright-core");
-    let chromium = PathBuf::from("/usr/bin/chromium");
-    (library.exists() && chromium.exists()).then_some((chromium, library))
-}
-
-struct Tabs(Child);
-
-impl Tabs {
-    fn open(port: u16, count: usize) -> Self {
-        let (chromium, library) = browser().unwrap();
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/trial/tabs.mjs");
-        let mut child = Command::new("node")
-            .arg(script)
-            .env("BASE", format!("http://127.0.0.1:{port}"))
-            .env("COUNT", count.to_string())
-            .env("CHROMIUM", chromium)
-            .env("PLAYWRIGHT", library)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let said = child.stdout.take().unwrap();
-        BufReader::new(said).read_line(&mut line).unwrap();
-        assert!(!line.is_empty(), "the tabs did not open");
-        say(&format!("first tab: {}", line.trim_end()));
-        Self(child)
-    }
-}
-
-impl Drop for Tabs {
-    fn drop(&mut self) {
-        // The script ends the browser when its input ends.
-        drop(self.0.stdin.take());
-        let _ = self.0.wait();
-    }
+/// PUBLISH packets that the broker has taken.
+fn received(port: u16) -> u64 {
+    let mut wire = Wire::connect(port, &Hello::new("counts")).unwrap();
+    wire.subscribe("$SYS/mqttx/publish_received", 0).unwrap();
+    let told = String::from_utf8_lossy(&wire.next().unwrap()).into_owned();
+    let number = told.rsplit(|letter: char| !letter.is_ascii_digit()).next();
+    number.and_then(|number| number.parse().ok()).unwrap()
 }
 
 fn delays(program: &Path) -> bool {

@@ -4,6 +4,8 @@
 //! cargo run --release --example trial -- hostile              # each attack on mqttx and on mosquitto
 //! cargo run --release --example trial -- soak --minutes 60    # mixed load, memory over time
 //! cargo run --release --example trial -- http                 # what visitors cost clients
+//! cargo run --release --example trial -- tabs                 # what ten tabs of Chromium cost them
+//! cargo run --release --example trial -- paint                # when the dashboard paints first
 //! ```
 //!
 //! All start the `mqttx` built beside this program, or what `--program` names, on a free port.
@@ -24,6 +26,7 @@ mod hostile;
 mod http;
 mod process;
 mod soak;
+mod tabs;
 mod visit;
 mod wire;
 
@@ -61,6 +64,10 @@ enum Trial {
     },
     /// CPU a message with and without pages that look, and how late a pair is beside questions.
     Http,
+    /// CPU a message beside ten tabs of Chromium, whose own does not count.
+    Tabs,
+    /// When the dashboard paints first in Chromium: the median of ten visits.
+    Paint,
 }
 
 fn main() -> ExitCode {
@@ -70,6 +77,8 @@ fn main() -> ExitCode {
         Trial::Hostile { seconds, only } => hostile::run(&program, seconds, &only),
         Trial::Soak { minutes } => soak::run(&program, minutes),
         Trial::Http => http::run(&program),
+        Trial::Tabs => http::run_tabs(&program),
+        Trial::Paint => tabs::run(&program),
     };
     ExitCode::from(u8::from(!good))
 }
