@@ -472,10 +472,13 @@ Every message is checked: lost, duplicated, reordered, corrupt.
 With --agents the clocks are compared by round trips over the broker. Where messages pass from one
 agent to another (fanin, fanout, shared; pairs stay together) latencies are known only as well as
 two clocks are, which the report tells; the members of a shared subscription are all on the first
-agent, since only who sees all of them can tell whether two got the same message.
+agent, since only who sees all of them can tell whether two got the same message. With --max nothing
+then holds publishers back at QoS 0 but the connection: what was received is the broker's rate, and
+what was lost is told.
 
 Exit status:
   0 measured · 1 wrong words, no broker, or stopped · 7 connections lost or, in churn, refused
-  81 the broker lost, doubled, reordered or changed what it must not · 82 with --strict: the
-  generator was the limit · 99 a threshold was not met · 128-162 refused, a connection, a
-  subscription or a message, with the broker's Reason Code (version 3: 1-5)";
+  81 the broker lost, doubled, reordered or changed what it must not, where no --threshold says
+  what must hold · 82 with --strict: the generator was the limit · 99 a threshold was not met
+  128-162 refused, a connection, a subscription or a message, with the broker's Reason Code
+  (version 3: 1-5)";

@@ -24,7 +24,7 @@ const LEAP: f64 = 1.3;
 /// No rate that can be asked for is higher.
 const RATE_MAX: f64 = 1e9;
 
-/// Of the messages due, this share must have come for a rate to count as sustained.
+/// Of the messages due, this share must have come in the seconds that count for a rate to be sustained.
 const SUSTAINED: f64 = 0.98;
 
 pub(super) struct Bencher<'a> {
@@ -100,11 +100,7 @@ impl Bencher<'_> {
 
     /// Everything that was due came, in time, and the conditions are met.
     fn holds(&self, row: &Row, rate: f64) -> bool {
-        let sent = row.rates().sent.unwrap_or(0.0);
-        row.all.unsent == 0
-            && row.all.refused.is_empty()
-            && sent >= SUSTAINED * rate
-            && self.wanted.iter().all(|threshold| threshold.holds(row))
+        sustains(row, rate) && self.wanted.iter().all(|threshold| threshold.holds(row))
     }
 
     fn cut(&self) -> Option<Trouble> {
@@ -146,6 +142,14 @@ impl Bencher<'_> {
         report.rows.push(Row::new(stage, outcomes));
         report.trouble.is_none()
     }
+}
+
+/// What was due left and came in the seconds that count: where less arrives than is sent, the rest piles
+/// up somewhere, and where less is sent, here.
+fn sustains(row: &Row, rate: f64) -> bool {
+    let sent = row.rates().sent.unwrap_or(0.0);
+    let came = row.highest().unwrap_or(0.0);
+    row.all.unsent == 0 && row.all.refused.is_empty() && sent.min(came) >= SUSTAINED * rate
 }
 
 /// The search for the highest rate that holds. Pure.
@@ -228,7 +232,61 @@ pub(super) fn blank(plan: &Plan, machine: Machine, target: Target, command: Vec<
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::cli::args::bench::Kind;
+    use crate::commands::bench::health::Health;
+    use crate::commands::bench::load::board::Failures;
+    use crate::commands::bench::part::Part;
+    use crate::commands::bench::plan::{Load, Shape};
+    use crate::commands::bench::stats::Tally;
+
+    /// A second in which so many were sent, and came to two subscribers each.
+    fn second(sent: u64, received: u64) -> Row {
+        let stage = Stage {
+            shape: Shape {
+                kind: Kind::Fanout,
+                pubs: 1,
+                subs: 2,
+                topics: 1,
+            },
+            part: Part::WHOLE,
+            qos: QoS::AtMostOnce,
+            load: Load::Max { window: 1 },
+            sizes: (64, 64),
+            inflight: 1,
+            warmup: Duration::ZERO,
+            duration: Duration::from_secs(1),
+            drain: Duration::ZERO,
+            connect_rate: None,
+            seed: 1,
+        };
+        let mut tally = Tally::new();
+        (tally.inside.sent, tally.inside.received) = (sent, received);
+        let run = Outcome {
+            tally,
+            seconds: Some(1.0),
+            failures: Failures::default(),
+            deaf: None,
+            health: Health::default(),
+            threads: 1,
+            connect_seconds: None,
+            memory: None,
+            warmup_points: 0,
+            point_seconds: 1.0,
+            apart: None,
+        };
+        Row::new(stage, vec![run])
+    }
+
+    #[test]
+    fn a_rate_is_sustained_when_all_of_it_leaves_and_comes() {
+        assert!(sustains(&second(1_000, 2_000), 1_000.0));
+        assert!(sustains(&second(990, 1_980), 1_000.0));
+        assert!(!sustains(&second(1_000, 1_600), 1_000.0));
+        assert!(!sustains(&second(900, 1_800), 1_000.0));
+    }
 
     fn found(highest: f64, limit: f64) -> (Option<f64>, u32) {
         let mut search = Search::new(highest);

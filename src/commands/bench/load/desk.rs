@@ -64,7 +64,8 @@ pub(super) struct Turn {
 /// A client that connects for the first time.
 pub(super) struct Opening {
     since: u64,
-    lag: Option<u64>,
+    /// None where no rate is given.
+    pub(super) due: Option<u64>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -136,8 +137,16 @@ impl Desk {
     pub(super) fn opening(&self, turn: Turn, permit: OwnedSemaphorePermit) -> Opening {
         Opening {
             since: turn.due.unwrap_or_else(|| self.board.clock.now()),
-            lag: turn.lag.filter(|_| self.board.stage.shape.is_connects()),
+            due: turn.due,
             _permit: permit,
+        }
+    }
+
+    /// A client begins to connect, which was due then: until now it was we who let it wait.
+    pub(super) fn begins(&self, due: u64) {
+        if self.board.stage.shape.is_connects() {
+            let late = self.board.clock.now().saturating_sub(due);
+            self.tally.borrow_mut().lag.record(late);
         }
     }
 
@@ -151,9 +160,6 @@ impl Desk {
         tally.connects += 1;
         let now = self.board.clock.now();
         tally.connect.record(now - opening.since);
-        if let Some(lag) = opening.lag {
-            tally.lag.record(lag);
-        }
         self.board.live.connected();
         true
     }

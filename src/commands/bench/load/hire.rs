@@ -84,6 +84,7 @@ impl Worker {
         };
         let name = format!("{}-s{number}", self.name);
         let filter = self.filter(wanted);
+        let due = opening.due;
         let handler = Subscriber::new(
             Rc::clone(&desk),
             name.clone(),
@@ -92,7 +93,7 @@ impl Worker {
             trackers,
             opening,
         );
-        self.start(desk, self.after_pubs(number), name, handler)
+        self.start(desk, self.after_pubs(number), name, due, handler)
     }
 
     fn publisher(
@@ -111,7 +112,7 @@ impl Worker {
                 prepared,
                 Some(opening),
             );
-            return self.start(desk, number as usize, name, handler);
+            return self.start(desk, number as usize, name, None, handler);
         }
         let replies = Subscriber::new(
             Rc::clone(&desk),
@@ -127,6 +128,7 @@ impl Worker {
             desk,
             number as usize,
             name,
+            None,
             Requester::new(requests, replies),
         )
     }
@@ -140,7 +142,7 @@ impl Worker {
         let name = format!("{}-s{number}", self.name);
         let filter = self.filter(Some(number));
         let handler = Responder::new(Rc::clone(&desk), name.clone(), filter, opening);
-        self.start(desk, self.after_pubs(number), name, handler)
+        self.start(desk, self.after_pubs(number), name, None, handler)
     }
 
     /// Comes and goes until the run is over.
@@ -176,6 +178,7 @@ impl Worker {
         desk: Rc<Desk>,
         number: usize,
         name: String,
+        due: Option<u64>,
         mut handler: H,
     ) -> Result<JoinHandle<()>, String> {
         let mut options = self.manner.who.options(number, &name);
@@ -185,6 +188,7 @@ impl Worker {
         let kept = (!options.clean_start).then(|| Box::new(options.clone()));
         let mut session = Session::new(options).map_err(str::to_owned)?;
         Ok(spawn_local(async move {
+            due.into_iter().for_each(|due| desk.begins(due));
             let end = session.run(&mut handler).await;
             ended(&desk, &name, end);
             drop(handler);

@@ -4,8 +4,9 @@
 //! Here a kernel timer (Linux: timerfd, set to absolute nanoseconds) wakes the thread's event loop
 //! before the next message is due, and the last microseconds are spent yielding to whatever else is
 //! ready. How long before is learnt from the timer itself: a core that has gone to sleep comes back
-//! late, on some machines by more than a message's time. Elsewhere a thread sleeps in the timer's
-//! place.
+//! late, on some machines by more than a message's time. Whoever is held up while awake has no core of
+//! its own: it goes to sleep for a while, since who sleeps is woken before those who always work.
+//! Elsewhere a thread sleeps in the timer's place.
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
@@ -26,6 +27,13 @@ const EARLY_MOST: u64 = 200_000;
 
 /// How fast a timer that has become more punctual is believed: by this part a time.
 const EARLY_DECAY: u64 = 256;
+
+/// Held up for so long while awake, in nanoseconds, a thread shares its core with somebody.
+const HELD_UP: u64 = 1_000_000;
+
+/// For so long, in nanoseconds, it then stays awake no more than it must: at first, and at most.
+const CROWDED_FIRST: u64 = 100_000_000;
+const CROWDED_MOST: u64 = 3_200_000_000;
 
 /// One clock for everybody: nanoseconds since the process that leads began to measure.
 #[derive(Clone, Copy, Debug)]
@@ -194,6 +202,9 @@ impl Chance {
 struct Early {
     now: u64,
     most: u64,
+    /// The last time we were held up while awake counts until then.
+    crowded_until: u64,
+    crowded_for: u64,
 }
 
 impl Early {
@@ -201,7 +212,30 @@ impl Early {
         Self {
             now: EARLY_LEAST,
             most: if can_spin { EARLY_MOST } else { EARLY_LEAST },
+            crowded_until: 0,
+            crowded_for: CROWDED_FIRST,
         }
+    }
+
+    /// How long before a due time to be awake, at this time.
+    fn at(&self, now: u64) -> u64 {
+        match now < self.crowded_until {
+            true => EARLY_LEAST,
+            false => self.now,
+        }
+    }
+
+    /// What we were awake for was `late` at `now`. Whoever is held up again soon gives way for longer.
+    fn awake(&mut self, now: u64, late: u64) {
+        if late < HELD_UP || now < self.crowded_until {
+            return;
+        }
+        let is_again = now - self.crowded_until < CROWDED_MOST;
+        self.crowded_for = match is_again {
+            true => (2 * self.crowded_for).min(CROWDED_MOST),
+            false => CROWDED_FIRST,
+        };
+        self.crowded_until = now + self.crowded_for;
     }
 
     /// The alarm was late by so much.
@@ -273,12 +307,23 @@ impl Pacer {
     pub(in crate::commands::bench) async fn run(self: Rc<Self>) {
         let mut alarm = Alarm::new(self.clock);
         let mut early = Early::new(self.can_spin);
-        std::future::poll_fn(|cx| self.poll(cx, &mut alarm, &mut early)).await;
+        let mut awake = None;
+        std::future::poll_fn(|cx| self.poll(cx, &mut alarm, &mut early, &mut awake)).await;
     }
 
-    fn poll(&self, cx: &mut Context<'_>, alarm: &mut Alarm, early: &mut Early) -> Poll<()> {
+    /// `awake`: the due time for which nobody went to sleep.
+    fn poll(
+        &self,
+        cx: &mut Context<'_>,
+        alarm: &mut Alarm,
+        early: &mut Early,
+        awake: &mut Option<u64>,
+    ) -> Poll<()> {
         loop {
             let now = self.clock.now();
+            if let Some(due) = awake.take() {
+                early.awake(now, now.saturating_sub(due));
+            }
             let mut waiting = self.waiting.borrow_mut();
             while let Some(Reverse(first)) = waiting.peek()
                 && first.due <= now
@@ -291,12 +336,14 @@ impl Pacer {
             let Some(Reverse(first)) = waiting.peek() else {
                 return Poll::Pending;
             };
-            if first.due - now <= early.now {
+            let before = early.at(now);
+            if first.due - now <= before {
+                *awake = Some(first.due);
                 // Not worth a sleep: let the others run, look again.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            let at = first.due - early.now;
+            let at = first.due - before;
             if alarm.poll(at, cx).is_pending() {
                 return Poll::Pending;
             }
@@ -357,6 +404,28 @@ mod tests {
         let mut crowded = Early::new(false);
         crowded.learn(60_000);
         assert_eq!(crowded.now, EARLY_LEAST);
+    }
+
+    #[test]
+    fn who_is_held_up_while_awake_gives_way_for_a_while() {
+        let mut early = Early::new(true);
+        early.learn(100_000);
+        let most = early.at(10_000_000_000);
+        assert!(most > EARLY_LEAST);
+        early.awake(10_000_000_000, HELD_UP - 1);
+        assert_eq!(early.at(10_000_000_000), most);
+        early.awake(10_000_000_000, HELD_UP);
+        assert_eq!(early.at(10_000_000_000 + CROWDED_FIRST - 1), EARLY_LEAST);
+        assert_eq!(early.at(10_000_000_000 + CROWDED_FIRST), most);
+        // Again as soon as it looks: for longer and longer, but not for ever.
+        let mut now = 10_000_000_000 + CROWDED_FIRST;
+        for _ in 0..9 {
+            early.awake(now, HELD_UP);
+            now = early.crowded_until;
+        }
+        assert_eq!(early.crowded_for, CROWDED_MOST);
+        early.awake(now + CROWDED_MOST, HELD_UP);
+        assert_eq!(early.crowded_for, CROWDED_FIRST);
     }
 
     #[test]

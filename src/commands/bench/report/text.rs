@@ -249,6 +249,11 @@ fn latencies_head(row: &Row) -> String {
         Load::Max { .. } => String::new(),
     };
     let to = match row.stage.shape.kind {
+        Kind::Pub => {
+            return format!(
+                "\nAt a rate, open loop ({arrival}): only acknowledgements are timed, in ms\n"
+            );
+        }
         Kind::Rr => "the arrival of its reply",
         _ => "its arrival",
     };

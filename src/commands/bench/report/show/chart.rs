@@ -178,8 +178,7 @@ impl Chart {
             let _ = writeln!(
                 out,
                 "<rect class=\"warmup\" width=\"{to:.1}\" height=\"{height}\"/>\
-                 <text class=\"tick\" x=\"6\" y=\"{}\">warm-up</text>",
-                height - 8.0
+                 <text class=\"tick\" x=\"6\" y=\"12\">warm-up</text>"
             );
         }
         for (value, name) in &self.y.ticks {

@@ -7,6 +7,16 @@ use crate::commands::bench::report::formats::escaped;
 use crate::commands::bench::report::show::figures::{hue, name};
 use crate::commands::bench::report::text;
 
+/// What nobody knows where messages are not checked on arrival.
+const CHECKED: [&str; 6] = [
+    "unique",
+    "lost",
+    "duplicates",
+    "reordered",
+    "corrupt",
+    "misrouted",
+];
+
 /// What must be nought for a broker to have kept its word; at QoS 0 it may lose.
 const FAULTS: [&str; 5] = ["lost", "duplicates", "reordered", "corrupt", "misrouted"];
 
@@ -128,7 +138,7 @@ fn tile_of(report: &Value, qos: usize, own: &[&Value]) -> String {
         pairs.push(("ack p50 ms".to_owned(), ms(&main["ack_us"], "p50")));
         pairs.push(("ack p99 ms".to_owned(), ms(&main["ack_us"], "p99")));
     }
-    if word == "received" {
+    if is_checked(report, main) {
         pairs.push(("lost".to_owned(), text::count(lost)));
     }
     let big = text::rate(found.or(rate));
@@ -199,6 +209,12 @@ pub(super) fn latencies(report: &Value) -> Option<String> {
     (!rows.is_empty()).then(|| table("Latencies in milliseconds", &heads, &rows))
 }
 
+/// Somebody received what was sent, and knew it again.
+fn is_checked(report: &Value, result: &Value) -> bool {
+    let kind = result["stage"]["kind"].as_str();
+    report["verified"] != false && !matches!(kind, Some("pub" | "sub"))
+}
+
 /// What was sent, what came, and what did not as it should.
 pub(super) fn counts(report: &Value) -> Option<String> {
     const FIELDS: [&str; 11] = [
@@ -218,8 +234,13 @@ pub(super) fn counts(report: &Value) -> Option<String> {
         .filter(|result| result["counts"]["sent"].is_u64())
         .map(|result| {
             let may_lose = hue(result) == 0;
+            let is_known = |field: &str| match field {
+                "acked" => result["stage"]["qos"] != 0,
+                _ => is_checked(report, result) || !CHECKED.contains(&field),
+            };
             let counted = |field: &str| {
-                let Some(count) = result["counts"][field].as_u64() else {
+                let count = result["counts"][field].as_u64();
+                let Some(count) = count.filter(|_| is_known(field)) else {
                     return cell("–");
                 };
                 let is_fault = FAULTS.contains(&field) && !(may_lose && field == "lost");
