@@ -1,6 +1,10 @@
 //! The broker's own topics below `$SYS`: what they say, when, and that they cost nothing unread.
 
+use std::collections::BTreeSet;
+
+use mqttx::broker::limits;
 use mqttx::mqtt::Version;
+use mqttx::mqtt::property::{PropertyId, Value};
 
 use crate::support::broker_process::BrokerProcess;
 use crate::support::packets::{Hello, publish, subscribe};
@@ -120,5 +124,120 @@ fn mosquitto_sub_shows_what_dashboards_expect() {
             out.contains(&format!("$SYS/broker/{topic}")),
             "{topic}: {out}"
         );
+    }
+}
+
+/// TABLE: where it is counted that a limit was reached.
+const COUNTED: &[(&str, &str)] = &[
+    ("connections_max", "connections_refused"),
+    ("connect_timeout_ms", "connections_unfinished"),
+    ("connect_size_max", "violations"),
+    ("packet_size_max", "violations"),
+    ("control_size_max", "violations"),
+    ("unfinished_bytes_max", "connections_unfinished"),
+    ("receive_max", "receive_max_exceeded"),
+    ("payload_size_max", "dropped_payload"),
+    ("topic_alias_max", "violations"),
+    ("keep_alive_max", "connects_refused"),
+    ("topic_levels_max", "violations"),
+    ("subscriptions_max", "subscriptions_refused"),
+    ("subscriptions_total_max", "subscriptions_refused"),
+    ("sessions_max", "connects_refused"),
+    ("retained_max", "retained_refused"),
+    ("retained_bytes_max", "retained_refused"),
+    ("retained_expiry_s", "retained_expired"),
+    ("replay_messages_max", "subscriptions_refused"),
+    ("session_messages_max", "dropped_queue_full"),
+    ("session_bytes_max", "dropped_queue_full"),
+    ("queued_bytes_total_max", "dropped_queue_full"),
+    ("outbox_bytes_max", "dropped_slow"),
+    ("crossing_bytes_max", "pauses"),
+    ("pause_max_ms", "pauses_expired"),
+    ("login_failures_max", "connections_turned_away"),
+    ("login_ban_secs", "connections_turned_away"),
+    ("login_ban_loopback", "connections_turned_away"),
+    ("connection_rate_max", "connections_turned_away"),
+    ("message_rate_max", "rate_pauses"),
+    ("byte_rate_max", "rate_pauses"),
+    ("http_connections_max", "http_connections_refused"),
+    ("http_watchers_max", "http_streams_refused"),
+    ("http_readers_max", "http_streams_refused"),
+    ("http_topics_max", "http_topics_unseen"),
+    ("http_body_max", "http_bodies_refused"),
+];
+
+/// Limits that take nothing from anybody: what is beyond waits, lies on the disk, or is told before.
+const HARMLESS: &[&str] = &[
+    "inflight_max",
+    "inflight_bytes_max",
+    "topic_alias_out_max",
+    "session_expiry_max",
+    "session_memory_max",
+    "queues_memory_max",
+    "unsaved_bytes_max",
+];
+
+#[test]
+fn every_limit_has_a_counter_of_what_it_took() {
+    let all: BTreeSet<&str> = limits::ROWS.iter().map(|row| row.name).collect();
+    let counted = COUNTED.iter().map(|(limit, _)| *limit);
+    let known: BTreeSet<&str> = counted.chain(HARMLESS.iter().copied()).collect();
+    assert_eq!(all, known);
+    assert_eq!(known.len(), COUNTED.len() + HARMLESS.len());
+    let broker = BrokerProcess::start(&[]);
+    let counters: BTreeSet<&str> = COUNTED.iter().map(|(_, counter)| *counter).collect();
+    for counter in counters {
+        assert_eq!(told(broker.port, &format!("$SYS/mqttx/{counter}")), "0");
+    }
+}
+
+#[test]
+fn what_a_limit_refuses_is_counted_once() {
+    let limits = [
+        "connect_size_max=200",
+        "packet_size_max=2000",
+        "control_size_max=200",
+        "topic_levels_max=3",
+        "payload_size_max=10",
+        "topic_alias_max=0",
+        "subscriptions_max=1",
+    ];
+    let words = limits.iter().flat_map(|limit| ["--limit", limit]);
+    let broker = BrokerProcess::start(&words.collect::<Vec<_>>());
+    let v5 = Version::V5;
+    let of = |topic: &str, len: usize| publish(v5, topic, &"x".repeat(len), 1, 1, &[]);
+    let hello = Hello::new("v5").bytes();
+    let behind = |packets: &[&[u8]]| [&hello[..], &packets.concat()].concat();
+    let aliased = publish(v5, "", "", 0, 0, &[(PropertyId::TopicAlias, Value::Two(1))]);
+    let two = [subscribe(v5, 1, "a", 0, &[]), subscribe(v5, 2, "b", 0, &[])].concat();
+    for (counter, what, bytes) in [
+        (
+            "violations",
+            "CONNECT",
+            Hello::new(&"x".repeat(300)).bytes(),
+        ),
+        ("violations", "size", behind(&[&of("t", 3_000)])),
+        (
+            "violations",
+            "filter",
+            behind(&[&subscribe(v5, 1, &"x".repeat(300), 0, &[])]),
+        ),
+        ("violations", "levels", behind(&[&of("a/b/c/d", 1)])),
+        ("violations", "alias", behind(&[&aliased])),
+        (
+            "subscriptions_refused",
+            "levels",
+            behind(&[&subscribe(v5, 1, "a/b/c/d", 0, &[])]),
+        ),
+        ("subscriptions_refused", "two", behind(&[&two])),
+        ("dropped_payload", "payload", behind(&[&of("t", 11)])),
+    ] {
+        let count = || told(broker.port, &format!("$SYS/mqttx/{counter}")).parse::<u64>();
+        let before = count().unwrap();
+        let mut client = RawClient::open(broker.port, v5);
+        client.send(&bytes);
+        client.close_writing();
+        while client.next_frame().is_some() {}
+        assert_eq!(count().unwrap(), before + 1, "{what}");
     }
 }
