@@ -192,23 +192,23 @@ pub(crate) fn heap() -> Vec<(&'static str, u64)> {
 }
 
 fn message(topic: &str, text: &str, now: Instant) -> Message {
-    own_message(topic, text, true, now)
+    own_message(topic, text, QoS::ExactlyOnce, true, now)
 }
 
 /// Whether a bridge is connected.
 pub(crate) fn state_message(topic: &str, text: &str, now: Instant) -> Message {
-    own_message(topic, text, true, now)
+    own_message(topic, text, QoS::AtLeastOnce, true, now)
 }
 
 /// A line of the log: nobody wants yesterday's, so it is not retained.
 pub(crate) fn log_message(topic: &str, text: &str, now: Instant) -> Message {
-    own_message(topic, text, false, now)
+    own_message(topic, text, QoS::ExactlyOnce, false, now)
 }
 
-fn own_message(topic: &str, text: &str, retain: bool, now: Instant) -> Message {
+fn own_message(topic: &str, text: &str, qos: QoS, retain: bool, now: Instant) -> Message {
     let publish = Publish {
         dup: false,
-        qos: QoS::ExactlyOnce,
+        qos,
         retain,
         topic,
         packet_id: None,

@@ -200,6 +200,23 @@ fn whether_it_is_connected_is_told_where_it_shall_be() {
     }
 }
 
+#[test]
+fn whether_it_is_connected_is_told_once_and_at_qos_1() {
+    let far = BrokerProcess::start(&[]);
+    let (near, _folder) = bridged(far.port, "topic x out 1 | notification_topic state");
+    near.wait_log("connected to");
+    let mut seen = watcher(near.port, "state");
+    while !messages(&mut seen, 1)[0].contains("state 1 q1") {}
+    far.kill();
+    // However often it is tried in vain.
+    wait_count(&near, "next backoff", 3);
+    let mut local = RawClient::connect(near.port, &Hello::new("local"));
+    send(&mut local, "state", "mine", 1, 1);
+    let told = messages(&mut seen, 2);
+    assert!(told[0].contains("state 0 q1"), "{told:?}");
+    assert!(told[1].contains("state mine q1"), "{told:?}");
+}
+
 /// The protocol level in a CONNECT, bit of bridges included, and the connection it came on.
 fn level(listener: &TcpListener) -> (u8, TcpStream) {
     use std::io::Read as _;

@@ -75,6 +75,8 @@ pub(crate) struct Link {
     /// QoS 2 messages from there that are not released yet; `None`: nobody knows, they are from
     /// before the start.
     unreleased: Option<HashSet<PacketId>>,
+    /// Whether it is connected, as it was told here.
+    told: Option<bool>,
 }
 
 impl Link {
@@ -97,6 +99,7 @@ impl Link {
             place: 0,
             pause: Duration::ZERO,
             unreleased: None,
+            told: None,
         }
     }
 
@@ -132,6 +135,7 @@ impl Link {
             retain: true,
             qos_max: QoS::ExactlyOnce,
         };
+        self.told = None;
         self.tell_state(conf, false);
         if conf.local_clean {
             return;
@@ -437,8 +441,11 @@ impl Link {
         self.log.say(LogType::Notice, line);
     }
 
-    /// Tells here whether the bridge is connected.
-    fn tell_state(&self, conf: &BridgeConf, connected: bool) {
+    /// Tells here whether the bridge is connected, once.
+    fn tell_state(&mut self, conf: &BridgeConf, connected: bool) {
+        if self.told.replace(connected) == Some(connected) {
+            return;
+        }
         let Some(topic) = &conf.notification else {
             return;
         };
