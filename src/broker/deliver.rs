@@ -384,7 +384,13 @@ impl Broker {
         let state = &mut self.sessions[delivery.session as usize];
         let size = incoming.message().size();
         let total = self.shared.queued_bytes.load(Ordering::Relaxed);
-        let full = state.waiting() >= limits.session_messages_max
+        let short = self.config.profile.away_queue_short && state.connection.is_none();
+        let missing = if short {
+            usize::from(limits.inflight_max)
+        } else {
+            0
+        };
+        let full = state.waiting() + missing >= limits.session_messages_max
             || state.held_bytes + size > limits.session_bytes_max
             || total + size > limits.queued_bytes_total_max;
         // One message always fits, or a large one could never be delivered.

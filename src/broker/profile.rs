@@ -37,6 +37,8 @@ pub struct Profile {
     pub retain_available: bool,
     /// Whether QoS 0 messages wait for clients that are away (§3.1.2.4 leaves it open).
     pub qos0_queued: bool,
+    /// Whether the room for messages in flight is missing in the queue of a client that is away.
+    pub away_queue_short: bool,
     /// Whether messages go out with the QoS of the Subscription, also when they came with a lower
     /// one. The standard knows nothing of it.
     pub qos_raised: bool,
@@ -71,6 +73,7 @@ impl Profile {
         wrong_password: Reason::BAD_USER_NAME_OR_PASSWORD,
         retain_available: true,
         qos0_queued: false,
+        away_queue_short: false,
         qos_raised: false,
         long_payload: Reason::QUOTA_EXCEEDED,
         no_matching_subscribers_told: true,
@@ -87,6 +90,7 @@ impl Profile {
         acknowledged_last: true,
         unknown_ids_told: false,
         wrong_password: Reason::NOT_AUTHORIZED,
+        away_queue_short: true,
         // Not one of those that the standard has for it (§3.4.2.1).
         long_payload: Reason::PACKET_TOO_LARGE,
         faults: &[

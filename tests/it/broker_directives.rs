@@ -228,6 +228,41 @@ fn messages_of_qos_0_wait_and_qualities_are_raised_where_it_is_wanted() {
 }
 
 #[test]
+fn so_many_messages_wait_for_who_is_away_and_some_more_for_who_is_there() {
+    let broker = broker("max_queued_messages 3\nmax_inflight_messages 2");
+    let away = Hello::new("away").kept();
+    drop(RawClient::subscriber(broker.port, &away, "t", 1));
+    let mut there = RawClient::subscriber(broker.port, &Hello::new("there"), "t", 1);
+    let mut writer = RawClient::connect(broker.port, &Hello::new("writer"));
+    for number in 0..9 {
+        send(&mut writer, "t", &number.to_string(), 1);
+    }
+    let all = |client: &mut RawClient| {
+        let (mut count, mut pings) = (0, 1);
+        client.send(&PINGREQ);
+        while pings > 0 {
+            match client.next().unwrap().rsplit_once('#') {
+                Some((_, id)) => {
+                    client.send(&ack(PacketType::Puback, id.parse().unwrap()));
+                    client.send(&PINGREQ);
+                    (count, pings) = (count + 1, pings + 1);
+                }
+                None => pings -= 1,
+            }
+        }
+        count
+    };
+    assert_eq!(all(&mut there), 5);
+    assert_eq!(
+        all(&mut RawClient::connect(
+            broker.port,
+            &Hello::new("away").kept()
+        )),
+        3
+    );
+}
+
+#[test]
 fn sessions_are_forgotten_after_their_time() {
     let broker = broker("persistent_client_expiration 1s\nlog_type all");
     let hello = Hello::new("gone").kept();
