@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::daemon::bridge::Starting;
 use crate::daemon::bridge::conf::BridgeConf;
 use crate::daemon::bridge::failures::Failures;
 use crate::daemon::bridge::greeting::{self, Greeted, Manner, Refusal};
@@ -77,6 +78,8 @@ pub(crate) struct Link {
     unreleased: Option<HashSet<PacketId>>,
     /// Whether it is connected, as it was told here.
     told: Option<bool>,
+    /// Let go once messages are gathered.
+    pub(crate) starting: Option<Starting>,
 }
 
 impl Link {
@@ -100,6 +103,7 @@ impl Link {
             pause: Duration::ZERO,
             unreleased: None,
             told: None,
+            starting: None,
         }
     }
 
@@ -112,6 +116,7 @@ impl Link {
             let conf = Arc::new(conf);
             if last.as_deref() != Some(&*conf) {
                 self.take_on(&conf).await;
+                self.starting = None;
             }
             last = Some(Arc::clone(&conf));
             let begun = Instant::now();

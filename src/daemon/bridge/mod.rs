@@ -23,7 +23,9 @@ mod topics;
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle as Task;
@@ -34,6 +36,12 @@ use crate::daemon::bridge::link::Link;
 use crate::daemon::conf::bridge_words::ReloadType;
 use crate::daemon::log::Log;
 use crate::daemon::workers::Workers;
+
+/// How long a start waits at most until bridges gather what they carry.
+const START_TIME: Duration = Duration::from_secs(5);
+
+/// Held until a bridge gathers what it carries.
+pub(crate) type Starting = mpsc::Sender<()>;
 
 /// The thread of the bridges, while there are any.
 pub(crate) struct Bridges {
@@ -50,11 +58,13 @@ impl Bridges {
         failures: &Failures,
     ) -> io::Result<Self> {
         let (wanted, seen) = watch::channel(Some(confs.to_vec()));
+        let (starting, started) = mpsc::channel();
         let crew = Crew {
             workers: workers.clone(),
             log: log.clone(),
             failures: failures.clone(),
             running: HashMap::new(),
+            starting: Some(starting),
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -66,6 +76,8 @@ impl Bridges {
                 // A name that nobody resolves must not hold up the end.
                 runtime.shutdown_background();
             })?;
+        // Nothing is ever sent: it ends when all gather what they carry.
+        let _ = started.recv_timeout(START_TIME);
         Ok(Self { wanted, thread })
     }
 
@@ -88,6 +100,8 @@ struct Crew {
     log: Log,
     failures: Failures,
     running: HashMap<String, Running>,
+    /// Held by whoever does not gather messages yet.
+    starting: Option<Starting>,
 }
 
 struct Running {
@@ -103,6 +117,7 @@ impl Crew {
             let confs = wanted.borrow_and_update().clone();
             let Some(confs) = confs else { break };
             self.take(confs);
+            self.starting = None;
             if wanted.changed().await.is_err() {
                 break;
             }
@@ -139,8 +154,9 @@ impl Crew {
                 }
                 None => {
                     let (wish, seen) = watch::channel(Some(conf.clone()));
-                    let link =
+                    let mut link =
                         Link::new(self.workers.clone(), self.log.clone(), seen, &self.failures);
+                    link.starting.clone_from(&self.starting);
                     let task = tokio::spawn(link.run());
                     let name = conf.name.clone();
                     self.running.insert(name, Running { conf, wish, task });
