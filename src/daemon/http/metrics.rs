@@ -11,6 +11,7 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
+use crate::broker::Stats;
 use crate::daemon::http::answer::{Fault, Kind};
 use crate::daemon::http::app::App;
 use crate::daemon::http::asking;
@@ -274,8 +275,9 @@ impl Sample {
         for (name, help, value) in counters {
             families.counter(name, help, value)?;
         }
-        for (name, value) in stats.rows() {
-            families.counter(&format!("stats_{name}"), "A counter of the broker", value)?;
+        for ((name, value), what) in stats.rows().zip(Stats::whats()) {
+            let what = what.trim().trim_end_matches('.');
+            families.counter(&format!("stats_{name}"), what, value)?;
         }
         Ok(())
     }

@@ -201,6 +201,7 @@ fn figures_for_prometheus_are_in_its_text() {
         "mqttx_payload_bytes_sent_total{qos=\"0\"} 0",
         "mqttx_messages_dropped_total{reason=\"slow\"} 0",
         "mqttx_answer_seconds_bucket{le=\"+Inf\"} 1",
+        "# HELP mqttx_stats_publish_received PUBLISH packets received",
     ] {
         assert!(
             answer.body.contains(&format!("\n{line}\n")),
