@@ -194,17 +194,27 @@ fn a_table_is_for_people() {
 #[test]
 fn a_stopped_broker_is_late_not_absent() {
     use rustix::process::{Pid, Signal, kill_process};
+    use std::io::{BufRead as _, BufReader};
     let broker = Broker::start();
-    let port = broker.port;
-    let words = "--pubs 1 -q 1 --rate 1k --duration 5s --warmup 1s --runs 1 --json -";
-    let running = std::thread::spawn(move || bench(port, words));
-    // In the middle of the measurement.
-    std::thread::sleep(Duration::from_secs(3));
+    let mut running = Command::new(env!("CARGO_BIN_EXE_mqttx"))
+        .args(["bench", "-h", "127.0.0.1", "-p", &broker.port.to_string()])
+        .args("--pubs 1 -q 1 --rate 1k --duration 5s --warmup 1s --runs 1 --json -".split(' '))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let told = BufReader::new(running.stderr.take().unwrap());
+    let mut lines = told.lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("phase=measuring")));
+    // The rest is not waited for, only taken.
+    let rest = std::thread::spawn(move || lines.count());
     let pid = Pid::from_child(&broker.process);
     kill_process(pid, Signal::STOP).unwrap();
     std::thread::sleep(Duration::from_secs(1));
     kill_process(pid, Signal::CONT).unwrap();
-    let output = running.join().unwrap();
+    let output = running.wait_with_output().unwrap();
+    rest.join().unwrap();
     let report = json(&output);
     assert_eq!(output.status.code(), Some(0), "{report}");
     let result = &report["results"][0];
