@@ -405,3 +405,10 @@ fn what_has_no_use_any_more_is_told_and_does_no_harm() {
     broker.wait_log("The 'websockets_log_level' option has no use here.");
     RawClient::connect(broker.port, &Hello::new("client"));
 }
+
+#[test]
+fn a_folder_that_is_not_served_is_told() {
+    let lines = "protocol websockets\nhttp_dir /srv/www";
+    let broker = BrokerProcess::configured(&format!("listener any 127.0.0.1\n{lines}"), &[]);
+    broker.wait_log("/srv/www is not served: http_dir is for listeners of protocol http_api.");
+}

@@ -132,6 +132,18 @@ fn endpoints(listener: &Listener) -> Result<Vec<Endpoint>, Fault> {
     }
 }
 
+/// What an operator expects to be served and is not: mosquitto 2.0 did so beside WebSockets.
+pub(crate) fn unserved(settings: &Settings) -> impl Iterator<Item = String> {
+    let listeners = settings.listeners.iter().map(|listener| &listener.options);
+    let served = |protocol: Protocol| protocol == Protocol::HttpApi;
+    let unserved = listeners.filter(move |options| !served(*options.protocol));
+    let folders = unserved.filter_map(|options| options.http_dir.as_ref());
+    folders.map(|folder| {
+        let folder = folder.display();
+        format!("Warning: {folder} is not served: http_dir is for listeners of protocol http_api.")
+    })
+}
+
 /// What is answered over HTTP, where that is what is spoken.
 fn service(listener: &Listener) -> Option<Service> {
     match *listener.options.protocol {

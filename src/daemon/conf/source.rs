@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use crate::daemon::conf::listeners;
 use crate::daemon::conf::log_words::{LogDest, LogType};
 use crate::daemon::conf::parse::{self, Fault};
 use crate::daemon::conf::settings::{Remark, Settings};
@@ -55,6 +56,7 @@ impl Source {
                 None => "Using default config.".to_owned(),
             },
         );
+        lines.extend(listeners::unserved(settings));
         conf.opening = Some(Opening {
             lines,
             local_only: settings.is_local_only(),
