@@ -389,6 +389,8 @@ Register-ArgumentCompleter -Native -CommandName 'mqttx' -ScriptBlock {
             [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'PINGREQs to send')
             [CompletionResult]::new('--count', '--count', [CompletionResultType]::ParameterName, 'PINGREQs to send')
             [CompletionResult]::new('--interval', '--interval', [CompletionResultType]::ParameterName, 'Time between two of them')
+            [CompletionResult]::new('-W', '-W ', [CompletionResultType]::ParameterName, 'Give up when an answer takes longer than this, with exit status 27')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Give up when an answer takes longer than this, with exit status 27')
             [CompletionResult]::new('--wait', '--wait', [CompletionResultType]::ParameterName, 'Try for so long to reach a broker that is not up yet, such as 30s')
             [CompletionResult]::new('--connect-timeout', '--connect-timeout', [CompletionResultType]::ParameterName, 'Give up an attempt after so long, and so long after CONNECT [default: 30s]')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Broker to connect to')
@@ -1069,7 +1071,7 @@ Register-ArgumentCompleter -Native -CommandName 'mqttx' -ScriptBlock {
             break
         }
         'mqttx;man' {
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Write every page to this directory')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Write every page to this directory; those of other sections than that of …/man1 beside it')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break

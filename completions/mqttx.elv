@@ -382,6 +382,8 @@ set edit:completion:arg-completer[mqttx] = {|@words|
             cand -c 'PINGREQs to send'
             cand --count 'PINGREQs to send'
             cand --interval 'Time between two of them'
+            cand -W 'Give up when an answer takes longer than this, with exit status 27'
+            cand --timeout 'Give up when an answer takes longer than this, with exit status 27'
             cand --wait 'Try for so long to reach a broker that is not up yet, such as 30s'
             cand --connect-timeout 'Give up an attempt after so long, and so long after CONNECT [default: 30s]'
             cand -h 'Broker to connect to'
@@ -1046,7 +1048,7 @@ set edit:completion:arg-completer[mqttx] = {|@words|
             cand --help 'Print help'
         }
         &'mqttx;man'= {
-            cand --dir 'Write every page to this directory'
+            cand --dir 'Write every page to this directory; those of other sections than that of …/man1 beside it'
             cand -h 'Print help'
             cand --help 'Print help'
         }

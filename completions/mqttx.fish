@@ -297,6 +297,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l help -d 'Print this h
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l version -d 'Print the version'
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s c -l count -d 'PINGREQs to send' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l interval -d 'Time between two of them' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s W -l timeout -d 'Give up when an answer takes longer than this, with exit status 27' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l wait -d 'Try for so long to reach a broker that is not up yet, such as 30s' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l connect-timeout -d 'Give up an attempt after so long, and so long after CONNECT [default: 30s]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s h -l host -d 'Broker to connect to' -r
@@ -814,7 +815,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand signal" -l pid-file -d 'The 
 complete -c mqttx -n "__fish_mqttx_using_subcommand signal" -s a -l all -d 'Every broker on this machine, mosquitto\'s and ours'
 complete -c mqttx -n "__fish_mqttx_using_subcommand signal" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mqttx -n "__fish_mqttx_using_subcommand completions" -s h -l help -d 'Print help'
-complete -c mqttx -n "__fish_mqttx_using_subcommand man" -l dir -d 'Write every page to this directory' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand man" -l dir -d 'Write every page to this directory; those of other sections than that of …/man1 beside it' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand man" -s h -l help -d 'Print help'
 complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from pubsub pairs fanin fanout shared pub sub rr conn churn" -f -a "pubsub pairs fanin fanout shared pub sub rr conn churn"
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl; and not __fish_seen_subcommand_from clients sessions kick subscriptions retained listeners plugins stats broker dynsec" -f -a "clients sessions kick subscriptions retained listeners plugins stats broker dynsec"
