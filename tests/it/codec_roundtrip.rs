@@ -24,8 +24,10 @@ fn read_any(frame: &[u8], version: Version) {
     // CONNECT says its own version.
     let mut again = Vec::new();
     packet.encode(version, &mut again);
+    // What a server of version 3 refuses a client of version 5 with is two bytes without properties.
+    let is_of_v3 = version.is_v5() && frame == [0x20, 2, 0, 1];
     assert!(
-        again.len() <= frame.len(),
+        again.len() <= frame.len() || is_of_v3,
         "an encoder is never longer than what it was read from"
     );
     let second = Packet::decode(&again, version).unwrap();
@@ -103,4 +105,9 @@ proptest! {
             let _ = Packet::decode_body(first, body, version);
         }
     }
+}
+
+#[test]
+fn a_refusal_of_version_3_is_read_and_written_again() {
+    read_any(&[0x20, 2, 0, 1], Version::V5);
 }
