@@ -35,9 +35,9 @@ const OUT_MAX: usize = 262_144;
 /// system copies of it have room together in a core's cache.
 const PORTION: usize = 131_072;
 
-/// A rest of this size goes along with the portion before it: two messages of 64 KiB are a few bytes
-/// more than one, and a call for those costs as much as ten thousand bytes.
-const REST_MAX: usize = PORTION / 4;
+/// A rest of this size goes along with the portion before it: three messages of 64 KiB are a few bytes
+/// more than one and a half, and a call for those costs as much as ten thousand bytes.
+const REST_MAX: usize = 69_632;
 
 /// Bytes read from the socket of a TLS connection at a time, for the same reason, and as many at
 /// most where a packet ends behind them.
@@ -49,7 +49,7 @@ pub(crate) const SEALED_MAX: usize = SEALED + REST_MAX;
 const HELD_MAX: usize = 4 * RECORD_MAX;
 
 /// Nothing is written over before it is read, and there always is room to read into.
-const _: () = assert!(RECORD_MAX + HELD_MAX + SEALED_MAX <= READ_SIZE);
+const _: () = assert!(RECORD_MAX + HELD_MAX + SEALED <= READ_SIZE);
 
 pub(crate) struct Layers {
     proxy: Option<Box<Awaited>>,
@@ -188,7 +188,8 @@ impl Layers {
                 }
                 let from = RECORD_MAX + held.len();
                 buffer[RECORD_MAX..from].copy_from_slice(held);
-                let reach = wished.map(|plain| tls.reach(plain).clamp(1, SEALED_MAX));
+                let most = SEALED_MAX.min(READ_SIZE - from);
+                let reach = wished.map(|plain| tls.reach(plain).clamp(1, most));
                 (from, reach.unwrap_or(SEALED))
             }
         };
