@@ -62,7 +62,13 @@ use crate::daemon::storage::Storage;
 pub use crate::daemon::storage::wall;
 use crate::daemon::worker::Seat;
 use crate::daemon::workers::Workers;
+#[cfg(unix)]
+use crate::net::descriptors;
 use crate::net::system_words;
+
+/// Room for so many from the start: a quarter of a megabyte of the system's memory.
+#[cfg(unix)]
+const DESCRIPTORS: u64 = 32_768;
 
 /// A broker that runs on threads of its own.
 pub struct Daemon {
@@ -189,6 +195,7 @@ pub fn try_places(conf: &Conf) -> Result<(), Error> {
 impl Daemon {
     /// Starts listening and serving. Returns once clients can connect.
     pub fn start(conf: &Conf) -> Result<Self, Error> {
+        prepare_descriptors();
         let log =
             Log::start(&conf.log).map_err(|error| Error::System("starting the log", error))?;
         opening::begin(&log, conf);
@@ -205,7 +212,6 @@ impl Daemon {
 
     fn start_with(conf: &Conf, log: Log) -> Result<Self, Error> {
         let system = |doing| move |error| Error::System(doing, error);
-        raise_descriptor_limit();
         let mut listeners = listener::bind_all(&conf.listeners)?;
         let doors = http::open_all(&conf.http, &[])?;
         let mqtt = listeners.iter().map(Listening::of);
@@ -370,14 +376,11 @@ pub(crate) fn chance() -> [u8; 32] {
     seed
 }
 
-/// A connection is a descriptor: as many as the system lets us have.
-fn raise_descriptor_limit() {
+/// As many connections as the system lets us have, and room for the first ones before there are threads.
+fn prepare_descriptors() {
     #[cfg(unix)]
     {
-        use rustix::process::{Resource, getrlimit, setrlimit};
-        let mut limit = getrlimit(Resource::Nofile);
-        limit.current = limit.maximum;
-        // Where this is refused, the limit stays what it was: no reason not to serve.
-        let _ = setrlimit(Resource::Nofile, limit);
+        descriptors::raise_limit();
+        descriptors::make_room(DESCRIPTORS);
     }
 }

@@ -10,6 +10,8 @@
 //!                                                    (if wished)
 //! ```
 pub mod address;
+#[cfg(unix)]
+pub mod descriptors;
 pub mod frames;
 pub mod proxy;
 pub mod proxy_header;

@@ -210,7 +210,7 @@ fn bench(args: &Bench, words: &[OsString]) -> Result<(Report, Option<Value>), Tr
         threshold.check(&plan, baseline.is_some()).map_err(plain)?;
     }
     try_files(&args.report)?;
-    setup::descriptors(plan.shape.pubs + plan.shape.subs)?;
+    setup::room_for(plan.shape.pubs + plan.shape.subs)?;
     let (setting, target) = setup::setting(args, &plan, payload, Stop::on_signals())?;
     let exporter = args.report.prometheus.as_deref();
     let exporter = exporter.map(exporter_at).transpose()?;

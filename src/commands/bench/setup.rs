@@ -24,6 +24,8 @@ use crate::commands::connect;
 use crate::mqtt::Version;
 use crate::net::Dial;
 use crate::net::address::Transport;
+#[cfg(unix)]
+use crate::net::descriptors;
 
 /// Open files besides the connections: timers, pollers, standard streams, reports.
 #[cfg(unix)]
@@ -264,22 +266,16 @@ fn from_nothing<A: clap::Args>() -> A {
 
 /// Room for this many connections, as far as the system lets us.
 #[cfg(unix)]
-pub(super) fn descriptors(clients: u32) -> Result<(), Trouble> {
-    use rustix::process::{Resource, getrlimit, setrlimit};
+pub(super) fn room_for(clients: u32) -> Result<(), Trouble> {
     let wanted = u64::from(clients) + DESCRIPTORS_OWN;
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= wanted) {
-        return Ok(());
-    }
-    limit.current = limit.maximum;
-    let raised = setrlimit(Resource::Nofile, limit);
-    if raised.is_ok() && limit.maximum.is_none_or(|most| most >= wanted) {
+    let allowed = descriptors::raise_limit().unwrap_or(u64::MAX);
+    if allowed >= wanted {
+        descriptors::make_room(wanted);
         return Ok(());
     }
     Err(Trouble {
         sentence: format!(
-            "{clients} connections need {wanted} open files; the limit here is {}",
-            limit.maximum.unwrap_or_default()
+            "{clients} connections need {wanted} open files; the limit here is {allowed}"
         ),
         hint: Some("fewer clients, or a higher limit (ulimit -Hn)".to_owned()),
         status: 1,
@@ -287,7 +283,7 @@ pub(super) fn descriptors(clients: u32) -> Result<(), Trouble> {
 }
 
 #[cfg(not(unix))]
-pub(super) fn descriptors(_: u32) -> Result<(), Trouble> {
+pub(super) fn room_for(_: u32) -> Result<(), Trouble> {
     Ok(())
 }
 

@@ -24,6 +24,18 @@ fn raise_descriptor_limit() -> usize {
     maximum.map_or(usize::MAX, |most| most as usize)
 }
 
+/// Where the table of descriptors has to grow under several threads, all connections of a worker wait.
+#[cfg(target_os = "linux")]
+#[test]
+fn there_is_room_for_a_crowd_before_it_comes() {
+    let wanted = raise_descriptor_limit().min(32_768);
+    let broker = BrokerProcess::start(&[]);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", broker.id())).unwrap();
+    let size = status.lines().find_map(|line| line.strip_prefix("FDSize:"));
+    let size: usize = size.unwrap().trim().parse().unwrap();
+    assert!(size >= wanted, "{size}");
+}
+
 #[test]
 fn connections_beyond_the_limit_are_closed_and_those_within_are_served() {
     let broker = BrokerProcess::start(&["--limit", "connections_max=50"]);

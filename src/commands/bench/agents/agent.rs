@@ -131,7 +131,7 @@ impl Agent {
         let machine = Machine::look();
         let plan = Plan::new(&args, &payload, machine.cores).map_err(plain)?;
         let stage = stage(letter, &plan).ok_or_else(|| plain("a task that makes no sense"))?;
-        setup::descriptors(stage.part.clients(&stage.shape))?;
+        setup::room_for(stage.part.clients(&stage.shape))?;
         let (mut setting, target) = setup::setting(&args, &plan, payload, Stop::default())?;
         let ahead = letter["ahead"].as_i64().unwrap_or(0);
         setting.clock = self.clock.shifted(ahead.saturating_neg());
