@@ -4,16 +4,13 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls::ClientConnection;
 
 use crate::support::broker_process::BrokerProcess;
-use crate::support::certificates::Certificates;
+use crate::support::certificates::{self, Certificates};
 
 /// A listener of each kind: mqtt, mqtts, ws, wss.
 fn broker(certificates: &Certificates, workers: usize) -> BrokerProcess {
@@ -52,7 +49,7 @@ impl Way {
         socket.set_nodelay(true).unwrap();
         let mut way = Self {
             socket,
-            tls: (place % 2 == 1).then(|| tls(certificates)),
+            tls: (place % 2 == 1).then(|| certificates::session(&certificates.path("ca.pem"))),
             frame: None,
         };
         if let Some(tls) = &mut way.tls {
@@ -173,19 +170,6 @@ impl Way {
     }
 }
 
-fn tls(certificates: &Certificates) -> ClientConnection {
-    let mut roots = RootCertStore::empty();
-    let ca = CertificateDer::from_pem_file(certificates.path("ca.pem")).unwrap();
-    roots.add(ca).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap()
-}
-
 fn text(text: &str) -> Vec<u8> {
     [&(text.len() as u16).to_be_bytes(), text.as_bytes()].concat()
 }
@@ -243,7 +227,7 @@ fn a_key_may_be_updated_in_the_breath_that_ends_the_handshake() {
     let certificates = Certificates::new();
     let broker = broker(&certificates, 1);
     let mut socket = TcpStream::connect(("127.0.0.1", broker.ports[1])).unwrap();
-    let mut tls = tls(&certificates);
+    let mut tls = certificates::session(&certificates.path("ca.pem"));
     while tls.is_handshaking() {
         while tls.wants_write() {
             tls.write_tls(&mut socket).unwrap();

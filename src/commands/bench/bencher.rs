@@ -232,36 +232,22 @@ pub(super) fn blank(plan: &Plan, machine: Machine, target: Target, command: Vec<
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::cli::args::bench::Kind;
     use crate::commands::bench::health::Health;
     use crate::commands::bench::load::board::Failures;
-    use crate::commands::bench::part::Part;
     use crate::commands::bench::plan::{Load, Shape};
     use crate::commands::bench::stats::Tally;
 
     /// A second in which so many were sent, and came to two subscribers each.
     fn second(sent: u64, received: u64) -> Row {
-        let stage = Stage {
-            shape: Shape {
-                kind: Kind::Fanout,
-                pubs: 1,
-                subs: 2,
-                topics: 1,
-            },
-            part: Part::WHOLE,
-            qos: QoS::AtMostOnce,
-            load: Load::Max { window: 1 },
-            sizes: (64, 64),
-            inflight: 1,
-            warmup: Duration::ZERO,
-            duration: Duration::from_secs(1),
-            drain: Duration::ZERO,
-            connect_rate: None,
-            seed: 1,
+        let shape = Shape {
+            kind: Kind::Fanout,
+            pubs: 1,
+            subs: 2,
+            topics: 1,
         };
+        let stage = Stage::of_a_second(shape, Load::Max { window: 1 });
         let mut tally = Tally::new();
         (tally.inside.sent, tally.inside.received) = (sent, received);
         let run = Outcome {

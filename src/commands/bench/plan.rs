@@ -120,6 +120,24 @@ pub(super) struct Stage {
 }
 
 impl Stage {
+    /// A second of such a load, as tests of reports want it.
+    #[cfg(test)]
+    pub(super) fn of_a_second(shape: Shape, load: Load) -> Self {
+        Self {
+            shape,
+            part: Part::WHOLE,
+            qos: QoS::AtMostOnce,
+            load,
+            sizes: (64, 64),
+            inflight: 1,
+            warmup: Duration::ZERO,
+            duration: Duration::from_secs(1),
+            drain: Duration::ZERO,
+            connect_rate: None,
+            seed: 1,
+        }
+    }
+
     pub(super) fn is_open(&self) -> bool {
         matches!(self.load, Load::Rate { .. })
     }

@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use crate::commands::bench::report::json::SCHEMA;
-use crate::commands::bench::report::text::aligned;
+use crate::commands::bench::report::text::{self, aligned};
 use crate::commands::bench::stats::median;
 
 /// One figure of a report that is worth comparing.
@@ -23,7 +23,7 @@ const FIGURES: [Figure; 6] = [
         mode: "connects",
         more_is_better: true,
         of: |run| run["connects_per_s"].as_f64(),
-        shown: |rate| crate::commands::bench::report::text::rate(Some(rate)),
+        shown: |rate| text::rate(Some(rate)),
     },
     Figure {
         name: "connect p99",
@@ -41,7 +41,7 @@ const FIGURES: [Figure; 6] = [
                 .as_f64()
                 .or_else(|| run["rate"]["sent"].as_f64())
         },
-        shown: |rate| crate::commands::bench::report::text::rate(Some(rate)),
+        shown: |rate| text::rate(Some(rate)),
     },
     Figure {
         name: "e2e p50",
@@ -67,10 +67,7 @@ const FIGURES: [Figure; 6] = [
 ];
 
 fn in_ms(us: f64) -> String {
-    format!(
-        "{} ms",
-        crate::commands::bench::report::text::significant(us / 1e3)
-    )
+    format!("{} ms", text::significant(us / 1e3))
 }
 
 /// What makes two results alike, besides their rate. What only one kind of result has is null in both.
@@ -227,10 +224,7 @@ fn rate_of(stage: &Value) -> Option<f64> {
 }
 
 fn a_second(rate: f64) -> String {
-    format!(
-        "{}/s",
-        crate::commands::bench::report::text::rate(Some(rate))
-    )
+    format!("{}/s", text::rate(Some(rate)))
 }
 
 fn range(result: &Value, figure: &Figure) -> Option<Range> {

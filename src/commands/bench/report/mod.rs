@@ -494,11 +494,8 @@ pub(super) fn row_name(stage: &Stage) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::commands::bench::load::pace::Arrival;
-    use crate::commands::bench::part::Part;
 
     fn report(lag: u64) -> Report {
         let shape = Shape {
@@ -507,23 +504,12 @@ mod tests {
             subs: 1,
             topics: 1,
         };
-        let stage = Stage {
-            shape: shape.clone(),
-            part: Part::WHOLE,
-            qos: QoS::AtMostOnce,
-            load: Load::Rate {
-                rate: 1_000.0,
-                arrival: Arrival::Uniform,
-                ramp_from: None,
-            },
-            sizes: (64, 64),
-            inflight: 1,
-            warmup: Duration::ZERO,
-            duration: Duration::from_secs(1),
-            drain: Duration::ZERO,
-            connect_rate: None,
-            seed: 1,
+        let load = Load::Rate {
+            rate: 1_000.0,
+            arrival: Arrival::Uniform,
+            ramp_from: None,
         };
+        let stage = Stage::of_a_second(shape.clone(), load);
         let mut row = Row::new(stage, Vec::new());
         for _ in 0..2_000 {
             row.all.e2e.record(1_000_000);
