@@ -4,8 +4,9 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 
-use crate::support::programs::{Left, Links, Program, mosquittos, skipped};
+use crate::support::programs::{Left, Links, Program, mosquittos, mosquittos_21, skipped};
 
 const LINES: &str = include_str!("../fixtures/command_lines.txt");
 
@@ -142,4 +143,19 @@ fn command_lines_fail_as_mosquittos_do() {
         wrong.len(),
         wrong.join("\n")
     );
+}
+
+#[test]
+fn the_release_is_the_one_we_name_ourselves_after() {
+    let links = Links::new();
+    let release = |program: &Path| {
+        let said = Program::new(program).words("--version").run().out();
+        said.split(" running on ").next().unwrap().to_owned()
+    };
+    for program in ["mosquitto_pub", "mosquitto_sub", "mosquitto_rr"] {
+        let Some(theirs) = mosquittos_21(program) else {
+            return skipped(3, "mosquitto 2.1 is not installed");
+        };
+        assert_eq!(release(&links.path(program)), release(&theirs));
+    }
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::support::peers::peers;
+
 /// Longer than any program of a test runs; one that runs on is killed, and the test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -218,6 +220,12 @@ pub(crate) fn mosquittos(name: &str) -> Option<PathBuf> {
         .iter()
         .map(|folder| Path::new(folder).join(name))
         .find(|path| path.exists())
+}
+
+/// A program of mosquitto 2.1, the release whose behaviour ours is.
+pub(crate) fn mosquittos_21(name: &str) -> Option<PathBuf> {
+    let path = peers().join("mosquitto-2.1/bin").join(name);
+    path.exists().then_some(path)
 }
 
 /// Tells that tests were not made; past the capture of the test harness, so that it is seen.
