@@ -183,7 +183,9 @@ fn split_place(place: &str) -> Result<(&str, Option<&str>), Verdict> {
         let (host, rest) = rest
             .split_once(']')
             .ok_or_else(|| Verdict::tight("Invalid proxy."))?;
-        return Ok((host, rest.strip_prefix(':').filter(|port| !port.is_empty())));
+        // What is no port behind the bracket is told as one.
+        let port = rest.strip_prefix(':').unwrap_or(rest);
+        return Ok((host, Some(port).filter(|port| !port.is_empty())));
     }
     match place.split_once(':') {
         Some((_, port)) if port.contains(':') => Err(Verdict::tight("Invalid proxy.")),
@@ -254,6 +256,7 @@ mod tests {
         let told = "Unsupported proxy protocol: ftp://****@h:1";
         assert_eq!(sentence("ftp://ann:geheim@h:1"), told);
         assert_eq!(sentence("socks5h://"), "Invalid proxy.");
+        assert_eq!(sentence("socks5h://[::1]x"), "Invalid proxy port 0");
         assert_eq!(sentence("socks5h://h:70000"), "Invalid proxy port 70000");
     }
 }

@@ -17,6 +17,7 @@ use crate::cli::Program;
 use crate::cli::error::{Error, Kind};
 use crate::cli::lexer;
 use crate::cli::lexer::{Clean, Lexed};
+use crate::cli::property;
 use crate::cli::words::aliases::{ALIASES, Means};
 use crate::cli::words::reach::{is_secret_header, split_header};
 use crate::cli::words::{Row, Take, Verdict, rows};
@@ -229,7 +230,7 @@ fn property_words(value: &[OsString]) -> Vec<OsString> {
     };
     let text = one.to_string_lossy();
     let count = match text.split_whitespace().nth(1) {
-        Some("user-property") => 4,
+        Some(name) if property::is_pair(name.as_ref()) => 4,
         _ => 3,
     };
     text.splitn(count, ' ').map(OsString::from).collect()

@@ -120,7 +120,7 @@ pub(crate) fn operands_at(caller: Caller, words: &[OsString]) -> usize {
         };
         let pair = words
             .get(at + 2)
-            .is_some_and(|name| name == "user-property");
+            .is_some_and(|name| property::is_pair(name));
         at += match row.take {
             Take::Property => 4 + usize::from(pair),
             _ if row.takes_value() && joined.is_none() => 2,
@@ -448,7 +448,7 @@ fn property_words(
             Error::usage(Verdict::spaced("Malformed UTF-8 in --property argument."))
         })?;
         words.push(word);
-        if words.len() == 2 && words[1] == "user-property" {
+        if words.len() == 2 && property::is_pair(words[1].as_ref()) {
             due = 4;
         }
     }

@@ -28,10 +28,12 @@ pub mod topics;
 pub mod usage;
 pub(crate) mod words;
 
+use std::any::TypeId;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::Args as _;
-use clap::builder::PossibleValuesParser;
+use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser as _};
 
 use crate::cli::error::Error;
 use crate::cli::layers::{Saved, Sources};
@@ -198,7 +200,7 @@ pub fn parse(caller: Caller, words: &[OsString], sources: &Sources) -> Result<Re
             request.tls = apart(caller, parts.tls);
             request.will = apart(caller, parts.will);
             request.reach = apart(caller, parts.beyond);
-            relations::request(&request)?;
+            relations::request(caller, &request)?;
             Request::Request(Box::new(request))
         }
         Program::Record => {
@@ -248,11 +250,25 @@ fn apart<A: clap::Args + Default>(caller: Caller, words: Vec<OsString>) -> A {
 
 /// Lets clap turn clean words into types. The lexer has judged them, so a refusal is our own bug.
 fn typed<A: clap::Args>(caller: Caller, words: Vec<OsString>) -> A {
-    let command = A::augment_args(usage::base(caller.program));
+    let mut command = A::augment_args(usage::base(caller.program));
+    if words
+        .iter()
+        .any(|word| word.as_encoded_bytes().ends_with(b"="))
+    {
+        command = command.mut_args(any_path);
+    }
     let mut matches = command
         .try_get_matches_from(words)
         .unwrap_or_else(|error| panic!("clap refuses what the lexer let through: {error}"));
     A::from_arg_matches_mut(&mut matches).expect("clap has just matched these very arguments")
+}
+
+/// clap takes no empty path; a shell's empty variable is one. Whoever opens it says what is wrong.
+fn any_path(arg: clap::Arg) -> clap::Arg {
+    match arg.get_value_parser().type_id() == TypeId::of::<PathBuf>() {
+        true => arg.value_parser(OsStringValueParser::new().map(PathBuf::from)),
+        false => arg,
+    }
 }
 
 /// The clap tree of one program, complete with the words only the lexer reads: for help, man pages

@@ -3,8 +3,11 @@
 //! Names, types and the packets that may carry a property come from the standard's table
 //! (`mqtt/property.rs`); which packets a client can be told to decorate, and the sentences, are here.
 
+use std::ffi::OsStr;
+
 use crate::cli::number;
 use crate::cli::words::Verdict;
+use crate::mqtt::limits::VARIABLE_MAX;
 use crate::mqtt::property::{Place, Properties, PropertiesBuf, PropertyId, Value, ValueType};
 use crate::mqtt::wire::Reader;
 
@@ -148,6 +151,11 @@ fn command(word: &str) -> Option<(Place, Option<Target>)> {
     })
 }
 
+/// Whether two values follow the name; names are read as mosquitto reads them, in either case.
+pub(crate) fn is_pair(name: &OsStr) -> bool {
+    name.eq_ignore_ascii_case(PropertyId::UserProperty.row().name)
+}
+
 /// Judges packet and name, as far as that goes without a value.
 pub(crate) fn judge_names(
     packet: &str,
@@ -158,7 +166,7 @@ pub(crate) fn judge_names(
             "Invalid command {packet} given in --property argument."
         ))
     })?;
-    let id = PropertyId::from_name(name).ok_or_else(|| {
+    let id = PropertyId::from_name(&name.to_ascii_lowercase()).ok_or_else(|| {
         Verdict::spaced(format!(
             "Invalid property name {name} given in --property argument."
         ))
@@ -190,7 +198,10 @@ pub(crate) fn judge(words: &[&str]) -> Result<Property, Verdict> {
         ValueType::Byte => Typed::Byte(short(name, text)?),
         ValueType::Two => Typed::Two(short(name, text)?),
         ValueType::Four => Typed::Four(long(name, text)?),
-        ValueType::Variable => Typed::Variable(long(name, text)?),
+        ValueType::Variable => match long(name, text)? {
+            number @ ..=VARIABLE_MAX => Typed::Variable(number),
+            number => return Err(out_of_range(name, i64::from(number))),
+        },
         ValueType::String => Typed::String(fits(name, text)?),
         ValueType::Binary => Typed::Binary(fits(name, text)?.into_bytes()),
         ValueType::Pair => {
@@ -272,6 +283,10 @@ mod tests {
         assert_eq!(
             sentence(&["connect", "receive-maximum", "65536"]),
             "Property value (65536) out of range for property receive-maximum."
+        );
+        assert_eq!(
+            sentence(&["subscribe", "subscription-identifier", "268435456"]),
+            "Property value (268435456) out of range for property subscription-identifier."
         );
         assert_eq!(
             sentence(&["publish", "message-expiry-interval", "soon"]),

@@ -19,9 +19,10 @@ use crate::cli::args::tls::Tls;
 use crate::cli::args::top::Top;
 use crate::cli::args::will::Will;
 use crate::cli::error::{Error, Kind};
-use crate::cli::property::{self, Fault, What};
+use crate::cli::property::{self, Fault, Target, What};
 use crate::cli::words::Verdict;
 use crate::mqtt::Version;
+use crate::mqtt::property::PropertyId;
 
 /// Whether to come back, said twice.
 fn reach(args: &Reach) -> Result<(), Error> {
@@ -216,20 +217,21 @@ pub(crate) fn subscribe(caller: Caller, args: &Subscribe) -> Result<(), Error> {
     Ok(())
 }
 
-pub(crate) fn request(args: &Request) -> Result<(), Error> {
+pub(crate) fn request(caller: Caller, args: &Request) -> Result<(), Error> {
     reach(&args.reach)?;
     shared(&args.connection, &args.tls, &args.will, Program::Request)?;
     let is_input = args.message.source() == Some(Source::Stdin);
     input_twice(&args.connection, is_input)?;
-    let complete =
-        args.topic.is_some() && args.message.source().is_some() && args.response_topic.is_some();
-    if !complete {
-        return Err(
-            usage("All of topic, message, and response topic must be supplied.")
-                .hint("mqttx rr -t service -e service/reply -m 'some request'"),
-        );
+    match args.is_complete() || caller.manner == Manner::Mosquitto {
+        true => Ok(()),
+        false => Err(incomplete_request()),
     }
-    Ok(())
+}
+
+/// Told by the command under a mosquitto name: a file that cannot be read is told before.
+pub fn incomplete_request() -> Error {
+    usage("All of topic, message, and response topic must be supplied.")
+        .hint("mqttx rr -t service -e service/reply -m 'some request'")
 }
 
 /// Standard input can be read once.
@@ -305,11 +307,31 @@ fn shared(connection: &Connection, tls: &Tls, will: &Will, program: Program) -> 
             }
         }
     }
-    match property::fault(&connection.property) {
+    let fault = match says_expiry_twice(connection, version) {
+        true => Some(Fault {
+            packet: "CONNECT",
+            what: What::Twice,
+        }),
+        false => property::fault(&connection.property),
+    };
+    match fault.map(|fault| forbidden(&fault)) {
         None => Ok(()),
-        Some(fault) => Err(forbidden(&fault)),
+        Some(error) if connection.quiet => Err(error.silent()),
+        Some(error) => Err(error),
     }
 }
+
+/// `-x` and `-c` bring the property that `-D` may tell, too.
+fn says_expiry_twice(connection: &Connection, version: Version) -> bool {
+    let asked = connection.session_expiry.is_some_and(|seconds| seconds > 0);
+    let kept = connection.disable_clean_session && connection.session_expiry.is_none();
+    let typed = property::collect(&connection.property, Target::Connect);
+    let typed = typed.properties().four(PropertyId::SessionExpiryInterval);
+    version == Version::V5 && (asked || kept) && typed.is_some()
+}
+
+/// What libmosquitto says of a Will it cannot make, whatever the reason.
+pub const PROBLEM_SETTING_WILL: &str = "Problem setting will.";
 
 fn forbidden(fault: &Fault) -> Error {
     let packet = fault.packet;
@@ -323,12 +345,18 @@ fn forbidden(fault: &Fault) -> Error {
             what,
         ),
     };
-    Error::new(
-        Kind::Usage,
-        format!("Error in {packet} properties: {theirs}"),
-    )
-    .without_prefix()
-    .in_short(format!("the properties of {packet} cannot be sent: {what}"))
+    let error = match packet {
+        "CONNECT" => {
+            Error::new(Kind::Failed, format!("Unable to connect ({theirs}).")).without_prefix()
+        }
+        "Will" => Error::new(Kind::Failed, PROBLEM_SETTING_WILL),
+        _ => Error::new(
+            Kind::Usage,
+            format!("Error in {packet} properties: {theirs}"),
+        )
+        .without_prefix(),
+    };
+    error.in_short(format!("the properties of {packet} cannot be sent: {what}"))
 }
 
 fn usage(sentence: &str) -> Error {

@@ -14,6 +14,7 @@ use crate::cli::args::will::Will;
 use crate::cli::error::{Error, Kind};
 use crate::cli::property;
 use crate::cli::property::Target;
+use crate::cli::relations::PROBLEM_SETTING_WILL;
 use crate::cli::words;
 use crate::cli::{Caller, Manner, Program};
 use crate::client;
@@ -21,6 +22,7 @@ use crate::client::{Backoff, Options, Retry, Session};
 use crate::commands::encryption;
 use crate::commands::reach;
 use crate::commands::secret;
+use crate::mqtt::limits;
 use crate::mqtt::property::{PropertyId, Value};
 use crate::mqtt::{QoS, Version};
 use crate::net::address::Address;
@@ -43,7 +45,17 @@ pub(crate) struct Asked<'a> {
 /// Letters and digits of an identifier made up here, as mosquitto's clients do for version 3.1.
 const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
+/// As many bytes as the system's address of a socket has room for, with a zero behind them.
+const SOCKET_PATH_MAX: usize = 107;
+
 pub(crate) fn options(asked: &Asked<'_>) -> Result<Options, Error> {
+    made(asked).map_err(|error| match asked.connection.quiet {
+        true => error.silent(),
+        false => error,
+    })
+}
+
+fn made(asked: &Asked<'_>) -> Result<Options, Error> {
     let connection = asked.connection;
     let version = connection.protocol_version.unwrap_or(asked.version);
     let mut options = Options::new(dial(asked)?);
@@ -54,6 +66,7 @@ pub(crate) fn options(asked: &Asked<'_>) -> Result<Options, Error> {
     options.keep_alive = connection.keepalive;
     options.user_name.clone_from(&connection.username);
     options.password = secret::password(connection)?;
+    credentials(&options)?;
     if connection.scram {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|error| {
@@ -71,9 +84,7 @@ pub(crate) fn options(asked: &Asked<'_>) -> Result<Options, Error> {
         backoff: Backoff::every(Duration::from_secs(1)),
         ..Retry::never()
     };
-    if version == Version::V5 {
-        connect_properties(asked, &mut options);
-    }
+    connect_properties(asked, &mut options)?;
     Ok(options)
 }
 
@@ -97,9 +108,19 @@ pub(crate) fn session(options: Options) -> Result<Session, Error> {
     Session::new(options).map_err(|told| Error::new(Kind::Failed, told))
 }
 
-fn connect_properties(asked: &Asked<'_>, options: &mut Options) {
+fn connect_properties(asked: &Asked<'_>, options: &mut Options) -> Result<(), Error> {
     let connection = asked.connection;
     let mut typed = property::collect(&connection.property, Target::Connect);
+    if options.version != Version::V5 {
+        let told = "Unable to connect (This feature is not supported).";
+        return match typed.is_empty() {
+            true => Ok(()),
+            false => Err(Error::new(Kind::Failed, told)
+                .without_prefix()
+                .in_short("the properties of CONNECT need version 5 of the protocol")
+                .hint("-V 5")),
+        };
+    }
     let kept = connection.disable_clean_session.then_some(u32::MAX);
     if let Some(seconds) = connection
         .session_expiry
@@ -114,6 +135,7 @@ fn connect_properties(asked: &Asked<'_>, options: &mut Options) {
         typed.push(PropertyId::ReceiveMaximum, Value::Two(most));
     }
     options.properties = typed;
+    Ok(())
 }
 
 /// The way to the broker.
@@ -177,6 +199,15 @@ pub(crate) fn period(connection: &Connection, retry: &mut Retry) {
 }
 
 fn readable(path: &Path) -> Result<String, Error> {
+    if !(1..=SOCKET_PATH_MAX).contains(&path.as_os_str().len()) {
+        return Err(
+            Error::new(Kind::Failed, "Unable to connect (Invalid input).")
+                .without_prefix()
+                .in_short(format!(
+                    "the path of a socket (--unix) holds 1 to {SOCKET_PATH_MAX} bytes"
+                )),
+        );
+    }
     path.to_str().map(str::to_owned).ok_or_else(|| {
         let shown = path.display();
         Error::new(
@@ -224,10 +255,11 @@ fn bind_address(connection: &Connection) -> Result<Option<IpAddr>, Error> {
     }
 }
 
-/// libmosquitto makes no client that is to keep a Session without a name.
+/// libmosquitto makes no client that is to keep a Session without a name, nor one with an empty name.
 fn nameless(asked: &Asked<'_>, options: &Options) -> Result<(), Error> {
+    let is_typed = asked.connection.id.is_some();
     let refused = asked.caller.manner == Manner::Mosquitto
-        && !options.clean_start
+        && (is_typed || !options.clean_start)
         && options.client_id.is_empty();
     if !refused {
         return Ok(());
@@ -237,6 +269,22 @@ fn nameless(asked: &Asked<'_>, options: &Options) -> Result<(), Error> {
         _ => "Invalid id and/or clean_session.",
     };
     Err(Error::new(Kind::Failed, told))
+}
+
+/// What CONNECT has no room for.
+fn credentials(options: &Options) -> Result<(), Error> {
+    let told = match (&options.user_name, &options.password) {
+        (Some(name), _) if name.len() > limits::STRING_MAX => {
+            "the user name is longer than 65,535 bytes"
+        }
+        // [MQTT-3.1.2-22] of 3.1.1
+        (None, Some(_)) if options.version != Version::V5 => {
+            "a password without a user name needs MQTT 5"
+        }
+        _ => return Ok(()),
+    };
+    let theirs = "Problem setting username and/or password.";
+    Err(Error::new(Kind::Failed, theirs).in_short(told))
 }
 
 fn client_id(connection: &Connection, version: Version) -> String {
@@ -264,6 +312,14 @@ fn will(asked: &Asked<'_>) -> Result<Option<client::Will>, Error> {
     let Some(topic) = &will.will_topic else {
         return Ok(None);
     };
+    let properties = property::collect(&asked.connection.property, Target::Will);
+    let version = asked.connection.protocol_version.unwrap_or(asked.version);
+    if version != Version::V5 && !properties.is_empty() {
+        let told = "the Will has properties, which need version 5 of the protocol";
+        return Err(Error::new(Kind::Failed, PROBLEM_SETTING_WILL)
+            .in_short(told)
+            .hint("-V 5"));
+    }
     let payload = will
         .will_payload
         .as_ref()
@@ -273,7 +329,7 @@ fn will(asked: &Asked<'_>) -> Result<Option<client::Will>, Error> {
         payload: payload.unwrap_or_default(),
         qos: qos(will.will_qos),
         retain: will.will_retain,
-        properties: property::collect(&asked.connection.property, Target::Will),
+        properties,
     }))
 }
 

@@ -22,6 +22,11 @@ const THEIR_PSK: &str = "Problem setting TLS-PSK options.";
 /// None: no encryption is asked for.
 pub(crate) fn tls(caller: Caller, args: &Args, port: u16) -> Result<Option<Tls>, Error> {
     let version = args.tls_version.as_deref().map(version).transpose()?;
+    let is_due = args.wanted(port) || (caller.manner == Manner::Mosquitto && !args.no_tls);
+    if let Some(engine) = args.tls_engine.as_ref().filter(|_| is_due) {
+        let told = format!("Problem setting TLS engine, is {engine} a valid engine?");
+        return Err(failed(told).in_short(NO_ENGINES));
+    }
     if !args.wanted(port) {
         // mosquitto's clients pass over these without a word.
         return match args
@@ -34,7 +39,7 @@ pub(crate) fn tls(caller: Caller, args: &Args, port: u16) -> Result<Option<Tls>,
         };
     }
     let form = args.keyform.as_deref();
-    if args.tls_engine.is_some() || form == Some("engine") {
+    if form == Some("engine") {
         return Err(failed(NO_ENGINES));
     }
     if form.is_some_and(|form| form != "pem") {

@@ -9,6 +9,7 @@ use crate::cli::args::request::Request;
 use crate::cli::error::{Error, Kind};
 use crate::cli::property;
 use crate::cli::property::Target;
+use crate::cli::relations;
 use crate::cli::{Caller, Manner};
 use crate::client::{End, Engine, Event, Feed, Handler, Message, Way};
 use crate::commands::connect;
@@ -30,6 +31,9 @@ pub(crate) fn run(caller: Caller, args: &Request) -> Result<ExitCode, Error> {
     let quiet = args.connection.quiet;
     let silent = move |error: Error| if quiet { error.silent() } else { error };
     let payload = payload(args).map_err(silent)?;
+    if !args.is_complete() {
+        return Err(relations::incomplete_request());
+    }
     let properties = properties(args).map_err(silent)?;
     let mut options = connect::options(&Asked {
         caller,

@@ -383,7 +383,7 @@ impl<'a> Subscriber<'a> {
     }
 
     fn watch_header(&mut self, host: &str) {
-        if self.args.watch {
+        if self.args.watch && !self.args.message_rate {
             let header = format!("\x1b[2J\x1b[1;1HBroker: {host}\n");
             self.printer.out.buffer.extend_from_slice(header.as_bytes());
             self.printer.out.flush();

@@ -65,3 +65,10 @@ pub struct Request {
     #[arg(skip)]
     pub will: Will,
 }
+
+impl Request {
+    /// Whether there is something to ask, and where to.
+    pub fn is_complete(&self) -> bool {
+        self.topic.is_some() && self.message.source().is_some() && self.response_topic.is_some()
+    }
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::cli::address::Proxy;
 use crate::cli::args::bench::{Ramp, Steps};
-use crate::cli::property::Property;
+use crate::cli::property::{self, Property};
 use crate::mqtt::Version;
 
 pub(super) fn parse_version(text: &str) -> Result<Version, String> {
@@ -76,7 +76,10 @@ pub(super) fn parse_proxy(text: &str) -> Result<Proxy, String> {
 
 /// The words of one property in one: a value may have spaces, a key may not.
 pub(super) fn parse_property(text: &str) -> Result<Property, String> {
-    let is_pair = text.split_whitespace().nth(1) == Some("user-property");
+    let mut words = text.split_whitespace();
+    let is_pair = words
+        .nth(1)
+        .is_some_and(|name| property::is_pair(name.as_ref()));
     let words: Vec<&str> = text.splitn(if is_pair { 4 } else { 3 }, ' ').collect();
     Property::unpack(&words.join("\0"))
 }
