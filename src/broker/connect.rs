@@ -56,7 +56,8 @@ impl Broker {
             return self.violate(slot, violation, now);
         };
         if reason == Reason::UNSUPPORTED_PROTOCOL_VERSION {
-            // [MQTT-3.1.2-2 of 3.1.1]: return code 1, which clients of every version know.
+            // [MQTT-3.1.2-2]
+            self.connections[slot as usize].version = connect::refusal_version(body);
             return self.refuse(
                 slot,
                 Reason::UNSUPPORTED_PROTOCOL_VERSION,
@@ -504,13 +505,13 @@ impl Broker {
         let limits = &self.config.limits;
         let connection = &self.connections[slot as usize];
         let rules = &connection.listener.rules;
-        let alias_max = rules.topic_alias_max.unwrap_or(limits.topic_alias_max);
-        if alias_max > 0 {
-            properties.push(PropertyId::TopicAliasMaximum, Value::Two(alias_max));
-        }
         if keep_alive != connect.keep_alive {
             // [MQTT-3.1.2-21]
             properties.push(PropertyId::ServerKeepAlive, Value::Two(keep_alive));
+        }
+        let alias_max = rules.topic_alias_max.unwrap_or(limits.topic_alias_max);
+        if alias_max > 0 {
+            properties.push(PropertyId::TopicAliasMaximum, Value::Two(alias_max));
         }
         let state = &self.sessions[session as usize];
         if connect.client_id.is_empty() {

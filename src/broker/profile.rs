@@ -1,6 +1,7 @@
 //! The choices that the standard leaves open, as values. Nothing else in the broker asks which
 //! profile is in force.
 
+use crate::mqtt::QoS;
 use crate::mqtt::Reason;
 use crate::mqtt::Violation;
 
@@ -44,8 +45,8 @@ pub struct Profile {
     pub qos_raised: bool,
     /// The Reason Code of PUBACK and PUBREC for a payload above `payload_size_max`.
     pub long_payload: Reason,
-    /// Whether PUBACK and PUBREC tell v5 publishers that nobody is subscribed (0x10).
-    pub no_matching_subscribers_told: bool,
+    /// Up to which QoS v5 publishers are told that nobody is subscribed (0x10).
+    pub nobody_told: QoS,
 }
 
 /// See [`Profile::overlap`].
@@ -76,7 +77,7 @@ impl Profile {
         away_queue_short: false,
         qos_raised: false,
         long_payload: Reason::QUOTA_EXCEEDED,
-        no_matching_subscribers_told: true,
+        nobody_told: QoS::ExactlyOnce,
     };
 
     /// As mosquitto 2.1 chooses.
@@ -91,19 +92,20 @@ impl Profile {
         unknown_ids_told: false,
         wrong_password: Reason::NOT_AUTHORIZED,
         away_queue_short: true,
+        nobody_told: QoS::AtLeastOnce,
         // Not one of those that the standard has for it (§3.4.2.1).
         long_payload: Reason::PACKET_TOO_LARGE,
         faults: &[
+            (
+                "PUBLISH without a topic or Topic Alias",
+                Some(Reason::MALFORMED_PACKET),
+            ),
             ("packet type 0", Some(Reason::PROTOCOL_ERROR)),
             (
                 "SUBSCRIBE without a Topic Filter",
                 Some(Reason::MALFORMED_PACKET),
             ),
             ("a Subscription with QoS 3", Some(Reason::MALFORMED_PACKET)),
-            (
-                "U+0000 or a wildcard in a Topic Name",
-                Some(Reason::PROTOCOL_ERROR),
-            ),
             ("the reserved Connect Flag", None),
             ("a Protocol Name other than MQTT and MQIsdp", None),
             ("a second CONNECT", None),

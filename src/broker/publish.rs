@@ -191,7 +191,7 @@ impl Broker {
         let version = self.connections[slot as usize].version;
         let from = self.sessions[session as usize].key;
         let incoming = Incoming::of_publish(publish, topic, frame, version, from, now);
-        let untold = !route.is_empty() || !self.config.profile.no_matching_subscribers_told;
+        let untold = !route.is_empty() || publish.qos > self.config.profile.nobody_told;
         let reason = match untold {
             true => Reason::SUCCESS,
             false => Reason::NO_MATCHING_SUBSCRIBERS,

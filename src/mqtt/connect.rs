@@ -55,6 +55,17 @@ pub fn version_of(body: &[u8]) -> Option<Version> {
         .map(|(version, _)| version)
 }
 
+/// The version in which the sender of a Protocol Level that nobody knows is told so: those before
+/// version 5 only where the level is one of theirs, under another Protocol Name.
+pub fn refusal_version(body: &[u8]) -> Version {
+    let mut reader = Reader::new(body);
+    let level = reader.string().and_then(|_| reader.u8());
+    match level.map(|level| level & !BRIDGE) {
+        Ok(3..=5) => Version::V311,
+        _ => Version::V5,
+    }
+}
+
 fn read_version(reader: &mut Reader<'_>) -> Result<(Version, bool), Violation> {
     let name = reader.string()?;
     let level = reader.u8()?;

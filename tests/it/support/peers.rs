@@ -76,18 +76,29 @@ fn try_start<const N: usize>(
     Err(format!("{:?} does not start: {said}", command([1; N])))
 }
 
-/// mosquitto, with lines of configuration that put a listener on each of the ports.
+/// mosquitto, with lines of configuration that put a listener on each of the ports; without accounts.
 pub(crate) fn mosquitto<const N: usize>(
     folder: &Path,
     lines: impl Fn([u16; N]) -> String,
 ) -> Option<(Peer, [u16; N])> {
     let program = installed("mosquitto")?;
+    mosquitto_at(&program, folder, |ports| {
+        lines(ports) + "allow_anonymous true\n"
+    })
+}
+
+/// The same for a mosquitto of one's choice, and with nothing added.
+pub(crate) fn mosquitto_at<const N: usize>(
+    program: &Path,
+    folder: &Path,
+    lines: impl Fn([u16; N]) -> String,
+) -> Option<(Peer, [u16; N])> {
     let conf = folder.join("mosquitto.conf");
     let started = try_start(|ports| {
         // As root it would become another user, who may not read the folder.
-        let lines = format!("user root\n{}allow_anonymous true\n", lines(ports));
+        let lines = format!("user root\n{}", lines(ports));
         std::fs::write(&conf, lines).unwrap();
-        let mut command = Command::new(&program);
+        let mut command = Command::new(program);
         command.arg("-c").arg(&conf);
         command
     });
