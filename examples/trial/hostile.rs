@@ -23,7 +23,7 @@ struct Felt {
 }
 
 /// Prints a table. False: a broker ended.
-pub(crate) fn run(program: &Path, seconds: u64, only: &str) -> bool {
+pub(crate) fn run(program: &Path, mosquitto: &Path, seconds: u64, only: &str) -> bool {
     let mut out = std::io::stdout();
     let mut good = true;
     let mut say = |line: String| {
@@ -40,7 +40,7 @@ pub(crate) fn run(program: &Path, seconds: u64, only: &str) -> bool {
             false => Broker::mqttx(program),
         };
         let ours = Some(("mqttx", ours));
-        let theirs = Broker::mosquitto(tls).map(|broker| ("mosquitto", broker));
+        let theirs = Broker::mosquitto(mosquitto, tls).map(|broker| ("mosquitto", broker));
         for (whose, broker) in ours.into_iter().chain(theirs) {
             let felt = feel(broker, *attack, Duration::from_secs(seconds));
             good &= felt.lives || whose != "mqttx";

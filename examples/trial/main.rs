@@ -56,6 +56,9 @@ enum Trial {
         /// Only attacks with this in their name.
         #[arg(long, default_value = "")]
         only: String,
+        /// The mosquitto beside it.
+        #[arg(long, default_value = "/usr/sbin/mosquitto")]
+        mosquitto: PathBuf,
     },
     /// Mixed load at a low rate; ends with status 1 when memory keeps growing.
     Soak {
@@ -74,7 +77,11 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let program = args.program.unwrap_or_else(process::beside);
     let good = match args.trial {
-        Trial::Hostile { seconds, only } => hostile::run(&program, seconds, &only),
+        Trial::Hostile {
+            seconds,
+            only,
+            mosquitto,
+        } => hostile::run(&program, &mosquitto, seconds, &only),
         Trial::Soak { minutes } => soak::run(&program, minutes),
         Trial::Http => http::run(&program),
         Trial::Tabs => http::run_tabs(&program),

@@ -62,9 +62,8 @@ impl Broker {
         broker
     }
 
-    /// Debian's, with its defaults, where it is installed.
-    pub(crate) fn mosquitto(tls: bool) -> Option<Self> {
-        let program = Path::new("/usr/sbin/mosquitto");
+    /// mosquitto with its defaults, where it is installed.
+    pub(crate) fn mosquitto(program: &Path, tls: bool) -> Option<Self> {
         if !program.exists() {
             return None;
         }

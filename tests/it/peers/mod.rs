@@ -42,6 +42,36 @@ struct Check<'a> {
     place: Place<'a>,
 }
 
+impl Check<'_> {
+    fn passes(&self) -> bool {
+        catch_unwind(AssertUnwindSafe(|| (self.case)(&self.place))).is_ok()
+    }
+
+    /// Whether any program in it is not ours. Foreign libraries have races of their own, which no
+    /// change here mends: such a check that fails is made once more, alone, and that is said aloud.
+    fn is_foreign(&self) -> bool {
+        self.needs.iter().any(|&kind| kind != Kind::Mqttx)
+    }
+}
+
+/// Runs all checks, a few at a time; returns those that fail.
+fn failing<'a, 'b>(checks: &'a [Check<'b>]) -> Vec<&'a Check<'b>> {
+    let next = AtomicUsize::new(0);
+    let failing = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                while let Some(check) = checks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if !check.passes() {
+                        failing.lock().unwrap().push(check);
+                    }
+                }
+            });
+        }
+    });
+    failing.into_inner().unwrap()
+}
+
 /// The pairs of clients on a broker.
 fn pairs(on_mosquitto: bool) -> Vec<(Kind, Kind)> {
     let foreign = [Kind::Mosquitto, Kind::Paho, Kind::Gmqtt, Kind::MqttJs];
@@ -168,24 +198,18 @@ fn foreign_peers() {
     checks.retain(|check| check.name.contains(&wanted));
     let skipped = without_peers(&mut checks);
 
-    let next = AtomicUsize::new(0);
-    let failures = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                while let Some(check) = checks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let run = || (check.case)(&check.place);
-                    if catch_unwind(AssertUnwindSafe(run)).is_err() {
-                        failures.lock().unwrap().push(check.name.clone());
-                    }
-                }
-            });
-        }
-    });
-    let failures = failures.into_inner().unwrap();
-
     // Past the capture of the test harness, so that it is always seen.
     let mut err = std::io::stderr();
+    let (again, mut failures): (Vec<_>, Vec<_>) =
+        failing(&checks).into_iter().partition(|it| it.is_foreign());
+    for check in again {
+        let _ = writeln!(err, "A SECOND TRY: {}", check.name);
+        if !check.passes() {
+            failures.push(check);
+        }
+    }
+    let failures: Vec<&str> = failures.iter().map(|check| &*check.name).collect();
+
     let mut count = 0;
     for (kind, checks) in &skipped {
         let name = kind.name();
