@@ -180,18 +180,23 @@ impl Retained {
         self.trie.places()
     }
 
-    /// What is at a place, with its age.
-    pub(crate) fn at_place(&self, place: u32, now: Instant) -> Option<(Message, Duration)> {
-        self.alive(self.trie.at(place)?, now)
+    /// What is at a place, with its age, if its topic is wanted.
+    pub(crate) fn at_place(
+        &self,
+        place: u32,
+        wants: impl FnOnce(&str) -> bool,
+        now: Instant,
+    ) -> Option<(Message, Duration)> {
+        let held = self.trie.value(self.trie.at(place)?).as_ref()?;
+        wants(held.message.topic()).then(|| self.alive(held, now))?
     }
 
     /// What is retained for a topic, with its age.
     pub(crate) fn at_topic(&self, topic: &str, now: Instant) -> Option<(Message, Duration)> {
-        self.alive(self.trie.find(topic)?, now)
+        self.alive(self.trie.value(self.trie.find(topic)?).as_ref()?, now)
     }
 
-    fn alive(&self, node: NodeId, now: Instant) -> Option<(Message, Duration)> {
-        let held = self.trie.value(node).as_ref()?;
+    fn alive(&self, held: &Held, now: Instant) -> Option<(Message, Duration)> {
         let age = now.saturating_duration_since(held.since);
         let over = !self.expiry.is_zero() && age >= self.expiry;
         (!over && !held.message.is_expired(now)).then(|| (held.message.clone(), age))

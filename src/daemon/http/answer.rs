@@ -124,11 +124,16 @@ impl IntoResponse for Json {
     fn into_response(self) -> Response {
         let mut text = self.0.to_string();
         text.push('\n');
-        let mut response = Response::new(Body::from(text));
-        let headers = response.headers_mut();
-        let json = HeaderValue::from_static("application/json");
-        headers.insert(header::CONTENT_TYPE, json);
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response
+        json_text(text)
     }
+}
+
+/// An answer that was written already.
+pub(super) fn json_text(text: impl Into<Body>) -> Response {
+    let mut response = Response::new(text.into());
+    let headers = response.headers_mut();
+    let json = HeaderValue::from_static("application/json");
+    headers.insert(header::CONTENT_TYPE, json);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }

@@ -39,6 +39,7 @@ mod publish;
 mod query;
 mod refusals;
 mod retained;
+mod rows;
 mod sample;
 mod seats;
 mod serve;

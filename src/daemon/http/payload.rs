@@ -4,19 +4,40 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
 
-/// Puts a payload into an object: what is shown of it, how long it is, and whether that is all.
-pub(super) fn put(row: &mut Map<String, Value>, payload: &[u8], shown_max: usize) {
-    let shown = &payload[..payload.len().min(shown_max)];
-    row.insert(
-        "payload".to_owned(),
-        shown_as(shown, shown.len() < payload.len()),
-    );
-    row.insert("size".to_owned(), json!(payload.len()));
-    row.insert("cut".to_owned(), json!(shown.len() < payload.len()));
+use crate::daemon::http::rows::Object;
+
+/// What is shown of a payload.
+enum Shown<'a> {
+    Text(&'a str),
+    Base64(String),
 }
 
-/// `cut`: more follows, so the end may be a part of a character.
-fn shown_as(bytes: &[u8], cut: bool) -> Value {
+/// Puts a payload into an object: what is shown of it, how long it is, and whether that is all.
+pub(super) fn put(row: &mut Map<String, Value>, payload: &[u8], shown_max: usize) {
+    let cut = payload.len() > shown_max;
+    let shown = match shown(payload, payload.len(), shown_max) {
+        Shown::Text(text) => json!({ "text": text }),
+        Shown::Base64(text) => json!({ "base64": text }),
+    };
+    row.insert("payload".to_owned(), shown);
+    row.insert("size".to_owned(), json!(payload.len()));
+    row.insert("cut".to_owned(), json!(cut));
+}
+
+/// Writes the same into a row, of a payload of `size` bytes whose beginning was kept.
+pub(super) fn write(row: &mut Object<'_>, payload: &[u8], size: usize, shown_max: usize) {
+    row.object("payload", |row| match shown(payload, size, shown_max) {
+        Shown::Text(text) => row.text("text", text),
+        Shown::Base64(text) => row.text("base64", &text),
+    });
+    row.value("size", &json!(size));
+    row.value("cut", &json!(size > payload.len().min(shown_max)));
+}
+
+fn shown(kept: &[u8], size: usize, shown_max: usize) -> Shown<'_> {
+    let bytes = &kept[..kept.len().min(shown_max)];
+    // More follows, so the end may be a part of a character.
+    let cut = bytes.len() < size;
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => Some(text),
         Err(error) if cut && error.error_len().is_none() => {
@@ -26,14 +47,15 @@ fn shown_as(bytes: &[u8], cut: bool) -> Value {
     };
     let strange = |letter: char| letter.is_control() && !matches!(letter, '\t' | '\n' | '\r');
     match text {
-        Some(text) if !text.contains(strange) => json!({ "text": text }),
-        _ => json!({ "base64": BASE64_STANDARD.encode(bytes) }),
+        Some(text) if !text.contains(strange) => Shown::Text(text),
+        _ => Shown::Base64(BASE64_STANDARD.encode(bytes)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::http::rows::Rows;
 
     #[test]
     fn text_is_text_and_all_else_is_base64() {
@@ -41,6 +63,10 @@ mod tests {
             let mut row = Map::new();
             put(&mut row, payload, shown_max);
             assert_eq!(Value::Object(row), expected);
+            let mut rows = Rows::default();
+            rows.add(|row| write(row, payload, payload.len(), shown_max));
+            let written: Value = serde_json::from_slice(rows.text()).unwrap();
+            assert_eq!(written, expected);
         };
         let all =
             |payload: Value, size: usize| json!({ "payload": payload, "size": size, "cut": false });

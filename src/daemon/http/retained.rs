@@ -5,17 +5,19 @@ use std::time::Duration;
 use std::time::Instant;
 
 use axum::extract::{RawQuery, State};
+use axum::response::Response;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use crate::daemon::http::answer::{Answer, Fault, Json, Kind};
 use crate::daemon::http::app::App;
 use crate::daemon::http::asking;
 use crate::daemon::http::payload;
 use crate::daemon::http::query::Query;
-use crate::daemon::http::sample::{rounded, time};
+use crate::daemon::http::rows::{self, Listed, Object, Rows};
+use crate::daemon::http::sample::rounded;
 use crate::mqtt::message::Message;
 use crate::mqtt::property::PropertyId;
 use crate::mqtt::topic;
@@ -23,8 +25,11 @@ use crate::mqtt::topic;
 /// Rows of a page.
 const PAGE_MAX: usize = 1_000;
 
+/// Rows that are made between two pauses.
+const PART_MAX: usize = 128;
+
 /// Parts that are searched for one page; what is beyond is for the next.
-const PARTS_MAX: usize = 64;
+const PARTS_MAX: usize = 256;
 
 /// Bytes of a payload in a list, and of one that is asked for by its topic.
 const SHOWN_MAX: usize = 4_096;
@@ -36,65 +41,66 @@ const CLEARED_MAX: usize = 256;
 /// The broker's own topics come again.
 const OWN: &str = "$SYS/";
 
-pub(super) async fn list(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Answer {
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+) -> Result<Listed, Fault> {
     let query = Query::read(query.as_deref(), &["filter", "limit", "from"])?;
     let filter = query.one("filter")?.unwrap_or("#");
     check(filter)?;
     let limit = query.number("limit", 1..=PAGE_MAX, 100)?;
     let mut next = Some(query.number("from", 0..=u32::MAX, 0)?);
-    let mut rows = Vec::new();
-    for _ in 0..PARTS_MAX {
-        let Some(from) = next else { break };
-        let most = limit - rows.len();
-        if most == 0 {
-            break;
+    let mut rows = Rows::default();
+    let mut parts = 0;
+    while let Some(from) = next.filter(|_| rows.count() < limit && parts < PARTS_MAX) {
+        let most = (limit - rows.count()).min(PART_MAX);
+        let seen = Seen::now();
+        let page = app.core.shared.retained_page(filter, from, most, seen.now);
+        for (message, age) in &page.rows {
+            rows.add(|row| seen.put(row, message, *age, SHOWN_MAX));
         }
-        let page = app
-            .core
-            .shared
-            .retained_page(filter, from, most, Instant::now());
-        rows.extend(
-            page.rows
-                .iter()
-                .map(|(message, age)| Value::Object(row(message, *age))),
-        );
+        // A part is one that looked at as much as it may; the others are as short as they are full.
+        parts += usize::from(page.rows.len() < most);
         next = page.next;
-        // Others have their turn.
-        tokio::task::yield_now().await;
+        rows::pause().await;
     }
     let (total, bytes) = app.core.shared.retained_totals();
-    Ok(Json(json!({
-        "filter": filter,
-        "total": total,
-        "bytes": bytes,
-        "next": next.map(|next| next.to_string()),
-        "rows": rows,
-    })))
+    Ok(Listed {
+        about: json!({
+            "filter": filter,
+            "total": total,
+            "bytes": bytes,
+            "next": next.map(|next| next.to_string()),
+        }),
+        name: "rows",
+        rows,
+    })
 }
 
-pub(super) async fn message(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Answer {
+pub(super) async fn message(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Fault> {
     let query = Query::read(query.as_deref(), &["topic"])?;
     let topic = query
         .one("topic")?
         .ok_or_else(|| Fault::bad("topic is wanted"))?;
     topic::check_name(topic).map_err(|what| Fault::bad(format!("topic: {what}")))?;
-    let page = app.core.shared.retained_page(topic, 0, 1, Instant::now());
+    let seen = Seen::now();
+    let page = app.core.shared.retained_page(topic, 0, 1, seen.now);
     let found = page.rows.first();
     let missing = || Fault::not_found(format!("nothing is retained for {topic:?}"));
     let (message, age) = found.ok_or_else(missing)?;
-    let mut all = row(message, *age);
-    payload::put(&mut all, message.payload(), WHOLE_MAX);
     let properties = message.properties();
     let correlation = properties.binary(PropertyId::CorrelationData);
-    let users: Vec<[&str; 2]> = properties.user_properties().map(|(k, v)| [k, v]).collect();
-    all.insert(
-        "response_topic".to_owned(),
-        json!(properties.text(PropertyId::ResponseTopic)),
-    );
     let correlation = correlation.map(|data| BASE64_STANDARD.encode(data));
-    all.insert("correlation_data".to_owned(), json!(correlation));
-    all.insert("user_properties".to_owned(), json!(users));
-    Ok(Json(Value::Object(all)))
+    let users: Vec<[&str; 2]> = properties.user_properties().map(|(k, v)| [k, v]).collect();
+    Ok(rows::one(|all| {
+        seen.put(all, message, *age, WHOLE_MAX);
+        all.text_or_null("response_topic", properties.text(PropertyId::ResponseTopic));
+        all.text_or_null("correlation_data", correlation.as_deref());
+        all.value("user_properties", &json!(users));
+    }))
 }
 
 pub(super) async fn clear(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Answer {
@@ -127,7 +133,7 @@ pub(super) async fn clear(State(app): State<Arc<App>>, RawQuery(query): RawQuery
             }
         }
         next = page.next;
-        tokio::task::yield_now().await;
+        rows::pause().await;
     }
     Ok(Json(json!({ "deleted": deleted })))
 }
@@ -143,21 +149,34 @@ fn check(filter: &str) -> Result<(), Fault> {
     }
 }
 
-fn row(message: &Message, age: Duration) -> Map<String, Value> {
-    let mut all = Map::new();
-    let now = Instant::now();
-    let at = SignedDuration::try_from(age).ok();
-    let at = at.and_then(|age| Timestamp::now().checked_sub(age).ok());
-    let left = message
-        .expires()
-        .map(|at| at.saturating_duration_since(now));
-    all.insert("topic".to_owned(), json!(message.topic()));
-    all.insert("qos".to_owned(), json!(message.qos().bits()));
-    payload::put(&mut all, message.payload(), SHOWN_MAX);
-    let kind = message.properties().text(PropertyId::ContentType);
-    all.insert("content_type".to_owned(), json!(kind));
-    let left = left.map(|left| rounded(left.as_secs_f64()));
-    all.insert("expires_in_s".to_owned(), json!(left));
-    all.insert("at".to_owned(), json!(at.map(time)));
-    all
+/// The moment of a look, by both clocks.
+struct Seen {
+    now: Instant,
+    at: Timestamp,
+}
+
+impl Seen {
+    fn now() -> Self {
+        Self {
+            now: Instant::now(),
+            at: Timestamp::now(),
+        }
+    }
+
+    fn put(&self, all: &mut Object<'_>, message: &Message, age: Duration, shown_max: usize) {
+        let age = SignedDuration::try_from(age).ok();
+        let at = age.and_then(|age| self.at.checked_sub(age).ok());
+        let left = message
+            .expires()
+            .map(|at| at.saturating_duration_since(self.now));
+        let left = left.map(|left| rounded(left.as_secs_f64()));
+        let payload = message.payload();
+        all.text("topic", message.topic());
+        all.value("qos", &json!(message.qos().bits()));
+        payload::write(all, payload, payload.len(), shown_max);
+        let kind = message.properties().text(PropertyId::ContentType);
+        all.text_or_null("content_type", kind);
+        all.value("expires_in_s", &json!(left));
+        all.time_or_null("at", at);
+    }
 }

@@ -13,13 +13,14 @@ use std::sync::PoisonError;
 use std::time::Instant;
 
 use axum::extract::{RawQuery, State};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::daemon::http::answer::{Answer, Json};
+use crate::daemon::http::answer::Fault;
 use crate::daemon::http::app::App;
 use crate::daemon::http::payload;
 use crate::daemon::http::query::Query;
-use crate::daemon::http::sample::{rounded, time};
+use crate::daemon::http::rows::{Listed, Object, Rows};
+use crate::daemon::http::sample::rounded;
 use crate::daemon::http::topics::tree::{Part, Row, Tree};
 
 /// Topics there can be, whatever is asked: the most that `http_topics_max` can be.
@@ -50,7 +51,10 @@ impl Topics {
     }
 }
 
-pub(super) async fn topics(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Answer {
+pub(super) async fn topics(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+) -> Result<Listed, Fault> {
     let query = Query::read(query.as_deref(), &["under", "q", "offset", "limit"])?;
     let under = query.one("under")?.filter(|under| !under.is_empty());
     let text = query.one("q")?.map(str::to_lowercase);
@@ -75,41 +79,44 @@ pub(super) async fn topics(State(app): State<Arc<App>>, RawQuery(query): RawQuer
         Some(text) => tree.search(text, under, &part),
         None => tree.below(under, &part),
     };
-    Ok(Json(json!({
-        "under": under.unwrap_or_default(),
-        "watching": true,
-        "observed_s": rounded(watched.since.elapsed().as_secs_f64()),
-        "sampled": watched.sampled,
-        "topics_known": tree.len(),
-        "topics_max": tree.most,
-        "full": tree.full,
-        "matched": matched,
-        "offset": part.offset,
-        "truncated": part.offset + rows.len() < matched,
-        "topics": rows.iter().map(row).collect::<Vec<Value>>(),
-    })))
+    let mut written = Rows::default();
+    for row in &rows {
+        written.add(|all| put(all, row));
+    }
+    Ok(Listed {
+        about: json!({
+            "under": under.unwrap_or_default(),
+            "watching": true,
+            "observed_s": rounded(watched.since.elapsed().as_secs_f64()),
+            "sampled": watched.sampled,
+            "topics_known": tree.len(),
+            "topics_max": tree.most,
+            "full": tree.full,
+            "matched": matched,
+            "offset": part.offset,
+            "truncated": part.offset + rows.len() < matched,
+        }),
+        name: "topics",
+        rows: written,
+    })
 }
 
-fn row(row: &Row<'_>) -> Value {
-    let last = row.last.map(|last| {
-        let mut all = Map::new();
-        payload::put(&mut all, &last.payload, SHOWN_MAX);
-        all.insert("size".to_owned(), json!(last.size));
-        all.insert("cut".to_owned(), json!(last.size > last.payload.len()));
-        all.insert("qos".to_owned(), json!(last.qos.bits()));
-        all.insert("retain".to_owned(), json!(last.retain));
-        all.insert("at".to_owned(), json!(time(last.at)));
-        all
-    });
-    json!({
-        "level": row.level,
-        "topic": row.topic,
-        "children": row.children,
-        "topics": row.topics,
-        "messages": row.messages,
-        "rate": rounded(row.rate),
-        "last": last,
-    })
+fn put(all: &mut Object<'_>, row: &Row<'_>) {
+    all.text("level", row.level);
+    all.text("topic", &row.topic);
+    all.value("children", &json!(row.children));
+    all.value("topics", &json!(row.topics));
+    all.value("messages", &json!(row.messages));
+    all.value("rate", &json!(rounded(row.rate)));
+    match row.last {
+        None => all.value("last", &Value::Null),
+        Some(last) => all.object("last", |all| {
+            payload::write(all, &last.payload, last.size, SHOWN_MAX);
+            all.value("qos", &json!(last.qos.bits()));
+            all.value("retain", &json!(last.retain));
+            all.time_or_null("at", Some(last.at));
+        }),
+    }
 }
 
 #[cfg(test)]

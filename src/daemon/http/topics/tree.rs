@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
+use crate::daemon::http::rows;
 use crate::daemon::http::topics::level::Level;
 use crate::mqtt::QoS;
 use crate::mqtt::publish::Publish;
@@ -21,6 +22,9 @@ const SHOWN_MAX: usize = 256;
 
 /// How much of a rate is its last second's.
 const FRESH: f64 = 0.4;
+
+/// Topics that are searched between two pauses.
+const PART_MAX: usize = 1_024;
 
 type NodeId = u32;
 
@@ -239,8 +243,15 @@ impl Tree {
                 .then_some(under.len()),
         };
         let fits = |topic: &str| below(topic).is_some_and(|from| has(&topic[from..], text));
-        let found = self.topics.iter().filter(|(topic, _)| fits(topic));
-        let mut found: Vec<(&str, NodeId)> = found.map(|(topic, &node)| (&**topic, node)).collect();
+        let mut found: Vec<(&str, NodeId)> = Vec::new();
+        for (place, (topic, &node)) in self.topics.iter().enumerate() {
+            if place % PART_MAX == PART_MAX - 1 {
+                rows::give_way();
+            }
+            if fits(topic) {
+                found.push((topic, node));
+            }
+        }
         let (all, end) = (found.len(), part.offset + part.limit);
         if end < all {
             found.select_nth_unstable(end);

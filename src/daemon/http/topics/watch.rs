@@ -13,6 +13,7 @@ use crate::daemon::http::answer::Fault;
 use crate::daemon::http::app::App;
 use crate::daemon::http::line::{Line, VERSION, broken, own_id};
 use crate::daemon::http::refusals::Refusals;
+use crate::daemon::http::rows;
 use crate::daemon::http::topics::Watched;
 use crate::mqtt::Packet;
 use crate::mqtt::QoS;
@@ -105,7 +106,7 @@ async fn begin_with_retained(app: &App) {
                 }
             }
             next = page.next;
-            tokio::task::yield_now().await;
+            rows::pause().await;
         }
     }
 }
