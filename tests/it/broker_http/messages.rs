@@ -9,6 +9,29 @@ use crate::support::broker_process::BrokerProcess;
 use crate::support::packets::{self, Hello};
 use crate::support::raw_client::RawClient;
 
+/// Programs differ in which of the two counts.
+#[test]
+fn a_name_that_an_object_has_twice_is_refused() {
+    let (_broker, visitor) = broker(&[]);
+    for (body, name) in [
+        (r#"{"topic":"a","payload":"x","topic":"b"}"#, "topic"),
+        (
+            r#"{"topic":"a","properties":{"content_type":"x","content_typ\u0065":"y"}}"#,
+            "content_type",
+        ),
+        (r#"{"topic":"a","payload_json":[{"x":1,"x":2}]}"#, "x"),
+    ] {
+        let answer = visitor.post("/api/v1/publish", body);
+        assert_eq!(answer.status, 400, "{body}");
+        assert_eq!(answer.fault(), "bad_request");
+        let told = answer.json()["error"]["message"].to_string();
+        assert!(
+            told.contains(&format!("{name}\\\" is there twice")),
+            "{told}"
+        );
+    }
+}
+
 #[test]
 fn a_message_is_published_with_all_it_carries() {
     let (broker, visitor) = broker(&[]);
