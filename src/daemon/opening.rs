@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use crate::daemon::Listening;
 use crate::daemon::conf::{Conf, Place};
+use crate::daemon::http::Service;
 use crate::daemon::log::Log;
 use crate::mqtt::MOSQUITTO_RELEASE;
 
@@ -39,9 +40,22 @@ pub(crate) fn begin(log: &Log, conf: &Conf) {
     }
     let mqtt = conf.listeners.iter();
     let mqtt = mqtt.map(|endpoint| (endpoint.protocol(), &endpoint.place));
-    let http = conf.http.iter().map(|one| ("http", &one.endpoint.place));
-    for (protocol, place) in mqtt.chain(http) {
+    for (protocol, place) in mqtt {
         log.line(&format!("Opening {}", socket(protocol, place)));
+    }
+    for one in &conf.http {
+        let place = &one.endpoint.place;
+        match (&one.service, place) {
+            (Service::Mosquitto(_), Place::Tcp(address)) => {
+                let port = address.port();
+                log.line(&format!("Opening http api listen socket on port {port}."));
+            }
+            _ => log.line(&format!("Opening {}", socket("http", place))),
+        }
+        if let Service::Mosquitto(Some(folder)) = &one.service {
+            let folder = folder.display().to_string();
+            log.line(&format!("Using http_dir {}/", folder.trim_end_matches('/')));
+        }
     }
 }
 

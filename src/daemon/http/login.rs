@@ -183,10 +183,10 @@ impl Logins {
         arrival: &Arrival,
         path: &str,
     ) -> Result<bool, Fault> {
-        let (user, password) = match shown(headers)? {
-            Shown::Token(_) => return Ok(false),
-            Shown::Nothing => (None, None),
-            Shown::User(user, password) => (Some(user), Some(password)),
+        // What is no name and password says as much as nothing there.
+        let (user, password) = match shown(headers) {
+            Ok(Shown::User(user, password)) => (Some(user), Some(password)),
+            Ok(Shown::Token(_) | Shown::Nothing) | Err(_) => (None, None),
         };
         let standing = self.ask(arrival, user.as_deref(), password.as_deref(), Some(path));
         Ok(standing.await?.may_read)

@@ -27,6 +27,9 @@ use crate::mqtt::MOSQUITTO_RELEASE;
 /// Bytes of a file that is sent.
 const FILE_SIZE_MAX: u64 = 16_777_216;
 
+/// Names of before 2.0, which are told below `$SYS` only.
+const OLD_NAMES: [&str; 3] = ["clients/active", "clients/inactive", "store/messages/count"];
+
 /// Answers everything there is on such a listener.
 pub(super) async fn answer(
     State(app): State<Arc<App>>,
@@ -95,10 +98,9 @@ async fn listeners(app: &App) -> Result<String, Fault> {
 async fn systree(app: &App) -> Result<String, Fault> {
     let sample = Sample::take(app).await?;
     let mut all = Map::new();
-    for (topic, number) in sys::figures(&sample.snapshot)
-        .into_iter()
-        .chain(sys::heap())
-    {
+    let figures = sys::figures(&sample.snapshot).into_iter();
+    let told = |(topic, _): &(&str, u64)| !OLD_NAMES.contains(topic);
+    for (topic, number) in figures.filter(told).chain(sys::heap()) {
         all.insert(format!("$SYS/broker/{topic}"), json!(number));
     }
     let uptime = sample.uptime_s as u64;
