@@ -19,6 +19,7 @@ use crate::commands::terminal;
 use crate::daemon::auth::hash::{
     HASH_LEN, Hash, ITERATIONS, Method, SCRAM_ITERATIONS, SHORT_SALT_LEN,
 };
+use crate::daemon::auth::password_file::PasswordFile;
 use crate::net::system_words;
 
 pub const ABOUT: &str = "Add, change and delete users in a password file";
@@ -140,7 +141,9 @@ fn obey(manner: Manner, args: &Passwd) -> Result<ExitCode, Fault> {
                 Some(old) => old,
                 None => (made(&args.file)?, Entries::default()),
             };
+            let before = entries.text();
             let was_there = entries.set(user, line.into_bytes());
+            refuse_doubles(&before, &entries)?;
             write(&place, &entries)?;
             let doing = if was_there { "Updating" } else { "Adding" };
             Ok(terminal::print_out(&format!(
@@ -159,10 +162,31 @@ fn obey(manner: Manner, args: &Passwd) -> Result<ExitCode, Fault> {
         }
         Action::HashAll => {
             let (place, mut entries) = open(&args.file)?;
+            let before = entries.text();
             entries.hash_all(|password| hash(args, password).map(|hash| hash.to_string()))?;
+            refuse_doubles(&before, &entries)?;
             write(&place, &entries).map(|()| ExitCode::SUCCESS)
         }
     }
+}
+
+/// A broker that has read the file so far is to read it on. Two names that are written otherwise can
+/// be one to clients of SCRAM; which of the two users is meant, nobody could tell.
+fn refuse_doubles(before: &[u8], after: &Entries) -> Result<(), Fault> {
+    let read = |text: &[u8]| PasswordFile::parse(&String::from_utf8_lossy(text));
+    let Err(bad) = read(&after.text()) else {
+        return Ok(());
+    };
+    if read(before).is_err_and(|before| before.what == bad.what) {
+        return Ok(());
+    }
+    let user = bad.user.as_deref().unwrap_or_default();
+    Err(Fault {
+        remedy: Some("another name, or a --hash other than scram-sha-256".to_owned()),
+        ..error(format!(
+            "User {user} and one before are the same user to clients that use SCRAM."
+        ))
+    })
 }
 
 fn open(path: &Path) -> Result<(Place, Entries), Fault> {

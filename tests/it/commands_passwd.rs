@@ -404,6 +404,28 @@ fn every_hash_is_printed_and_verified() {
 }
 
 /// mosquitto 2.0 takes salts of 12 bytes only, 2.1 both.
+/// A file is not made unreadable for the broker that has read it so far.
+#[test]
+fn a_name_that_scram_takes_for_anothers_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    let run = |words: &str, user: &str| {
+        let line = format!("passwd {words} -b {} {user} secret", file.display());
+        Program::mqttx().words(&line).run()
+    };
+    assert_eq!(run("-c -H scram-sha-256 -I 4096", "a").status, 0);
+    let before = fs::read(&file).unwrap();
+    // The wide letter, which clients of SCRAM prepare as the other one.
+    let left = run("-H scram-sha-256 -I 4096", "\u{ff41}");
+    let expected = "mqttx passwd: user \u{ff41} and one before are the same user to clients that use \
+                    SCRAM\n  try: another name, or a --hash other than scram-sha-256\n";
+    assert_eq!((left.status, left.err().as_str()), (1, expected));
+    assert_eq!(fs::read(&file).unwrap(), before);
+    assert_eq!(run("", "\u{ff41}").status, 0);
+    let text = fs::read_to_string(&file).unwrap();
+    PasswordFile::parse(&text).unwrap();
+}
+
 #[test]
 fn mosquittos_files_are_ours_and_ours_are_mosquittos() {
     let (Some(theirs), Some(publish)) = (mosquittos(NAME), mosquittos("mosquitto_pub")) else {
