@@ -7,6 +7,8 @@
 use regex_lite::Regex;
 use serde_json::Value;
 
+use crate::cli::format::put_shown;
+
 /// Characters of a payload shown in a sentence.
 const SHOWN_MAX: usize = 120;
 
@@ -78,14 +80,9 @@ fn contains(whole: &Value, part: &Value) -> bool {
 /// A payload in a sentence: one line, no control characters, not too long.
 pub fn show(payload: &[u8]) -> String {
     let text = String::from_utf8_lossy(payload);
-    let mut shown: String = text
-        .chars()
-        .take(SHOWN_MAX)
-        .flat_map(|c| match c {
-            c if c.is_control() => c.escape_default().collect::<Vec<_>>(),
-            c => vec![c],
-        })
-        .collect();
+    let mut shown = String::new();
+    let letters = text.chars().take(SHOWN_MAX);
+    letters.for_each(|letter| put_shown(letter, &mut shown));
     if text.chars().nth(SHOWN_MAX).is_some() {
         shown.push('…');
     }
@@ -237,7 +234,7 @@ mod tests {
 
     #[test]
     fn payloads_in_sentences() {
-        assert_eq!(show(b"a\x1b[2J\nb"), "a\\u{1b}[2J\\nb");
+        assert_eq!(show(b"a\x1b[2J\nb"), "a\\x1b[2J\\nb");
         assert_eq!(show("ä".repeat(200).as_bytes()).chars().count(), 121);
         assert!(Expectation::unpack("j{").is_err());
         assert!(Expectation::unpack("r(").is_err());

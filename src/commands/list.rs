@@ -16,6 +16,7 @@ use crate::cli::Caller;
 use crate::cli::args::record::List;
 use crate::cli::error::{Error, Kind};
 use crate::cli::expect::show;
+use crate::cli::format::on_one_line;
 use crate::client::{End, Engine, Event, Feed, Handler, Retry};
 use crate::commands::connect;
 use crate::commands::drive::{Wishes, drive_alone};
@@ -149,7 +150,7 @@ impl Lister<'_> {
         let mut out = String::new();
         let mut above: Vec<&str> = Vec::new();
         for (topic, payload) in &self.topics {
-            let shown = show(topic.as_bytes());
+            let shown = on_one_line(topic);
             let tail = match self.args.verbose {
                 true => format!("  {}", show(payload)),
                 false => String::new(),
@@ -166,7 +167,7 @@ impl Lister<'_> {
                 .count();
             for (depth, level) in levels.iter().enumerate().skip(same.min(levels.len() - 1)) {
                 let is_last = depth + 1 == levels.len();
-                let level = show(level.as_bytes());
+                let level = on_one_line(level);
                 let tail = if is_last { tail.as_str() } else { "/" };
                 out.push_str(&format!("{}{level}{tail}\n", "  ".repeat(depth)));
             }

@@ -80,7 +80,7 @@ fn a_wrong_message_is_told_with_status_80() {
         &["fine", "panic: disk \x1b[1mfull"],
         &["--reject-regex", "(?i)PANIC", "-C", "9"],
         80,
-        "mqttx sub: --reject-regex '(?i)PANIC' matches: panic: disk \\u{1b}[1mfull\n",
+        "mqttx sub: --reject-regex '(?i)PANIC' matches: panic: disk \\x1b[1mfull\n",
     );
     check(
         &["x", "two"],

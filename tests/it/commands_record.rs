@@ -230,3 +230,15 @@ fn wrong_words_and_broken_recordings() {
     );
     script.join();
 }
+
+/// A script reads the names; a terminal only shows them.
+#[test]
+fn topics_are_whole_and_drive_no_terminal() {
+    let broker = BrokerProcess::start(&[]);
+    let long = "long/".repeat(60);
+    retained(&broker, &long, "x");
+    retained(&broker, "a", "\u{1b}[2J\t\n");
+    let left = run(broker.port, "ls", &["-v"]);
+    let expected = format!("a  \\x1b[2J\\x09\\n\n{long}  x\n");
+    assert_eq!(left.out(), expected, "{left:?}");
+}

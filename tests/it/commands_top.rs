@@ -36,7 +36,7 @@ fn all_topics_once() {
     let expected = format!(
         "{HEAD}1.0\t1\t600\tyes\taway\t{long}…\n\
          1.0\t1\t1\tyes\thome\tx\n\
-         1.0\t1\t6\tyes\thome/hall\ton\\u{{1b}}[2J\n"
+         1.0\t1\t6\tyes\thome/hall\ton\\x1b[2J\n"
     );
     // The rate of a level has what is below it.
     let expected = expected.replace("1.0\t1\t1\tyes\thome\t", "2.0\t1\t1\tyes\thome\t");

@@ -117,14 +117,17 @@ impl Output {
 /// Text that is one line and drives no terminal: its control characters as `\x1b`, newlines as `\n`.
 pub(crate) fn on_one_line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' => out.push_str("\\n"),
-            c if c.is_control() => out.push_str(&format!("\\x{:02x}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
+    text.chars().for_each(|letter| put_shown(letter, &mut out));
     out
+}
+
+/// A letter as it is; a control character as something one can read.
+pub(crate) fn put_shown(letter: char, out: &mut String) {
+    match letter {
+        '\n' => out.push_str("\\n"),
+        letter if letter.is_control() => out.push_str(&format!("\\x{:02x}", u32::from(letter))),
+        letter => out.push(letter),
+    }
 }
 
 #[cfg(test)]

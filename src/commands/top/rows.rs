@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::time::Instant;
 
+use crate::cli::format::put_shown;
 use crate::commands::top::tree::{ROOT, Tree};
 
 /// What rows below one level are ordered by.
@@ -233,8 +234,7 @@ pub(super) fn escaped(text: &str) -> String {
             | '\u{2066}'..='\u{2069}' => {
                 out.extend(c.escape_unicode());
             }
-            c if c.is_control() => out.extend(c.escape_default()),
-            c => out.push(c),
+            c => put_shown(c, &mut out),
         }
     }
     out
@@ -317,7 +317,7 @@ mod tests {
     #[test]
     fn nothing_reaches_the_terminal_as_it_is() {
         for (bytes, size, expected) in [
-            (&b"a\tb\x1b[2J"[..], 7, "a\\tb\\u{1b}[2J"),
+            (&b"a\tb\x1b[2J"[..], 7, "a\\x09b\\x1b[2J"),
             (&[0xff, 0], 2, "0xff00"),
             ("ä".as_bytes(), 2, "ä"),
             (&"ä".as_bytes()[..1], 2, "…"),
@@ -327,6 +327,6 @@ mod tests {
             assert_eq!(payload(bytes, size), expected);
         }
         let (tree, _) = tree(&["a\u{9b}b"]);
-        assert_eq!(shown(&tree, Order::Name, ""), ["  a\\u{9b}b"]);
+        assert_eq!(shown(&tree, Order::Name, ""), ["  a\\x9bb"]);
     }
 }
