@@ -8,6 +8,7 @@ use rustls::{AlertDescription, CertificateError, Error};
 use crate::client::End;
 use crate::mqtt::property::PropertyId;
 use crate::mqtt::{Reason, Version};
+use crate::net::tcp::NoSuchHost;
 use crate::net::tls::{is_ca_as_end_entity, is_cut};
 use crate::net::websocket::NotGranted;
 
@@ -60,6 +61,12 @@ pub(crate) fn of_connecting(error: &io::Error) -> Option<&'static str> {
             return Some("-p, with the port on which the broker speaks WebSockets");
         }
         None => {}
+    }
+    if error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<NoSuchHost>())
+    {
+        return Some("-h, with a name that this machine can look up, or an address");
     }
     if is_cut(error) {
         return Some(NO_TLS);

@@ -171,9 +171,18 @@ impl Error {
             Self::Store(_, error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 Some("--persistence with a folder; it is made where there is none")
             }
+            Self::Store(_, error) if is_shut(error) => {
+                Some("--persistence with a folder that this user may write to")
+            }
             _ => None,
         }
     }
+}
+
+/// Nothing can be kept there, by this user at least.
+fn is_shut(error: &io::Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem)
 }
 
 impl Listening {

@@ -94,6 +94,16 @@ fn become_user(user: &nix::unistd::User) -> Result<(), (&'static str, nix::Error
     setuid(user.uid).map_err(|error| ("uid", error))
 }
 
+/// Whom the system asks about before this process may do anything.
+pub fn user_name() -> Option<String> {
+    #[cfg(unix)]
+    return nix::unistd::User::from_uid(nix::unistd::Uid::effective())
+        .ok()?
+        .map(|user| user.name);
+    #[cfg(not(unix))]
+    None
+}
+
 /// Elsewhere nobody is root.
 #[cfg(not(unix))]
 pub fn leave_root(_: &str) -> Result<Option<String>, Refused> {

@@ -246,6 +246,19 @@ fn what_it_cannot_keep_or_run() {
     assert!(!left_over, "half a ready file");
 }
 
+/// Nobody makes a folder there, root neither.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_folder_where_it_may_keep_nothing() {
+    let line = "broker --port 0 --quiet --persistence /sys/kept";
+    let left = Program::mqttx().words(line).run();
+    let told = left.err();
+    assert!(told.starts_with("mqttx broker: cannot take up"), "{told}");
+    let remedy = "\n  try: --persistence with a folder that this user may write to\n";
+    assert!(told.ends_with(remedy), "{told}");
+    assert_eq!((left.status, &*left.out()), (1, ""));
+}
+
 /// A list that nobody reads to its end is no failure.
 #[test]
 fn the_limits_into_a_pipe_that_closes() {

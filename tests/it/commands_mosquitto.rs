@@ -2,6 +2,7 @@
 //! process's place among others.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -326,6 +327,24 @@ fn root_is_left_behind() {
     assert_eq!(left.status, 1);
     assert!(left.err().contains("Unable to write pid file"), "{left:?}");
     assert!(!Path::new("/run/mqttx-is-not-root").exists());
+    let why = "Error: started as root, the broker is user nobody by now: let nobody have what it \
+               needs (chown or chmod), or write 'user root' in the configuration.";
+    assert_eq!(lines(&left)[1], why);
+    let made = crate::support::certificates::Certificates::new();
+    let key = made.path("localhost.key");
+    let only_root = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(&key, only_root).unwrap();
+    let tls = made.listener(1, "localhost");
+    fs::write(&conf, format!("user nobody\n{tls}")).unwrap();
+    for folder in [home.path(), made.folder.path()] {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let left = mosquitto(home.path(), &format!("-c {}", conf.display()));
+    let told = lines(&left);
+    let key = key.display();
+    let unread = format!("Error: Unable to load server key file \"{key}\". Check keyfile.");
+    assert_eq!((left.status, told[0].as_str()), (3, unread.as_str()));
+    assert_eq!(told[told.len() - 2], why, "{told:?}");
 }
 
 #[test]

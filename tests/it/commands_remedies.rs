@@ -43,6 +43,22 @@ fn nobody_listens_there() {
     tells(port, "-h 127.0.0.1", 1, told, ELSEWHERE);
 }
 
+/// A name that no resolver has to be asked about.
+#[test]
+fn a_name_that_cannot_be_looked_up() {
+    let name = format!("{}.invalid", "x".repeat(70));
+    for command in ["pub -t t -m x", "sub -t t", "ping"] {
+        let left = Program::mqttx()
+            .words(&format!("{command} -h {name}"))
+            .run();
+        let told = left.err();
+        let (error, remedy) = told.split_once('\n').unwrap();
+        assert!(error.contains("no address for this host"), "{told}");
+        let expected = "  try: -h, with a name that this machine can look up, or an address\n";
+        assert_eq!(remedy, expected, "{command}");
+    }
+}
+
 /// Ports that speak plain MQTT, WebSockets, TLS with client certificates, and TLS.
 fn broker(made: &Certificates) -> Option<(Peer, [u16; 4])> {
     let lines = |[plain, websocket, strict, secure]: [u16; 4]| {

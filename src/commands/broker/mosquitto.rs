@@ -5,6 +5,7 @@
 //! and only then open what the file names.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -23,7 +24,7 @@ use crate::daemon::conf::parse::Fault;
 use crate::daemon::conf::settings::Settings;
 use crate::daemon::conf::source::Source;
 use crate::daemon::opening::goodbye;
-use crate::daemon::process::{PidFile, go_to_background, leave_root, take_umask};
+use crate::daemon::process::{PidFile, go_to_background, leave_root, take_umask, user_name};
 use crate::net::system_words;
 
 /// The link that makes us mosquitto's broker.
@@ -125,11 +126,12 @@ fn start(source: &Source, purpose: Purpose, adjust: impl FnOnce(&mut Conf)) -> E
             Err(fault) => misconfigured(&fault),
         },
         Purpose::Serve { background } => {
+            let before = user_name();
             let pid_file = match settle(&settings, background) {
                 Ok(pid_file) => pid_file,
-                Err(sentence) => return failed(&sentence),
+                Err(sentence) => return failed(&sentence, before.as_deref()),
             };
-            let code = serve(source, &settings, adjust);
+            let code = serve(source, &settings, adjust, before.as_deref());
             drop(pid_file);
             code
         }
@@ -155,16 +157,43 @@ fn settle(settings: &Settings, background: bool) -> Result<Option<PidFile>, Stri
     })
 }
 
-fn serve(source: &Source, settings: &Settings, adjust: impl FnOnce(&mut Conf)) -> ExitCode {
+fn serve(
+    source: &Source,
+    settings: &Settings,
+    adjust: impl FnOnce(&mut Conf),
+    before: Option<&str>,
+) -> ExitCode {
     let mut conf = match source.conf(settings) {
         Ok(conf) => conf,
-        Err(fault) => return misconfigured(&fault),
+        Err(fault) => {
+            let told = fault.to_string();
+            told.lines().for_each(say);
+            remind(&told, before);
+            return wrong();
+        }
     };
     adjust(&mut conf);
     match daemon::run(&conf, Some(source)) {
         Ok(Ended::Signal) => ExitCode::SUCCESS,
         Ok(Ended::Command(status)) => broker::status_of(status),
-        Err(error) => failed(&format!("Error: {error}.")),
+        Err(error) => failed(&format!("Error: {error}."), before),
+    }
+}
+
+/// What may not be done could have been when the process started, as whoever looks for the reason
+/// sees it: as root.
+fn remind(told: &str, before: Option<&str>) {
+    let now = user_name();
+    let (Some(was), Some(is)) = (before, now.as_deref()) else {
+        return;
+    };
+    let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+    let denied = [system_words(&denied), "Permission denied".to_owned()];
+    if was != is && denied.iter().any(|words| told.contains(words.as_str())) {
+        say(&format!(
+            "Error: started as {was}, the broker is user {is} by now: let {is} have what it needs \
+             (chown or chmod), or write 'user {was}' in the configuration."
+        ));
     }
 }
 
@@ -186,8 +215,10 @@ fn wrong() -> ExitCode {
     ExitCode::from(MISCONFIGURED)
 }
 
-fn failed(sentence: &str) -> ExitCode {
+/// `before`: who this process was when it started.
+fn failed(sentence: &str, before: Option<&str>) -> ExitCode {
     say(sentence);
+    remind(sentence, before);
     say(&goodbye());
     ExitCode::FAILURE
 }
