@@ -15,6 +15,7 @@ use clap_complete::Shell;
 use crate::cli::topics;
 use crate::cli::topics::{TOPICS, Topic};
 use crate::commands::COMMANDS;
+use crate::commands::bench;
 use crate::commands::conf_page;
 use crate::commands::terminal;
 use crate::net::system_words;
@@ -70,7 +71,8 @@ fn page_names() -> Vec<&'static str> {
     let topics = TOPICS
         .iter()
         .map(|topic| topic.page.trim_start_matches("mqttx-"));
-    commands.chain(topics).chain(["conf"]).collect()
+    let named = commands.chain(bench::PAGES).chain(topics);
+    named.chain(["conf"]).collect()
 }
 
 /// The whole tree, for what must know every command at once.
@@ -132,16 +134,35 @@ fn fish_words(tree: &clap::Command) -> String {
 pub fn man_pages() -> io::Result<Vec<(String, Vec<u8>)>> {
     let mut pages = vec![("mqttx.1".to_owned(), page(whole_tree())?)];
     for command in COMMANDS {
-        let name = format!("mqttx-{}", command.name);
-        let called = format!("mqttx {}", command.name);
-        let tree = (command.tree)().display_name(name.clone()).bin_name(called);
-        pages.push((format!("{name}.1"), page(tree)?));
+        pages_of(
+            (command.tree)().name(command.name),
+            "mqttx",
+            "mqttx",
+            &mut pages,
+        )?;
     }
     for topic in TOPICS {
         pages.push((format!("{}.7", topic.page), cli_page(topic)));
     }
     pages.push((conf_page::FILE.to_owned(), conf_page::page()));
     Ok(pages)
+}
+
+/// The page of a command, and of each below it.
+fn pages_of(
+    tree: clap::Command,
+    page_above: &str,
+    called_above: &str,
+    pages: &mut Vec<(String, Vec<u8>)>,
+) -> io::Result<()> {
+    let name = format!("{page_above}-{}", tree.get_name());
+    let called = format!("{called_above} {}", tree.get_name());
+    let below: Vec<clap::Command> = tree.get_subcommands().cloned().collect();
+    let tree = tree.display_name(name.clone()).bin_name(called.clone());
+    pages.push((format!("{name}.1"), page(tree)?));
+    below
+        .into_iter()
+        .try_for_each(|tree| pages_of(tree, &name, &called, pages))
 }
 
 fn cli_page(topic: &Topic) -> Vec<u8> {

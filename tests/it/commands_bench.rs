@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use mqttx::mqtt::{PacketType, Version};
 use serde_json::Value;
+
+use crate::commands_bench_faults::grant;
+use crate::support::scripted_broker::{Peer, ScriptedBroker};
 
 /// Longer than any step here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -321,12 +325,47 @@ fn every_format_tells_the_same_run() {
 }
 
 #[test]
+fn only_like_is_compared_with_like() {
+    let broker = Broker::start();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    for (name, words) in [
+        ("pub", "pub --pubs 1 -q 1"),
+        ("churn", "churn --pubs 1"),
+        ("rate", "--pubs 1 -q 1 --rate 500"),
+    ] {
+        let words = format!(
+            "{words} {}",
+            SHORT.replace("--json -", &format!("--json {}", path(name)))
+        );
+        let output = bench(broker.port, &words);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    }
+    for (one, other, told) in [
+        ("pub", "pub", "rate"),
+        ("churn", "churn", "connects"),
+        ("rate", "rate", "e2e p50 at 500/s"),
+        ("pub", "rate", ""),
+        ("churn", "pub", ""),
+        ("rate", "churn", ""),
+    ] {
+        let compared = Command::new(env!("CARGO_BIN_EXE_mqttx"))
+            .args(["bench", "compare", &path(one), &path(other)])
+            .output()
+            .unwrap();
+        let table = String::from_utf8_lossy(&compared.stdout);
+        let errors = String::from_utf8_lossy(&compared.stderr);
+        assert_eq!(compared.status.success(), !told.is_empty(), "{errors}");
+        assert!(table.contains(told), "{one}, {other}: {table}");
+        assert_eq!(errors.contains("can be compared"), told.is_empty());
+    }
+}
+
+#[test]
 fn steps_and_searches_measure_one_rate_after_the_other() {
     let broker = Broker::start();
-    let report = json(&bench(
-        broker.port,
-        &format!("--pubs 1 -q 0 --steps 1k..3k:3 {SHORT}"),
-    ));
+    let words = "--pubs 1 -q 0 --steps 1k..3k:3 --threshold lost=0 --threshold e2e.p50[@2k]<60s";
+    let report = json(&bench(broker.port, &format!("{words} {SHORT}")));
     let rates: Vec<&Value> = report["results"]
         .as_array()
         .unwrap()
@@ -334,8 +373,39 @@ fn steps_and_searches_measure_one_rate_after_the_other() {
         .map(|result| &result["stage"]["target_rate"])
         .collect();
     assert_eq!(rates, [1_000.0, 2_000.0, 3_000.0]);
-    let words = format!("--pubs 1 -q 2 --find-max lost=0,e2e.p50<60s {SHORT}");
+    // Each step has its figures, and what must hold is judged on each, or on the one that is named.
+    for (at, rate) in ["1000", "2000", "3000"].iter().enumerate() {
+        let metric = |name: &str| report["metrics"][format!("q0@{rate}.{name}")].as_f64();
+        let result = &report["results"][at];
+        assert_eq!(metric("lost"), Some(0.0), "{report}");
+        assert_eq!(metric("rate"), result["rate"]["received"].as_f64());
+        let p50 = metric("e2e.p50_ms").unwrap();
+        let p50_us = result["e2e_us"]["p50"].as_f64().unwrap();
+        assert!((1e3 * p50 - p50_us).abs() < 1e-6 * p50_us, "{report}");
+    }
+    assert_eq!(report["metrics"]["q0.e2e.p50_ms"], Value::Null);
+    let judged: Vec<(&Value, &Value)> = report["thresholds"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|verdict| (&verdict["expr"], &verdict["row"]))
+        .collect();
+    assert_eq!(judged.len(), 4, "{report}");
+    assert_eq!(judged[3].1, "QoS 0 at 2,000/s", "{report}");
+
+    let words = "--find-max lost=0,e2e.p50<60s --threshold found>=1 --threshold e2e.p50<60s";
+    let words = format!("--pubs 1 -q 2 {words} {SHORT}");
     let report = json(&bench(broker.port, &words));
+    // Of the rates it tried, only what it found is a result.
+    let found = report["found"][0]["rate"].as_f64().unwrap();
+    assert_eq!(report["metrics"]["q2.found"], found, "{report}");
+    let verdicts = report["thresholds"].as_array().unwrap();
+    assert_eq!(verdicts.len(), 2, "{report}");
+    assert!(
+        verdicts.iter().all(|verdict| verdict["ok"] == true),
+        "{report}"
+    );
+    assert_eq!(verdicts[0]["value"], format!("{found:.0}"), "{report}");
     assert_eq!(report["found"][0]["qos"], 2);
     assert!(
         report["found"][0]["rate"].as_f64().unwrap() > 0.0,
@@ -368,6 +438,38 @@ fn connections_are_counted_that_stay_and_that_come_and_go() {
     let result = &report["results"][0];
     assert_eq!(result["counts"]["connect_errors"], 0, "{report}");
     assert!(result["counts"]["connects"].as_u64().unwrap() > 4);
+}
+
+#[test]
+fn own_lag_ends_where_a_connection_begins() {
+    let script = ScriptedBroker::start(Version::V311, |broker| {
+        // Welcomed when the last one has come: who came first has waited for a fifth of a second.
+        let mut peers: Vec<Peer> = (0..5)
+            .map(|_| {
+                let mut peer = broker.accept_raw();
+                peer.expect(PacketType::Connect);
+                peer
+            })
+            .collect();
+        for peer in &mut peers {
+            peer.send(&[0x20, 2, 0, 0]);
+        }
+        peers.iter_mut().for_each(grant);
+        for mut peer in peers {
+            while peer.next_frame().is_some() {}
+        }
+    });
+    let words = format!("conn -V 311 --subs 5 --rate 20 {SHORT}");
+    let (output, report) = measured(script.port, &words);
+    script.join();
+    assert_eq!(output.status.code(), Some(0), "{report}");
+    let result = &report["results"][0];
+    let mean = |name: &str| result[name]["mean"].as_f64().unwrap();
+    assert_eq!(result["lag_us"]["n"], 5, "{report}");
+    assert!(
+        mean("lag_us") < mean("connect_us") / 2.0,
+        "a broker's delay is not ours: {report}"
+    );
 }
 
 #[test]

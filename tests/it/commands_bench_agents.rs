@@ -110,11 +110,16 @@ fn what_agents_see_of_the_broker_and_of_the_run_is_told() {
     let broker = Broker::start();
     let _one = Agent::start(broker.port, "one");
     let _two = Agent::start(broker.port, "two");
-    let words = "--pubs 2 -q 1 --rate 1k --duration 2s --warmup 0s --runs 1 --agents one,two";
-    let output = bench(broker.port, &format!("{words} --progress line --json -"));
+    let words = "--pubs 2 -q 1 --rate 1k --duration 5s --warmup 0s --runs 1 --threads 2";
+    let output = bench(
+        broker.port,
+        &format!("{words} --agents one,two --progress line --json -"),
+    );
     let report = json(&output);
     let result = &report["results"][0];
     assert_clean(result);
+    // Two of each agent, one for its publisher and one for its subscriber.
+    assert_eq!(report["host"]["generator_threads"], 4, "{report}");
     if cfg!(target_os = "linux") {
         assert!(result["target_rss_bytes"].as_u64().unwrap() > 0, "{report}");
         assert!(result["cpu"]["target_cores"].as_f64().unwrap() >= 0.0);
@@ -127,6 +132,14 @@ fn what_agents_see_of_the_broker_and_of_the_run_is_told() {
         .filter_map(|(sent, _)| sent.replace([',', '/', 's'], "").parse().ok())
         .collect();
     assert!(sent.iter().any(|&sent| sent > 0), "{told}");
+    let rates: Vec<f64> = told
+        .lines()
+        .filter(|line| line.contains("phase=measuring"))
+        .filter_map(|line| line.split("sent_rate=").nth(1)?.split_once(' '))
+        .filter_map(|(rate, _)| rate.parse().ok())
+        .collect();
+    let moving = rates.iter().filter(|&&rate| rate > 0.0).count();
+    assert!(moving > 0 && 2 * moving > rates.len(), "{told}");
 }
 
 #[test]

@@ -57,6 +57,33 @@ fn payloads_of_ones_own_are_checked_like_any() {
 }
 
 #[test]
+fn what_cannot_be_sent_is_refused_before_any_load() {
+    let folder = tempfile::tempdir().unwrap();
+    let placeholder = file(&folder, "placeholder", "{%x}");
+    let chance = file(&folder, "chance", "%rand_0");
+    let twice = file(&folder, "twice.csv", "id,user\na,x\nb,y\na,z\n");
+    let nameless = file(&folder, "nameless.csv", "id,password\na,x\nb,y\n");
+    for (words, told) in [
+        (format!("--template {placeholder}"), "after % may stand"),
+        (format!("--template {chance}"), "above nought"),
+        (format!("--pubs 1 --clients-csv {twice}"), "the same id 'a'"),
+        (
+            format!("-V 311 --pubs 1 --clients-csv {nameless}"),
+            "needs MQTT 5",
+        ),
+        ("--pubs 100 -s 200M".to_owned(), "are the most"),
+        ("--pubs 2 -s 150M..200M".to_owned(), "are the most"),
+    ] {
+        // Nobody listens there: whoever tried to connect would say so.
+        let output = bench(1, &words);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{words}: {stderr}");
+        assert!(stderr.contains(told), "{words}: {stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{words}: {stderr}");
+    }
+}
+
+#[test]
 fn payloads_can_be_exact() {
     let broker = Broker::start();
     let folder = tempfile::tempdir().unwrap();

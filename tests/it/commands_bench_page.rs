@@ -105,6 +105,42 @@ fn a_chart_of_steps_is_latency_against_load() {
     assert!(text.contains("at 8,000/s</title>"), "{text}");
 }
 
+/// A nought says that somebody looked and found none.
+#[test]
+fn what_nobody_has_looked_for_is_a_dash() {
+    let broker = Broker::start();
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("page.html");
+    let counted = |words: &str| {
+        let words = format!("{words} {SHORT} --html {}", page.display());
+        let output = bench(broker.port, &words);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let text = std::fs::read_to_string(&page).unwrap();
+        let (_, table) = text.split_once("aria-label=\"Counts\"").unwrap();
+        let (_, row) = table.split_once("<tbody>").unwrap();
+        let (row, _) = row.split_once("</tr>").unwrap();
+        let cells = row.split("<td").skip(1);
+        let cells = cells.map(|cell| cell.split(['>', '<']).nth(1).unwrap().to_owned());
+        cells.collect::<Vec<_>>()
+    };
+    // sent, acknowledged, expected, arrived, lost, twice, out of order, changed, astray
+    for (words, unknown) in [
+        ("--pubs 1 -q 1 --rate 500", &[][..]),
+        ("--pubs 1 -q 0 --rate 500", &[1]),
+        ("--pubs 1 -q 0 --max -s 4", &[1, 3, 4, 5, 6, 7, 8]),
+        ("pub --pubs 1 -q 1", &[3, 4, 5, 6, 7, 8]),
+    ] {
+        let cells = counted(words);
+        for (at, cell) in cells.iter().enumerate().take(9) {
+            assert_eq!(
+                cell == "–",
+                unknown.contains(&at),
+                "{words}: {at} in {cells:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn what_is_no_report_is_not_drawn() {
     let folder = tempfile::tempdir().unwrap();

@@ -128,3 +128,36 @@ fn stopped_by_a_signal_it_tells_what_it_has() {
     assert_eq!(counts["lost"], 0, "{counts}");
     assert_eq!(counts["unique"], counts["expected"]);
 }
+
+/// Before anything is measured there are no figures, and nothing more is sent.
+#[cfg(unix)]
+#[test]
+fn stopped_before_it_measures_it_ends_as_well() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let broker = Broker::start();
+    let child = Command::new(env!("CARGO_BIN_EXE_mqttx"))
+        .args(["bench", "-h", "127.0.0.1", "-p", &broker.port.to_string()])
+        .args("--pubs 1 -q 1 --rate 100 --warmup 90s --drain 60s --runs 1 --json -".split(' '))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = child.unwrap();
+    let mut lines = std::io::BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("phase=measuring")));
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let rest = std::thread::spawn(move || lines.map_while(Result::ok).count());
+    let output = child.wait_with_output().unwrap();
+    rest.join().unwrap();
+    let report = json(&output);
+    assert_eq!(output.status.code(), Some(1), "{report}");
+    assert_valid(&strict(), &report, "stopped");
+    let result = &report["results"][0];
+    assert_eq!(result["rate"]["sent"], Value::Null, "{report}");
+    assert_eq!(result["counts"]["acked"], result["counts"]["sent"]);
+    // In the time it would have been willing to wait it would have sent 6,000.
+    assert!(
+        result["counts"]["sent"].as_u64().unwrap() < 3_000,
+        "{report}"
+    );
+}

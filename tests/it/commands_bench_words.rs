@@ -83,7 +83,25 @@ const CONTRADICTIONS: &[(&str, &str)] = &[
     ("--ws-path /x", "--ws"),
     ("--via localhost:1", "--agents"),
     ("--name a", "--name"),
-    ("--name a --agents b", "cannot be used with"),
+    // An agent makes what load it is told to.
+    ("agent --pubs 5", "--pubs"),
+    ("agent --agents b", "--agents"),
+    ("agent fanin", "fanin"),
+    ("agent --unix x -p 5", "cannot be used with"),
+    ("compare a", "2 values required"),
+    ("schema x", "x"),
+    // Series and searches.
+    ("--steps 1..3:9", "less than a message a second apart"),
+    ("--steps 5..3:9", "rising"),
+    ("--steps 1k..5k:5 --threshold lost[@7k]=0", "no such rate"),
+    ("--threshold lost[@7k]=0", "only --steps and --rate"),
+    (
+        "--steps 1k..5k:5 --threshold rate>=3k",
+        "cannot hold where only 1,000/s are offered",
+    ),
+    ("--rate 5 --threshold found>=3k", "only --find-max"),
+    ("--find-max found>=3k", "what it looks for"),
+    ("conn --threshold lag.p99<5ms", "say --rate"),
     ("-h 8.8.8.8 --max", "--yes"),
     // What is reported.
     ("--hdr x --max", "--hdr"),

@@ -11,7 +11,7 @@ use mqttx::cli;
 use mqttx::cli::args::passwd;
 use mqttx::cli::layers::Sources;
 use mqttx::cli::{Caller, Manner, Request, operator};
-use mqttx::commands::{COMMANDS, bench};
+use mqttx::commands::COMMANDS;
 
 use crate::support::broker_process::BrokerProcess;
 use crate::support::programs::Program;
@@ -93,8 +93,7 @@ fn understood(words: &[String]) -> Result<(), String> {
         let read = passwd::parse(Manner::Mqttx, &words);
         return read.map(drop).map_err(|refusal| format!("{refusal:?}"));
     }
-    let (tree, words) = match (&**name, rest.first().map(String::as_str)) {
-        ("bench", Some("agent")) => (bench::tree(), &words[1..]),
+    let tree = match (&**name, rest.first().map(String::as_str)) {
         // These two take files by their names, and read them before anything else is looked at.
         ("bench", Some("compare" | "report")) => {
             let left = Program::mqttx().args(["bench"]).args(&words).run();
@@ -102,9 +101,9 @@ fn understood(words: &[String]) -> Result<(), String> {
             return is_read.then_some(()).ok_or_else(|| left.err());
         }
         ("bench", Some("schema")) => return Ok(()),
-        _ => ((command.tree)(), &words[..]),
+        _ => (command.tree)(),
     };
-    let all = std::iter::once(OsString::from(name)).chain(words.iter().cloned());
+    let all = std::iter::once(OsString::from(name)).chain(words);
     let read = tree.try_get_matches_from(all);
     read.map(drop).map_err(|error| error.to_string())
 }
@@ -173,18 +172,30 @@ fn the_readme_is_understood() {
     assert!(count > 40, "only {count} examples were found");
 }
 
+/// What stands below the options of every command, and of those below it that have any.
+fn helps() -> Vec<(String, String)> {
+    let help = |tree: &clap::Command| tree.get_after_help().map(ToString::to_string);
+    let mut helps = Vec::new();
+    for command in COMMANDS {
+        let tree = (command.tree)();
+        helps.push((command.name.to_owned(), help(&tree).unwrap_or_default()));
+        for below in tree.get_subcommands() {
+            let name = format!("{} {}", command.name, below.get_name());
+            helps.extend(help(below).map(|help| (name, help)));
+        }
+    }
+    helps
+}
+
 #[test]
 fn the_examples_of_help_are_understood() {
     let mut wrong = Vec::new();
-    for command in COMMANDS {
-        let tree = (command.tree)();
-        let help = tree.get_after_help().map(ToString::to_string);
-        let help = help.unwrap_or_default();
+    for (name, help) in helps() {
         let lines = help.lines().map(str::trim_start);
         // A prompt or a pipe may stand before; prose may not.
         let examples = lines.filter(|line| line.starts_with("mqttx ") || line.contains("| mqttx "));
         let count: usize = examples.map(|line| check(line, &mut wrong)).sum();
-        assert!(count > 0, "{} has no example in its help", command.name);
+        assert!(count > 0, "{name} has no example in its help");
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -192,11 +203,10 @@ fn the_examples_of_help_are_understood() {
 /// What is longer than a line of help would be folded a second time.
 #[test]
 fn no_line_below_the_options_is_folded() {
-    for command in COMMANDS {
-        let help = (command.tree)().get_after_help().map(ToString::to_string);
-        for line in help.unwrap_or_default().lines() {
+    for (name, help) in helps() {
+        for line in help.lines() {
             let length = line.chars().count();
-            assert!(length <= 100, "{}: {length} letters: {line}", command.name);
+            assert!(length <= 100, "{name}: {length} letters: {line}");
         }
     }
 }

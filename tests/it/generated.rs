@@ -63,6 +63,27 @@ fn fish_completes_words_that_are_no_options() {
     }
 }
 
+/// What is a command of its own below another has help and a page of its own.
+#[test]
+fn what_stands_below_a_command_tells_its_own_words() {
+    for (words, own, others) in [
+        ("bench agent", "--name", "--pubs"),
+        ("bench compare", "--markdown", "--threshold"),
+        ("bench report", "--svg", "--threshold"),
+        ("bench schema", "mqttx bench schema", "--threshold"),
+    ] {
+        let left = Program::mqttx().words(&format!("{words} --help")).run();
+        let page = Program::mqttx()
+            .words(&format!("man {}", words.replace(' ', "-")))
+            .run();
+        for told in [left.out(), page.out().replace("\\-", "-")] {
+            assert!(told.contains(own) && !told.contains(others), "{told}");
+        }
+        let begins = left.out().lines().next().unwrap().to_owned();
+        assert!(!begins.contains("mqttx"), "{begins}");
+    }
+}
+
 /// man looks for a page in the folder of its section.
 #[test]
 fn man_finds_what_was_written_into_a_folder_of_man() {

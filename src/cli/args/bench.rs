@@ -56,6 +56,30 @@ pub struct Target {
     #[arg(default_value = "localhost")]
     pub host: Vec<String>,
 
+    #[command(flatten)]
+    pub way: Way,
+
+    /// Local addresses to connect from, in turns: each has some 28,000 ports
+    #[arg(short = 'A', long, value_name = "ADDRESSES", value_delimiter = ',')]
+    pub bind_address: Vec<String>,
+
+    /// A line a client, under a head such as id,user,password,cert,key
+    #[arg(long, value_name = "FILE")]
+    pub clients_csv: Option<PathBuf>,
+
+    /// Version 5 property in one word: -D 'publish user-property KEY VALUE'; connect, publish, subscribe
+    #[arg(short = 'D', long, value_name = "PROPERTY", value_parser = parse_property)]
+    pub property: Vec<Property>,
+
+    /// Allow more than 1,000 messages/s to a host that is not on a private network
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// How a broker is spoken to, wherever it is.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Connection")]
+pub struct Way {
     /// Port of the broker [default: 1883, with TLS 8883]
     #[arg(short, long, value_name = "PORT")]
     pub port: Option<u16>,
@@ -77,18 +101,6 @@ pub struct Target {
     #[arg(long, value_name = "URL", value_parser = parse_proxy)]
     pub proxy: Option<Proxy>,
 
-    /// Local addresses to connect from, in turns: each has some 28,000 ports
-    #[arg(short = 'A', long, value_name = "ADDRESSES", value_delimiter = ',')]
-    pub bind_address: Vec<String>,
-
-    /// A line a client, under a head such as id,user,password,cert,key
-    #[arg(long, value_name = "FILE")]
-    pub clients_csv: Option<PathBuf>,
-
-    /// Version 5 property in one word: -D 'publish user-property KEY VALUE'; connect, publish, subscribe
-    #[arg(short = 'D', long, value_name = "PROPERTY", value_parser = parse_property)]
-    pub property: Vec<Property>,
-
     /// User name
     #[arg(short, long, value_name = "NAME")]
     pub username: Option<String>,
@@ -105,10 +117,6 @@ pub struct Target {
     /// Keep Alive in seconds
     #[arg(short, long, value_name = "SECONDS", default_value_t = 60)]
     pub keepalive: u16,
-
-    /// Allow more than 1,000 messages/s to a host that is not on a private network
-    #[arg(long)]
-    pub yes: bool,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -142,11 +150,6 @@ pub struct Bench {
     )]
     #[arg(requires = "agents")]
     pub agents_via: Option<String>,
-
-    /// For 'bench agent': by which name it is called [default: the host's]
-    #[arg(long, value_name = "NAME", help_heading = "Several machines")]
-    #[arg(conflicts_with = "agents")]
-    pub name: Option<String>,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -358,7 +361,8 @@ pub struct Report {
     #[arg(
         long,
         value_name = "CONDITION",
-        help = "Fail with 99 unless this holds, repeatable: 'e2e.p99<5ms', 'lost=0', 'rate[q1]>=100k'"
+        help = "Fail with 99 unless this holds, repeatable: 'e2e.p99<5ms', 'lost=0', 'rate[q1]>=100k', \
+                of one step 'e2e.p99[@20k]<5ms', of a search 'found>=50k'"
     )]
     pub threshold: Vec<String>,
 
@@ -402,6 +406,31 @@ pub struct Ramp {
     pub from: f64,
     pub to: f64,
     pub time: Duration,
+}
+
+/// `mqttx bench agent`.
+#[derive(Args, Clone, Debug)]
+pub struct Agent {
+    #[arg(short = 'h', long, value_name = "HOST", default_value = "localhost")]
+    #[arg(help_heading = "Connection")]
+    #[arg(
+        help = "Broker over which it is told what to do: the one that is loaded, or that of --via"
+    )]
+    pub host: String,
+
+    #[command(flatten)]
+    pub way: Way,
+
+    /// Local address to connect from
+    #[arg(short = 'A', long, value_name = "ADDRESS", help_heading = "Connection")]
+    pub bind_address: Option<String>,
+
+    #[command(flatten)]
+    pub tls: Tls,
+
+    /// By which name --agents calls it [default: the host's]
+    #[arg(long, value_name = "NAME", help_heading = "Several machines")]
+    pub name: Option<String>,
 }
 
 /// `mqttx bench compare`.
@@ -449,6 +478,35 @@ pub enum ProgressWord {
     /// Rates, latencies and this tool's own health, drawn again and again
     Bar,
 }
+
+/// The end of `mqttx bench agent --help`.
+pub const AGENT_EXAMPLES: &str = "\
+Examples:
+  mqttx bench agent -h broker                 on each machine that is to make load
+  mqttx bench -h broker --agents left,right   on any machine: the load, and one report of all
+  mqttx bench agent -h office --name left     where it is told what to do over another broker,
+  mqttx bench -h broker --agents left --via office:1883
+
+It serves one bench after the other until its connection ends for good or it is stopped. How the
+loaded broker is reached, with which password and over which transport, comes with each bench; what
+is said here is for the way to the broker over which it is told. Whoever may publish below
+mqttx-bench-agents/ there commands it: use a broker that asks who they are.";
+
+/// The end of `mqttx bench compare --help`.
+pub const COMPARE_EXAMPLES: &str = "\
+Examples:
+  mqttx bench --json new.json --runs 5 && mqttx bench compare old.json new.json
+  mqttx bench compare --markdown old.json new.json >> pull-request.md
+
+Only like is compared with like: the same kind, QoS, clients and payload, and rates of which one is
+at most half as high again as the other. What the runs of each differ among themselves decides:
+where the two overlap, there is no difference. One run only is no verdict.";
+
+/// The end of `mqttx bench report --help`.
+pub const REDRAW_EXAMPLES: &str = "\
+Examples:
+  mqttx bench report run.json -o run.html
+  mqttx bench report run.json --svg run.svg";
 
 /// The end of `mqttx bench --help`.
 pub const EXAMPLES: &str = "\

@@ -9,7 +9,7 @@ use crate::commands::bench::progress::Progress;
 use crate::commands::bench::report::text;
 use crate::commands::bench::report::threshold::Threshold;
 use crate::commands::bench::report::{Report, Row, Target, Trouble, row_name};
-use crate::commands::bench::trouble::{plain, trouble};
+use crate::commands::bench::trouble::{plain, trouble, unstarted};
 use crate::mqtt::QoS;
 
 /// The search ends when what holds and what does not are this close.
@@ -124,7 +124,7 @@ impl Bencher<'_> {
                     &mut |_| Some(clock.now()),
                     &mut |tick| progress.tick(&|| tick.now()),
                 )
-                .map_err(|error| plain(format!("cannot start threads: {error}"))),
+                .map_err(|error| unstarted(&error)),
             };
             self.run = self.run.wrapping_add(1);
             match measured {
@@ -219,6 +219,7 @@ pub(super) fn blank(plan: &Plan, machine: Machine, target: Target, command: Vec<
         threads: plan.threads,
         target,
         shape: plan.shape.clone(),
+        mode: plan.mode,
         is_verified: plan.is_verified,
         rows: Vec::new(),
         agents: Vec::new(),

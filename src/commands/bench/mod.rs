@@ -19,17 +19,20 @@ mod report;
 mod setup;
 mod stats;
 mod stop;
+mod strangers;
 mod trouble;
 mod unused;
 
 use std::ffi::OsString;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args as _, FromArgMatches as _};
+use clap::{Args as _, FromArgMatches};
 use serde_json::Value;
 
-use crate::cli::args::bench::{Bench, Compare, EXAMPLES, Kind, Redraw, Report as Asked};
+use crate::cli::args::bench::{AGENT_EXAMPLES, COMPARE_EXAMPLES, EXAMPLES, REDRAW_EXAMPLES};
+use crate::cli::args::bench::{Agent, Bench, Compare, Kind, Redraw, Report as Asked};
 use crate::commands::bench::agents::Lead;
 use crate::commands::bench::bencher::Bencher;
 use crate::commands::bench::health::Machine;
@@ -47,36 +50,69 @@ use crate::commands::terminal;
 /// One line for the list of commands.
 pub const ABOUT: &str = "Load a broker: how fast is it, how late are messages, is any lost";
 
-/// The clap tree, for help, manual and completions.
+/// No report is longer.
+const REPORT_BYTES_MAX: u64 = 256 << 20;
+
+const SCHEMA_ABOUT: &str = "Print what --json looks like, as a JSON Schema";
+
+/// The man pages of the words that are commands of their own.
+pub const PAGES: [&str; 4] = [
+    "bench-compare",
+    "bench-report",
+    "bench-agent",
+    "bench-schema",
+];
+
+/// The clap tree, for help, manual and completions: with the words that are commands of their own.
 pub fn tree() -> clap::Command {
-    // -h is the host, as everywhere.
+    let schema = clap::Command::new("schema").about(SCHEMA_ABOUT);
+    let others = [compare_tree(), redraw_tree(), agent_tree(), schema];
+    load_tree()
+        .subcommands(others)
+        .disable_help_subcommand(true)
+}
+
+/// What the words of a load are read by.
+fn load_tree() -> clap::Command {
     let command = clap::Command::new("bench")
         .about(ABOUT)
         .after_help(EXAMPLES)
         .disable_help_flag(true)
-        .arg(
-            clap::Arg::new("help")
-                .long("help")
-                .action(clap::ArgAction::Help)
-                .help("Print this help (-h is the host)"),
-        );
+        .arg(help());
     Bench::augment_args(command).bin_name("mqttx bench")
+}
+
+/// -h is the host, as everywhere.
+fn help() -> clap::Arg {
+    clap::Arg::new("help")
+        .long("help")
+        .action(clap::ArgAction::Help)
+        .help("Print this help (-h is the host)")
+}
+
+/// The words behind `name`, read by `tree`.
+fn read<A: FromArgMatches>(
+    tree: clap::Command,
+    name: &str,
+    words: &[OsString],
+) -> Result<A, clap::Error> {
+    let whole = std::iter::once(name.into()).chain(words.iter().cloned());
+    let matches = tree.try_get_matches_from(whole)?;
+    A::from_arg_matches(&matches)
 }
 
 /// Runs the command with the words behind its name.
 pub fn run(words: Vec<OsString>) -> ExitCode {
-    match words.first().and_then(|word| word.to_str()) {
-        Some("compare") => return compare_files(&words),
-        Some("report") => return redraw(&words),
-        Some("agent") => return be_agent(&words[1..]),
-        Some("schema") => return terminal::print_out(json::JSON_SCHEMA),
-        _ => {}
+    if let Some((first, rest)) = words.split_first() {
+        match first.to_str() {
+            Some("compare") => return compare_files(rest),
+            Some("report") => return redraw(rest),
+            Some("agent") => return be_agent(rest),
+            Some("schema") => return print_schema(rest),
+            _ => {}
+        }
     }
-    let whole = std::iter::once("bench".into()).chain(words.clone());
-    let args = tree()
-        .try_get_matches_from(whole)
-        .and_then(|matches| Bench::from_arg_matches(&matches));
-    let args = match args {
+    let args: Bench = match read(load_tree(), "bench", &words) {
         Ok(args) => args,
         Err(error) => return terminal::clap(&error),
     };
@@ -94,15 +130,14 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
 }
 
 fn compare_tree() -> clap::Command {
-    let command = clap::Command::new("compare").about("Compare reports written by --json");
-    Compare::augment_args(command).bin_name("mqttx bench compare")
+    let command = clap::Command::new("compare")
+        .after_help(COMPARE_EXAMPLES)
+        .bin_name("mqttx bench compare");
+    Compare::augment_args(command).about("Compare reports written by --json")
 }
 
 fn compare_files(words: &[OsString]) -> ExitCode {
-    let args = compare_tree()
-        .try_get_matches_from(words)
-        .and_then(|matches| Compare::from_arg_matches(&matches));
-    let args = match args {
+    let args: Compare = match read(compare_tree(), "compare", words) {
         Ok(args) => args,
         Err(error) => return terminal::clap(&error),
     };
@@ -111,8 +146,18 @@ fn compare_files(words: &[OsString]) -> ExitCode {
         .iter()
         .map(|path| Ok((path.display().to_string(), read_report(path)?)))
         .collect();
-    match reports {
-        Ok(reports) => terminal::print_out(&compare::render(&reports, args.markdown)),
+    let compared = reports.and_then(|reports| {
+        let names: Vec<&str> = reports.iter().map(|(name, _)| name.as_str()).collect();
+        let table = compare::render(&reports, args.markdown).ok_or_else(|| {
+            let names = names.join(", ");
+            plain(format!(
+                "nothing in {names} can be compared: other kinds, QoS, clients, payloads or rates"
+            ))
+        })?;
+        terminal::put_out(table.as_bytes()).map_err(plain)
+    });
+    match compared {
+        Ok(()) => ExitCode::SUCCESS,
         Err(trouble) => {
             tell(&trouble);
             ExitCode::from(trouble.status)
@@ -120,35 +165,51 @@ fn compare_files(words: &[OsString]) -> ExitCode {
     }
 }
 
-/// The same words for the way to the broker as a bench has.
+fn agent_tree() -> clap::Command {
+    let command = clap::Command::new("agent")
+        .after_help(AGENT_EXAMPLES)
+        .bin_name("mqttx bench agent")
+        .disable_help_flag(true)
+        .arg(help());
+    Agent::augment_args(command)
+        .about("Wait for benches with --agents, and make a share of their load")
+}
+
 fn be_agent(words: &[OsString]) -> ExitCode {
-    let whole = std::iter::once("bench".into()).chain(words.iter().cloned());
-    let args = tree()
-        .try_get_matches_from(whole)
-        .and_then(|matches| Bench::from_arg_matches(&matches));
-    let args = match args {
+    let args: Agent = match read(agent_tree(), "agent", words) {
         Ok(args) => args,
         Err(error) => return terminal::clap(&error),
     };
     let name = args.name.clone().map_or_else(health::host_name, Ok);
     let served = name
         .map_err(plain)
-        .and_then(|name| Ok(agents::serve(&name, setup::control(&args)?)));
+        .and_then(|name| Ok(agents::serve(&name, setup::agent(&args)?)));
     let trouble = served.unwrap_or_else(|trouble| trouble);
     tell(&trouble);
     ExitCode::from(trouble.status)
 }
 
+fn print_schema(words: &[OsString]) -> ExitCode {
+    let tree = clap::Command::new("schema").about(SCHEMA_ABOUT);
+    let whole = std::iter::once("schema".into()).chain(words.iter().cloned());
+    match tree
+        .bin_name("mqttx bench schema")
+        .try_get_matches_from(whole)
+    {
+        Ok(_) => terminal::print_out(json::JSON_SCHEMA),
+        Err(error) => terminal::clap(&error),
+    }
+}
+
 fn redraw_tree() -> clap::Command {
-    let command = clap::Command::new("report").about("Draw a report written by --json");
-    Redraw::augment_args(command).bin_name("mqttx bench report")
+    let command = clap::Command::new("report")
+        .after_help(REDRAW_EXAMPLES)
+        .bin_name("mqttx bench report");
+    Redraw::augment_args(command).about("Draw a report written by --json")
 }
 
 fn redraw(words: &[OsString]) -> ExitCode {
-    let args = redraw_tree()
-        .try_get_matches_from(words)
-        .and_then(|matches| Redraw::from_arg_matches(&matches));
-    let args = match args {
+    let args: Redraw = match read(redraw_tree(), "report", words) {
         Ok(args) => args,
         Err(error) => return terminal::clap(&error),
     };
@@ -183,7 +244,9 @@ fn draw(report: &Value, html: Option<&Path>, svg: Option<&Path>) -> Result<(), T
 
 fn read_report(path: &Path) -> Result<Value, Trouble> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path)
+    let mut text = String::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(REPORT_BYTES_MAX).read_to_string(&mut text))
         .map_err(|error| plain(format!("cannot read {name}: {error}")))?;
     compare::read(&name, &text).map_err(plain)
 }
@@ -193,6 +256,9 @@ fn bench(args: &Bench, words: &[OsString]) -> Result<(Report, Option<Value>), Tr
     let machine = Machine::look();
     let payload = setup::payload(args)?;
     let plan = Plan::new(args, &payload, machine.cores).map_err(plain)?;
+    if args.agents.is_empty() {
+        setup::check_payloads(&payload, &plan, plan.shape.pubs)?;
+    }
     let baseline = args
         .report
         .baseline
@@ -241,10 +307,9 @@ fn bench(args: &Bench, words: &[OsString]) -> Result<(Report, Option<Value>), Tr
         report.agents.clone_from(&lead.members);
     }
     report.is_strict = args.report.strict;
-    let rows = &report.rows;
     report.verdicts = thresholds
         .iter()
-        .flat_map(|threshold| threshold.judge(rows, baseline.as_ref()))
+        .flat_map(|threshold| threshold.judge(&report, baseline.as_ref()))
         .collect();
     Ok((report, baseline))
 }
@@ -376,7 +441,11 @@ fn show(args: &Bench, report: &Report, baseline: Option<&Value>) -> Result<(), T
                 ("baseline".to_owned(), baseline.clone()),
                 ("now".to_owned(), whole),
             ];
-            table += &format!("\n{}", compare::render(&pair, false));
+            let compared = compare::render(&pair, false);
+            table += &compared.map_or_else(
+                || "\n  ! the baseline has nothing this can be compared with\n".to_owned(),
+                |compared| format!("\n{compared}"),
+            );
         }
         shown = terminal::put_out(table.as_bytes()).map_err(plain);
     }
@@ -460,8 +529,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tree_is_sound() {
+    fn the_tree_is_sound_and_every_branch_has_a_page() {
         tree().debug_assert();
+        let tree = tree();
+        let below = tree.get_subcommands();
+        let pages: Vec<String> = below
+            .map(|below| format!("bench-{}", below.get_name()))
+            .collect();
+        assert_eq!(pages, PAGES);
     }
 
     #[test]

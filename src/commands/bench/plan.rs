@@ -11,12 +11,10 @@ use crate::commands::bench::load::body::{Payload, topics};
 use crate::commands::bench::load::head::{HEAD_LEN, WRITTEN_LEN};
 use crate::commands::bench::load::pace::Arrival;
 use crate::commands::bench::part::Part;
+use crate::commands::bench::strangers;
 use crate::commands::bench::unused;
 use crate::mqtt::QoS;
 use crate::mqtt::topic::{check_filter, check_name};
-
-/// Above this rate, in messages a second, a host on the open Internet must be meant.
-const PUBLIC_RATE_MAX: f64 = 1_000.0;
 
 /// Latency is measured at this rate, or at half of the highest where that is less: below
 /// capacity, and low enough that the generator is surely not what is measured.
@@ -56,6 +54,12 @@ impl Shape {
                 self.subs / self.topics + u32::from(topic < self.subs % self.topics)
             }
         }
+    }
+
+    /// How many of them a message has, over all publishers.
+    pub(super) fn copies_each(&self) -> f64 {
+        let copies: u64 = (0..self.pubs).map(|one| u64::from(self.copies(one))).sum();
+        copies as f64 / f64::from(self.pubs)
     }
 
     /// How many publishers a subscriber of this topic (or of all) hears.
@@ -142,6 +146,14 @@ impl Stage {
         matches!(self.load, Load::Rate { .. })
     }
 
+    /// What is offered at its end.
+    pub(super) fn rate(&self) -> Option<f64> {
+        match self.load {
+            Load::Rate { rate, .. } => Some(rate),
+            Load::Max { .. } => None,
+        }
+    }
+
     /// What is offered is due at its time, so a thread that waits for it is busy and no bottleneck.
     pub(super) fn has_schedule(&self) -> bool {
         self.is_open() || self.shape.is_connects() && self.connect_rate.is_some()
@@ -196,7 +208,7 @@ impl Plan {
     pub(super) fn new(args: &Bench, payload: &Payload, cores: usize) -> Result<Self, String> {
         let shape = shape(args)?;
         let mode = mode(args);
-        allowed(args, mode)?;
+        strangers::allowed(args, mode, connect_rate(args))?;
         topic(args, &shape)?;
         if args.load.duration.is_zero() {
             return Err("--duration: a measurement takes some time".to_owned());
@@ -423,49 +435,6 @@ fn connect_rate(args: &Bench) -> Option<f64> {
     args.load.conn_rate.or(of_kind)
 }
 
-/// Nobody floods a broker of strangers by accident.
-fn allowed(args: &Bench, mode: Mode) -> Result<(), String> {
-    let is_slow = match mode {
-        Mode::Ramp(ramp) => ramp.to <= PUBLIC_RATE_MAX,
-        Mode::RateOnly(rate) => rate <= PUBLIC_RATE_MAX,
-        Mode::Steps(steps) => steps.to <= PUBLIC_RATE_MAX,
-        Mode::MaxOnly => {
-            let rate = connect_rate(args).filter(|_| args.load.kind.is_connects());
-            rate.is_some_and(|rate| rate <= PUBLIC_RATE_MAX)
-        }
-        Mode::Both | Mode::FindMax => false,
-    };
-    if args.target.yes || is_slow || args.target.unix.is_some() {
-        return Ok(());
-    }
-    let Some(host) = args.target.host.iter().find(|host| !is_near(host)) else {
-        return Ok(());
-    };
-    Err(format!(
-        "{host} is not on this machine or a private network: say --rate 1k or less, or --yes if \
-         you may load it"
-    ))
-}
-
-/// Whether a host surely is this machine or on a private network. A name without a dot is one of
-/// the local network.
-pub(super) fn is_near(host: &str) -> bool {
-    use std::net::IpAddr;
-    match host.trim_matches(['[', ']']).parse::<IpAddr>() {
-        Ok(IpAddr::V4(ip)) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
-        Ok(IpAddr::V6(ip)) => {
-            ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()
-        }
-        Err(_) => {
-            let host = host.trim_end_matches('.');
-            !host.contains('.')
-                || [".local", ".localhost", ".internal", ".lan", ".test"]
-                    .iter()
-                    .any(|end| host.ends_with(end))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::{Args as _, FromArgMatches as _};
@@ -580,15 +549,5 @@ mod tests {
         assert!(plan("-h 8.8.8.8 --max").is_err());
         assert!(plan("-h 8.8.8.8 --rate 1k").is_ok());
         assert!(plan("-h 8.8.8.8 --yes").is_ok());
-        for near in [
-            "localhost",
-            "127.0.0.1",
-            "::1",
-            "10.1.2.3",
-            "pi.local",
-            "broker",
-        ] {
-            assert!(is_near(near), "{near}");
-        }
     }
 }

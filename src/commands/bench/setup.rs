@@ -5,10 +5,12 @@ use std::ffi::OsString;
 use std::net::{IpAddr, ToSocketAddrs, UdpSocket};
 use std::sync::Arc;
 
-use crate::cli::args::bench::Bench;
+use crate::cli::args::bench::{Agent, Bench, Way};
 use crate::cli::args::connection::Connection;
+use crate::cli::args::tls::Tls;
 use crate::cli::args::will::Will;
 use crate::cli::property;
+use crate::cli::property::Property;
 use crate::cli::property::Target as Packet;
 use crate::client::Options;
 use crate::commands::bench::health;
@@ -30,6 +32,12 @@ use crate::net::descriptors;
 /// Open files besides the connections: timers, pollers, standard streams, reports.
 #[cfg(unix)]
 const DESCRIPTORS_OWN: u64 = 64;
+
+/// Of what an agent says that is not acknowledged yet.
+const INFLIGHT: u16 = 64;
+
+/// What publishers hold ready to be sent, all together.
+const PAYLOADS_BYTES_MAX: u64 = 4 << 30;
 
 /// A file with payloads is no longer than this.
 const PAYLOAD_FILE_MAX: u64 = 256 << 20;
@@ -61,6 +69,24 @@ pub(super) fn payload(args: &Bench) -> Result<Payload, Trouble> {
         return Err(plain(format!("{name} holds nothing to send")));
     }
     Ok(Payload::Parts(parts))
+}
+
+/// Refuses payloads that cannot be made, or that there is no room for: each publisher has its own.
+pub(super) fn check_payloads(payload: &Payload, plan: &Plan, pubs: u32) -> Result<(), Trouble> {
+    if matches!(payload, Payload::Template(_)) {
+        payload
+            .bodies(pubs, plan.is_verified, plan.seed())
+            .map_err(|what| plain(format!("--template: {what}")))?;
+    }
+    let bytes = payload.bytes(plan.is_verified) * u64::from(pubs);
+    if bytes > PAYLOADS_BYTES_MAX {
+        return Err(plain(format!(
+            "the payloads of {pubs} publishers would take {} MiB; {} are the most",
+            bytes >> 20,
+            PAYLOADS_BYTES_MAX >> 20
+        )));
+    }
+    Ok(())
 }
 
 /// The pieces between; what follows the last one only if there is anything.
@@ -116,12 +142,12 @@ pub(super) fn setting(
         None
     };
     let target = Target {
-        host: args.target.unix.as_ref().map_or_else(
+        host: args.target.way.unix.as_ref().map_or_else(
             || args.target.host.join(","),
             |path| path.display().to_string(),
         ),
         port,
-        version: args.target.protocol_version,
+        version: args.target.way.protocol_version,
         transport: transport(&first.dial),
         process: listener.as_ref().map(|(_, name)| name.clone()),
     };
@@ -148,24 +174,55 @@ pub(super) fn setting(
 
 /// The way to the broker over which agents are spoken to.
 pub(super) fn control(args: &Bench) -> Result<Options, Trouble> {
-    let first = args.target.host.first().map_or("localhost", String::as_str);
-    match &args.agents_via {
-        None => options(args, first, args.target.bind_address.first(), None),
-        Some(via) => {
-            let mut apart = args.clone();
-            let (host, port) = match via.rsplit_once(':') {
-                Some((host, port)) if !host.contains(':') => {
-                    let port = port.parse();
-                    (
-                        host,
-                        Some(port.map_err(|_| plain(format!("--via {via}: HOST:PORT is wanted")))?),
-                    )
-                }
-                _ => (via.as_str(), None),
-            };
-            apart.target.port = port;
-            apart.target.unix = None;
-            options(&apart, host, None, None)
+    let target = &args.target;
+    let first = target.host.first().map_or("localhost", String::as_str);
+    let mut asked = Asked::of(args);
+    let Some(via) = &args.agents_via else {
+        return options(&asked, first, target.bind_address.first(), None);
+    };
+    let (host, port) = match via.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') => {
+            let port = port.parse();
+            let wanted = |_| plain(format!("--via {via}: HOST:PORT is wanted"));
+            (host, Some(port.map_err(wanted)?))
+        }
+        _ => (via.as_str(), None),
+    };
+    let way = Way {
+        port,
+        unix: None,
+        ..target.way.clone()
+    };
+    asked.way = &way;
+    options(&asked, host, None, None)
+}
+
+/// The way of an agent to the broker over which it is told what to do.
+pub(super) fn agent(args: &Agent) -> Result<Options, Trouble> {
+    let asked = Asked {
+        way: &args.way,
+        tls: &args.tls,
+        properties: &[],
+        inflight: INFLIGHT,
+    };
+    options(&asked, &args.host, args.bind_address.as_ref(), None)
+}
+
+/// What the words say about a connection.
+struct Asked<'a> {
+    way: &'a Way,
+    tls: &'a Tls,
+    properties: &'a [Property],
+    inflight: u16,
+}
+
+impl<'a> Asked<'a> {
+    fn of(args: &'a Bench) -> Self {
+        Self {
+            way: &args.target.way,
+            tls: &args.tls,
+            properties: &args.target.property,
+            inflight: args.load.inflight(),
         }
     }
 }
@@ -186,19 +243,31 @@ fn who(args: &Bench, clients: usize) -> Result<Who, Trouble> {
             people.len()
         )));
     }
-    let has_version_5 = target.protocol_version == Version::V5;
+    let has_version_5 = target.way.protocol_version == Version::V5;
     if !has_version_5 && !target.property.is_empty() {
         return Err(plain("-D: properties are for version 5"));
+    }
+    let mut nameless = people.iter().enumerate();
+    if !has_version_5
+        && let Some((at, _)) =
+            nameless.find(|(_, one)| one.password.is_some() && one.user.is_none())
+        && target.way.username.is_none()
+    {
+        return Err(plain(format!(
+            "--clients-csv: client {} has a password and no user name, which needs MQTT 5",
+            at + 1
+        )));
     }
     let from = if target.bind_address.is_empty() {
         vec![None]
     } else {
         target.bind_address.iter().cloned().map(Some).collect()
     };
+    let asked = Asked::of(args);
     let mut routes = Vec::new();
     for host in &target.host {
         for bind in &from {
-            let mut route = options(args, host, bind.as_ref(), None)?;
+            let mut route = options(&asked, host, bind.as_ref(), None)?;
             route.dial.known = Some(Arc::default());
             routes.push(route);
         }
@@ -209,7 +278,7 @@ fn who(args: &Bench, clients: usize) -> Result<Who, Trouble> {
         let hosts = target.host.iter().cycle().zip(from.iter().cycle());
         let each = who.people.iter().take(clients).zip(hosts);
         let own: Result<Vec<Options>, Trouble> = each
-            .map(|(person, (host, bind))| options(args, host, bind.as_ref(), Some(person)))
+            .map(|(person, (host, bind))| options(&asked, host, bind.as_ref(), Some(person)))
             .collect();
         who.routes = own?;
     }
@@ -218,26 +287,26 @@ fn who(args: &Bench, clients: usize) -> Result<Who, Trouble> {
 
 /// What clients of one way have in common; each gets its own identifier.
 fn options(
-    args: &Bench,
+    asked: &Asked<'_>,
     host: &str,
     bind: Option<&String>,
     person: Option<&Person>,
 ) -> Result<Options, Trouble> {
-    let target = &args.target;
+    let way = asked.way;
     let mut connection: Connection = from_nothing();
     host.clone_into(&mut connection.host);
-    connection.port = target.port;
-    connection.unix.clone_from(&target.unix);
-    connection.ws = target.ws;
-    connection.ws_path.clone_from(&target.ws_path);
-    connection.proxy.clone_from(&target.proxy);
+    connection.port = way.port;
+    connection.unix.clone_from(&way.unix);
+    connection.ws = way.ws;
+    connection.ws_path.clone_from(&way.ws_path);
+    connection.proxy.clone_from(&way.proxy);
     connection.bind_address = bind.cloned();
-    connection.username.clone_from(&target.username);
-    connection.pw = target.pw.clone().map(OsString::from);
-    connection.keepalive = target.keepalive;
-    connection.property.clone_from(&target.property);
-    connection.max_inflight = u32::from(args.load.inflight());
-    let mut tls = args.tls.clone();
+    connection.username.clone_from(&way.username);
+    connection.pw = way.pw.clone().map(OsString::from);
+    connection.keepalive = way.keepalive;
+    connection.property = asked.properties.to_vec();
+    connection.max_inflight = u32::from(asked.inflight);
+    let mut tls = asked.tls.clone();
     if let Some(person) = person {
         tls.cert.clone_from(&person.cert);
         tls.key.clone_from(&person.key);
@@ -247,7 +316,7 @@ fn options(
         connection: &connection,
         tls: &tls,
         will: &from_nothing::<Will>(),
-        version: target.protocol_version,
+        version: way.protocol_version,
         receive_max: None,
     };
     connect::options(&asked).map_err(|error| Trouble {

@@ -1,5 +1,7 @@
 //! Why a bench ended before its end: a sentence, what helps, and the exit status it leaves.
 
+use std::io::{Error, ErrorKind};
+
 use crate::cli::error::without_number;
 use crate::cli::{Caller, Manner, Program};
 use crate::client::End;
@@ -21,6 +23,14 @@ pub(super) fn plain(sentence: impl Into<String>) -> Trouble {
         sentence: sentence.into(),
         hint: None,
         status: 1,
+    }
+}
+
+/// A run that did not even begin: what was asked for cannot be made, or there are no threads.
+pub(super) fn unstarted(error: &Error) -> Trouble {
+    match error.kind() {
+        ErrorKind::Other => plain(error.to_string()),
+        _ => plain(format!("cannot start threads: {error}")),
     }
 }
 
@@ -61,6 +71,10 @@ pub(super) fn trouble(outcome: &Outcome, target: &Target) -> Option<Trouble> {
             hint: None,
             status: (*reason).max(128),
         },
+        // What is everybody's trouble has no name.
+        What::Unsendable(what) if ["thread", "all"].contains(&&*first.client) => {
+            plain(what.clone())
+        }
         What::Unsendable(what) => plain(format!("{}: {what}{more}", first.client)),
     })
 }

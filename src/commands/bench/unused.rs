@@ -48,12 +48,7 @@ const fn row(
     }
 }
 
-const ROWS: [Row; 22] = [
-    row(
-        "--name",
-        |args| args.name.is_some(),
-        |_| Some("it is for 'mqttx bench agent'"),
-    ),
+const ROWS: [Row; 21] = [
     row("--max", |args| args.load.max, silent),
     row("--retain", |args| args.load.retain, silent),
     row("--file", |args| args.load.file.is_some(), silent),

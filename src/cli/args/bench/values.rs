@@ -50,7 +50,12 @@ pub(super) fn parse_steps(text: &str) -> Result<Steps, String> {
     let (from, to) = range.split_once("..").ok_or_else(wanted)?;
     let (from, to) = (parse_rate(from)?, parse_rate(to)?);
     match count.parse() {
-        Ok(count @ 2..=100) if from < to => Ok(Steps { from, to, count }),
+        Ok(2..=100) if from >= to => Err(format!("{}, rising", wanted())),
+        // Steps lie at whole numbers, no two at the same.
+        Ok(count @ 2..=100) if from < 1.0 || to - from < f64::from(count - 1) => Err(format!(
+            "{count} steps from {from} to {to} are less than a message a second apart"
+        )),
+        Ok(count @ 2..=100) => Ok(Steps { from, to, count }),
         _ => Err(format!("{}, at least two of them, rising", wanted())),
     }
 }
@@ -133,7 +138,7 @@ mod tests {
     fn steps() {
         let steps = parse_steps("1k..50k:8").unwrap();
         assert_eq!((steps.from, steps.to, steps.count), (1e3, 50e3, 8));
-        for wrong in ["1k", "2k..1k", "1..2:1", "1..2:x"] {
+        for wrong in ["1k", "2k..1k", "1..2:1", "1..2:x", "1..2:3", "0.1..0.4:2"] {
             assert!(parse_steps(wrong).is_err(), "{wrong}");
         }
     }

@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use clap::FromArgMatches as _;
 use serde_json::{Value, json};
 
 use crate::cli::args::bench::{Bench, Kind, Ramp};
@@ -22,8 +21,8 @@ use crate::commands::bench::part::Part;
 use crate::commands::bench::plan::{Plan, Stage};
 use crate::commands::bench::report::{Target, Trouble};
 use crate::commands::bench::stop::Stop;
-use crate::commands::bench::trouble::{plain, trouble};
-use crate::commands::bench::{setup, tree};
+use crate::commands::bench::trouble::{plain, trouble, unstarted};
+use crate::commands::bench::{load_tree, read, setup};
 use crate::commands::terminal;
 use crate::mqtt::QoS;
 use crate::mqtt::property::PropertiesBuf;
@@ -132,6 +131,7 @@ impl Agent {
         let plan = Plan::new(&args, &payload, machine.cores).map_err(plain)?;
         let stage = stage(letter, &plan).ok_or_else(|| plain("a task that makes no sense"))?;
         setup::room_for(stage.part.clients(&stage.shape))?;
+        setup::check_payloads(&payload, &plan, stage.part.pubs(&stage.shape))?;
         let (mut setting, target) = setup::setting(&args, &plan, payload, Stop::default())?;
         let ahead = letter["ahead"].as_i64().unwrap_or(0);
         setting.clock = self.clock.shifted(ahead.saturating_neg());
@@ -193,7 +193,7 @@ impl Agent {
             }
         };
         let outcome = load::measure(stage, run, setting, &mut gate, &mut progress)
-            .map_err(|error| plain(format!("cannot start threads: {error}")))?;
+            .map_err(|error| unstarted(&error))?;
         match trouble(&outcome, target) {
             Some(trouble) => Err(trouble),
             None if outcome.seconds.is_none() && !setting.stop.is_asked() => {
@@ -247,11 +247,7 @@ fn words(letter: &Value) -> Result<Bench, Trouble> {
         each.collect()
     });
     let words = words.ok_or_else(|| plain("a task without words"))?;
-    let whole = std::iter::once(OsString::from("bench")).chain(words);
-    tree()
-        .try_get_matches_from(whole)
-        .and_then(|matches| Bench::from_arg_matches(&matches))
-        .map_err(|error| plain(error.kind().to_string()))
+    read(load_tree(), "bench", &words).map_err(|error| plain(error.kind().to_string()))
 }
 
 /// Our part of a stage.

@@ -1,6 +1,7 @@
 //! The bench that has agents: gives each its share, lets all begin at one moment, and adds up what
 //! they say. An agent that falls silent, goes away or talks nonsense ends the run with a clear word.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -8,7 +9,8 @@ use serde_json::{Value, json};
 use crate::client::{Options, Will};
 use crate::commands::bench::agents::clocks::Offset;
 use crate::commands::bench::agents::link::{Link, News};
-use crate::commands::bench::agents::{ROOT, SILENCE_MAX, ledger, left, topic_of};
+use crate::commands::bench::agents::{ALIVE_PERIOD, ROOT, SILENCE_MAX};
+use crate::commands::bench::agents::{ledger, left, topic_of};
 use crate::commands::bench::health::Health;
 use crate::commands::bench::load::board::Failures;
 use crate::commands::bench::load::pace::Clock;
@@ -22,6 +24,8 @@ use crate::commands::bench::stop::Stop;
 use crate::commands::bench::trouble::plain;
 use crate::mqtt::QoS;
 use crate::mqtt::property::PropertiesBuf;
+
+const STOPPED: &str = "stopped by a signal";
 
 /// For every agent to say that it is there.
 const HELLO_PATIENCE: Duration = Duration::from_secs(10);
@@ -130,10 +134,13 @@ impl Lead {
             _ => return Err(plain(format!("{place} does not answer"))),
         }
         for name in names {
-            let member = lead.hello(name).ok_or_else(|| Trouble {
-                sentence: format!("agent {name} does not answer on {place}"),
-                hint: Some(format!("mqttx bench agent --name {name}, on that machine")),
-                status: 1,
+            let member = lead.hello(name).ok_or_else(|| match lead.stop.is_asked() {
+                true => plain(STOPPED),
+                false => Trouble {
+                    sentence: format!("agent {name} does not answer on {place}"),
+                    hint: Some(format!("mqttx bench agent --name {name}, on that machine")),
+                    status: 1,
+                },
             })?;
             lead.members.push(member);
         }
@@ -212,7 +219,7 @@ impl Lead {
             let name = self.members[at].name.clone();
             let Some(offset) = self.compare(&name) else {
                 return Err(plain(match self.stop.is_asked() {
-                    true => "stopped by a signal".to_owned(),
+                    true => STOPPED.to_owned(),
                     false => format!("agent {name} does not say what its clock is"),
                 }));
             };
@@ -306,11 +313,17 @@ impl Lead {
         let mut seen = vec![Seen::default(); self.members.len()];
         let mut told = Told::default();
         let mut was_stopped = false;
+        let looked = Cell::new(Instant::now());
         loop {
             if let Some(news) = self.link.next(STEP) {
                 self.take(&news, id, stage, &mut states, &mut heard, &mut seen)?;
             }
-            progress(&|| together(&seen, stage));
+            if is_time_to_look(&seen, looked.get(), Instant::now()) {
+                progress(&|| {
+                    looked.set(Instant::now());
+                    together(&seen, stage)
+                });
+            }
             self.lead_on(id, &states, &seen, &mut told);
             for (heard, state) in heard.iter_mut().zip(&states) {
                 if told.is_kept_waiting(state) {
@@ -393,6 +406,7 @@ impl Lead {
                 seen[at] = Seen {
                     now: ledger::read_now(letter),
                     is_done: letter["done"] == true,
+                    told: Some(Instant::now()),
                 };
             }
             Some("connected") => states[at] = State::Connected,
@@ -434,6 +448,14 @@ struct Seen {
     now: Now,
     /// All it had to send is sent.
     is_done: bool,
+    told: Option<Instant>,
+}
+
+/// Whether everybody has said something since the last look: one between would see some of them stand still.
+/// Who says nothing for long does.
+fn is_time_to_look(seen: &[Seen], looked: Instant, now: Instant) -> bool {
+    let is_new = |seen: &Seen| seen.told.is_some_and(|told| told > looked);
+    seen.iter().all(is_new) || now.duration_since(looked) >= 2 * ALIVE_PERIOD
 }
 
 /// What all agents have been told in a run.
@@ -541,4 +563,27 @@ fn together(seen: &[Seen], stage: &Stage) -> Now {
         }
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_not_spoken_since_the_last_look_does_not_stand_still() {
+        let looked = Instant::now();
+        let after = |part: u32| looked + ALIVE_PERIOD * part / 4;
+        let told = |at: Option<Instant>| Seen {
+            told: at,
+            ..Seen::default()
+        };
+        let silent = [told(Some(after(1))), told(None)];
+        let one_is_old = [told(Some(after(1))), told(Some(looked))];
+        let both = [told(Some(after(1))), told(Some(after(3)))];
+        for (seen, is_time) in [(silent, false), (one_is_old, false), (both, true)] {
+            assert_eq!(is_time_to_look(&seen, looked, after(4)), is_time);
+        }
+        let silent = [told(Some(after(1))), told(None)];
+        assert!(is_time_to_look(&silent, looked, after(8)));
+    }
 }

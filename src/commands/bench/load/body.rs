@@ -50,6 +50,19 @@ impl Payload {
         }
     }
 
+    /// What one publisher holds of it, at most.
+    pub(in crate::commands::bench) fn bytes(&self, is_verified: bool) -> u64 {
+        let (least, most) = self.sizes(is_verified);
+        let variants = match self {
+            Self::Sizes(..) if least == most => 1,
+            Self::Sizes(..) => VARIANTS,
+            Self::Parts(parts) => parts.len(),
+            Self::Template(text) if text.contains("%rand_") => VARIANTS,
+            Self::Template(_) => 1,
+        };
+        most as u64 * variants as u64
+    }
+
     /// The head stands before what the user gave, so nothing of it is overwritten.
     pub(in crate::commands::bench) fn bodies(
         &self,

@@ -54,8 +54,11 @@ use crate::mqtt::property::PropertiesBuf;
 /// For everybody to be connected and subscribed.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
 
-/// For the sentinel messages to arrive.
+/// For the sentinel messages to arrive, and more for large ones.
 const SENTINEL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Bytes a second that surely get through.
+const BYTES_SURELY: f64 = 5e6;
 
 /// When nothing has moved for this long after the last message, what is missing is lost.
 const QUIET: Duration = Duration::from_secs(2);
@@ -361,7 +364,9 @@ impl Conductor<'_> {
         let due = stage.part.deliveries(&stage.shape);
         self.enter(Phase::Sentinel);
         let came = Board::received;
-        let have_all = self.wait(SENTINEL_PATIENCE, |board| came(board) >= due);
+        let bytes = due as f64 * stage.sizes.1 as f64;
+        let patience = SENTINEL_PATIENCE + Duration::from_secs_f64(bytes / BYTES_SURELY);
+        let have_all = self.wait(patience, |board| came(board) >= due);
         let is_cut = self.setting.stop.is_asked();
         (!have_all && !is_cut && !self.board.has_failed())
             .then(|| (due - came(self.board).min(due), due))
@@ -384,6 +389,7 @@ impl Conductor<'_> {
         self.enter(Phase::Load);
         let forever = Duration::MAX;
         if !self.wait(forever, |board| board.clock.now() >= times.from) {
+            self.board.cut(self.board.clock.now());
             return true;
         }
         let before = Look::take(self.setting.target);

@@ -1,9 +1,11 @@
 //! As whom and from where clients connect: the hosts and source addresses they take turns in, and
 //! the identifiers, passwords and certificates a file gives each of them.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::client::Options;
+use crate::mqtt::limits::STRING_MAX;
 
 /// What a client of each number asks for.
 #[derive(Clone, Debug)]
@@ -50,6 +52,8 @@ const COLUMNS: [&str; 5] = ["id", "user", "password", "cert", "key"];
 /// Reads the lines of a file: a head that names the columns, then a line a client.
 pub(in crate::commands::bench) fn people(name: &Path, text: &str) -> Result<Vec<Person>, String> {
     let name = name.display();
+    // Spreadsheets begin a file with a mark of its encoding.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut lines = text
         .lines()
         .enumerate()
@@ -67,7 +71,11 @@ pub(in crate::commands::bench) fn people(name: &Path, text: &str) -> Result<Vec<
             COLUMNS.join(", ")
         ));
     }
-    let mut people = Vec::new();
+    if let Some(at) = (1..columns.len()).find(|&at| columns[..at].contains(&columns[at])) {
+        return Err(format!("{name}: column '{}' stands twice", columns[at]));
+    }
+    let mut people: Vec<Person> = Vec::new();
+    let mut ids = HashMap::new();
     for (number, line) in lines {
         let line_number = number + 1;
         let cells = fields(line)
@@ -77,6 +85,12 @@ pub(in crate::commands::bench) fn people(name: &Path, text: &str) -> Result<Vec<
                 "{name}: line {line_number} has {} columns, the first line {}",
                 cells.len(),
                 columns.len()
+            ));
+        }
+        let is_no_text = |cell: &String| cell.len() > STRING_MAX || cell.contains('\0');
+        if cells.iter().any(is_no_text) {
+            return Err(format!(
+                "{name}: line {line_number}: no text of MQTT has a NUL or more than {STRING_MAX} bytes"
             ));
         }
         let mut person = Person::default();
@@ -90,6 +104,14 @@ pub(in crate::commands::bench) fn people(name: &Path, text: &str) -> Result<Vec<
                 "key" => person.key = cell.map(PathBuf::from),
                 _ => unreachable!("the columns are known"),
             }
+        }
+        if let Some(id) = &person.id
+            && let Some(earlier) = ids.insert(id.clone(), line_number)
+        {
+            return Err(format!(
+                "{name}: lines {earlier} and {line_number} have the same id '{id}': one client would \
+                 push out the other"
+            ));
         }
         people.push(person);
     }
@@ -126,6 +148,7 @@ mod tests {
 
     #[test]
     fn a_line_is_a_client() {
+        assert_eq!(read("\u{feff}id\r\na\r\n").unwrap().len(), 1);
         let all = read("user,id,password\nu1,c1,\"a,\"\"b\"\nu2,,\r\n\n").unwrap();
         assert_eq!(all.len(), 2);
         assert_eq!(all[0].password.as_deref(), Some("a,\"b"));
@@ -139,6 +162,9 @@ mod tests {
             ("id,colour\n", "no column 'colour'"),
             ("id,user\nx\n", "line 2 has 1 columns"),
             ("id\n\"x\n", "line 2: a quote has no end"),
+            ("id,user,id\na,b,c\n", "column 'id' stands twice"),
+            ("id\na\n\nb\na\n", "lines 2 and 5 have the same id 'a'"),
+            ("id\na\0b\n", "line 2: no text"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.contains(told), "{error}");

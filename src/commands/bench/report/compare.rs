@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use crate::commands::bench::report::json::SCHEMA;
 use crate::commands::bench::report::text::{self, aligned};
+use crate::commands::bench::report::threshold::found_in;
 use crate::commands::bench::stats::median;
+use crate::mqtt::QoS;
 
 /// One figure of a report that is worth comparing.
 struct Figure {
@@ -138,11 +140,12 @@ pub(in crate::commands::bench) fn read(name: &str, text: &str) -> Result<Value, 
     }
 }
 
-/// The table, one line a figure and report; as Markdown with pipes.
-pub(in crate::commands::bench) fn render(reports: &[(String, Value)], is_markdown: bool) -> String {
-    let Some(((first, base), others)) = reports.split_first() else {
-        return String::new();
-    };
+/// The table, one line a figure and report; as Markdown with pipes. None where nothing was measured alike.
+pub(in crate::commands::bench) fn render(
+    reports: &[(String, Value)],
+    is_markdown: bool,
+) -> Option<String> {
+    let ((first, base), others) = reports.split_first()?;
     let mut table = vec![
         ["QoS", "figure", first.as_str(), "other", "", "verdict"]
             .map(str::to_owned)
@@ -150,6 +153,9 @@ pub(in crate::commands::bench) fn render(reports: &[(String, Value)], is_markdow
     ];
     for result in base["results"].as_array().into_iter().flatten() {
         let stage = &result["stage"];
+        if is_try(base, stage) {
+            continue;
+        }
         for figure in FIGURES.iter().filter(|figure| stage["mode"] == figure.mode) {
             let Some(before) = range(result, figure) else {
                 continue;
@@ -183,11 +189,44 @@ pub(in crate::commands::bench) fn render(reports: &[(String, Value)], is_markdow
             }
         }
     }
-    if is_markdown {
-        markdown(&table)
-    } else {
-        aligned(&table)
-    }
+    table.extend(others.iter().flat_map(|other| found(base, other)));
+    let is_common = |row: &Vec<String>| row.get(3).is_some_and(|now| now != "–");
+    let has_common = table.iter().skip(1).any(is_common);
+    has_common.then(|| match is_markdown {
+        true => markdown(&table),
+        false => aligned(&table),
+    })
+}
+
+/// A rate that a search tried on its way, and that is not what it found.
+fn is_try(report: &Value, stage: &Value) -> bool {
+    let mut found = report["found"].as_array().into_iter().flatten();
+    let of_stage = found.find(|one| one["qos"] == stage["qos"]);
+    of_stage.is_some_and(|one| stage["mode"] == "open" && one["rate"] != stage["target_rate"])
+}
+
+/// What a search found in either, where both looked with the same load.
+fn found(base: &Value, (name, other): &(String, Value)) -> Vec<Vec<String>> {
+    let levels = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
+    let line = |qos: QoS| {
+        let before = found_in(base, qos)?;
+        let mut results = base["results"].as_array()?.iter();
+        let loaded = results.find(|result| result["stage"]["qos"] == qos.bits())?;
+        let now = same(other, &loaded["stage"]).and_then(|_| found_in(other, qos));
+        let words = match now {
+            Some(now) => format!("{:.2} ×, one search only: no verdict", now / before),
+            None => "not measured".to_owned(),
+        };
+        Some(vec![
+            qos.bits().to_string(),
+            "rate that holds".to_owned(),
+            text::rate(Some(before)),
+            text::rate(now),
+            name.clone(),
+            words,
+        ])
+    };
+    levels.into_iter().filter_map(line).collect()
 }
 
 /// Every stage says how it was measured; only equals are compared, and of several rates the nearest.
@@ -303,7 +342,8 @@ mod tests {
                 ("b".to_owned(), report(now)),
             ],
             false,
-        );
+        )
+        .unwrap();
         table.lines().last().unwrap().to_owned()
     }
 
@@ -311,6 +351,9 @@ mod tests {
     fn inside_the_spread_there_is_no_difference() {
         assert!(verdict(&[90.0, 100.0, 110.0], &[108.0, 115.0, 120.0]).contains("no difference"));
         assert!(verdict(&[100.0], &[200.0]).contains("no verdict"));
+        let strange = json!({ "schema": SCHEMA, "results": [] });
+        let pair = [("a".to_owned(), report(&[1.0])), ("b".to_owned(), strange)];
+        assert_eq!(render(&pair, false), None);
     }
 
     #[test]
@@ -334,7 +377,7 @@ mod tests {
         };
         let before = steps(&[(1_000.0, 100.0), (8_000.0, 300.0), (50_000.0, 9_000.0)]);
         let now = steps(&[(1_000.0, 100.0), (8_400.0, 600.0)]);
-        let table = render(&[("a".to_owned(), before), ("b".to_owned(), now)], false);
+        let table = render(&[("a".to_owned(), before), ("b".to_owned(), now)], false).unwrap();
         let lines: Vec<&str> = table.lines().skip(1).collect();
         assert!(lines[0].contains("e2e p99 at 1,000/s"), "{table}");
         assert!(lines[0].contains("no difference"), "{table}");
@@ -343,6 +386,32 @@ mod tests {
             "{table}"
         );
         assert!(lines[2].contains("not measured"), "{table}");
+    }
+
+    #[test]
+    fn what_searches_found_stands_beside_each_other() {
+        let search = |found: Value| {
+            let mut report = report(&[100.0, 110.0]);
+            let run = json!({ "e2e_us": { "p99": 1_000.0 } });
+            let stage = json!({ "qos": 1, "mode": "open", "target_rate": 70_000.0 });
+            let tried = json!({ "stage": stage, "runs": [run] });
+            report["results"].as_array_mut().unwrap().push(tried);
+            report["found"] = json!([{ "qos": 1, "rate": found }]);
+            report
+        };
+        let line = |now: Value| {
+            let pair = [
+                ("a".to_owned(), search(json!(8_000.0))),
+                ("b".to_owned(), search(now)),
+            ];
+            let table = render(&pair, false).unwrap();
+            assert!(!table.contains("70,000"), "{table}");
+            table.lines().last().unwrap().to_owned()
+        };
+        let told = line(json!(10_000.0));
+        assert!(told.contains("rate that holds"), "{told}");
+        assert!(told.contains("8,000") && told.contains("1.25 ×"), "{told}");
+        assert!(line(Value::Null).contains("not measured"));
     }
 
     #[test]

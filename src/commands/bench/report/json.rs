@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::cli::args::bench::Kind;
 use crate::commands::bench::load::Outcome;
 use crate::commands::bench::load::board::Failures;
-use crate::commands::bench::plan::{Load, Stage};
+use crate::commands::bench::plan::{Load, Mode, Stage};
 use crate::commands::bench::report::{Report, Row, row_name};
 use crate::commands::bench::stats::{Latency, Tally};
 use crate::mqtt::Version;
@@ -233,7 +233,7 @@ fn run(row: &Row, outcome: &Outcome) -> Value {
         "rate": {
             "sent": rate(tally.inside.sent),
             "acked": rate(tally.inside.acked).filter(|_| row.has_acks()),
-            "received": rate(tally.inside.received),
+            "received": rate(tally.inside.received).filter(|_| row.stage.shape.kind != Kind::Pub),
         },
         "e2e_us": drawn(&tally.e2e),
         "ack_us": latency(&tally.ack),
@@ -333,34 +333,43 @@ fn drawn(measured: &Latency) -> Value {
     value
 }
 
-/// The few numbers scripts look at, flat, by names that stay.
+/// The few numbers scripts look at, flat, by names that stay. What a series measured says at which
+/// rate: `q1@5000.e2e.p99_ms`; of what a search tried, what it found is there.
 fn metrics(report: &Report) -> Value {
     let mut metrics = Map::new();
-    for row in &report.rows {
+    for (qos, rate) in &report.found {
+        metrics.insert(format!("q{}.found", qos.bits()), json!(rate));
+    }
+    for row in report.rows.iter().filter(|row| report.is_result(row)) {
         if row.stage.shape.is_connects() {
             let p99 = row.all.connect.percentile(0.99);
             metrics.insert("connects_per_s".to_owned(), row.connect_rate().into());
-            let ms = p99.map(|value| value as f64 / 1e6);
-            metrics.insert("connect.p99_ms".to_owned(), ms.into());
+            metrics.insert("connect.p99_ms".to_owned(), in_ms(p99));
             continue;
         }
         let qos = row.stage.qos.bits();
-        if row.stage.is_open() {
-            for (name, share) in PERCENTILES {
-                let ms = row
-                    .all
-                    .e2e
-                    .percentile(share)
-                    .map(|value| value as f64 / 1e6);
-                metrics.insert(format!("q{qos}.e2e.{name}_ms"), ms.into());
-            }
-            metrics.insert(format!("q{qos}.open.lost"), row.all.lost.into());
-        } else {
+        let is_series = matches!(report.mode, Mode::Steps(_));
+        let (name, lost) = match row.stage.rate() {
+            Some(rate) if is_series => (format!("q{qos}@{rate}"), "lost"),
+            Some(_) => (format!("q{qos}"), "open.lost"),
+            None => (format!("q{qos}"), "lost"),
+        };
+        if is_series || !row.stage.is_open() {
             let rates = row.rates();
             let rate = rates.received.or(rates.sent);
-            metrics.insert(format!("q{qos}.rate"), rate.into());
-            metrics.insert(format!("q{qos}.lost"), row.all.lost.into());
+            metrics.insert(format!("{name}.rate"), rate.into());
         }
+        if row.stage.is_open() {
+            for (point, share) in PERCENTILES {
+                let latency = row.all.e2e.percentile(share);
+                metrics.insert(format!("{name}.e2e.{point}_ms"), in_ms(latency));
+            }
+        }
+        metrics.insert(format!("{name}.{lost}"), row.all.lost.into());
     }
     Value::Object(metrics)
+}
+
+fn in_ms(nanoseconds: Option<u64>) -> Value {
+    nanoseconds.map(|value| value as f64 / 1e6).into()
 }

@@ -3,6 +3,7 @@
 pub(super) mod compare;
 pub(super) mod formats;
 pub(super) mod json;
+mod metric;
 pub(super) mod show;
 pub(super) mod text;
 pub(super) mod threshold;
@@ -12,7 +13,7 @@ use crate::commands::bench::agents::Member;
 use crate::commands::bench::health::Machine;
 use crate::commands::bench::load::Outcome;
 use crate::commands::bench::load::head::HEAD_LEN;
-use crate::commands::bench::plan::{Load, Shape, Stage};
+use crate::commands::bench::plan::{Load, Mode, Shape, Stage};
 use crate::commands::bench::report::threshold::Verdict;
 use crate::commands::bench::stats::{Tally, median, spread};
 use crate::mqtt::{QoS, Reason, Version};
@@ -38,6 +39,7 @@ pub(super) struct Report {
     pub(super) threads: usize,
     pub(super) target: Target,
     pub(super) shape: Shape,
+    pub(super) mode: Mode,
     pub(super) is_verified: bool,
     pub(super) rows: Vec<Row>,
     /// Who made the load, if it was not us.
@@ -125,8 +127,7 @@ impl Row {
     /// The rate a later stage is planned from: what got through, or was taken where nobody receives.
     pub(super) fn highest(&self) -> Option<f64> {
         let shape = &self.stage.shape;
-        let copies: u64 = (0..shape.pubs).map(|p| u64::from(shape.copies(p))).sum();
-        let per_message = (copies as f64 / f64::from(shape.pubs)).max(1.0);
+        let per_message = shape.copies_each().max(1.0);
         let rates = self.rates();
         let received = rates.received.map(|rate| rate / per_message);
         received.or(rates.acked).or(rates.sent)
@@ -202,6 +203,13 @@ impl Report {
         self.crosses.then(|| errors.iter().take(2).sum())
     }
 
+    /// Whether a row is what was looked for: of the rates a search tries most are steps on its way, and
+    /// many of them are to fail.
+    pub(super) fn is_result(&self, row: &Row) -> bool {
+        let is_found = || self.found.contains(&(row.stage.qos, row.stage.rate()));
+        self.mode != Mode::FindMax || !row.stage.is_open() || is_found()
+    }
+
     /// Somebody here receives what is sent, and knows it again.
     pub(super) fn is_checked(&self) -> bool {
         self.is_verified && !matches!(self.shape.kind, Kind::Pub | Kind::Sub)
@@ -225,7 +233,8 @@ impl Report {
                  programs are part of these figures."
             ));
         }
-        for row in &self.rows {
+        self.doubt_search(&mut doubts);
+        for row in self.rows.iter().filter(|row| self.is_result(row)) {
             let name = row_name(&row.stage);
             if row.stage.is_open() {
                 self.doubt_latency(row, &name, &mut doubts);
@@ -277,17 +286,47 @@ impl Report {
 
     /// Whether the generator may be what was measured.
     fn is_limited(&self) -> bool {
-        self.rows.iter().any(|row| {
-            let mut doubts = Vec::new();
-            if row.all.unsent > 0 {
-                return true;
+        let mut doubts = Vec::new();
+        self.doubt_search(&mut doubts);
+        let mut results = self.rows.iter().filter(|row| self.is_result(row));
+        !doubts.is_empty()
+            || results.any(|row| {
+                let mut doubts = Vec::new();
+                if row.all.unsent > 0 {
+                    return true;
+                }
+                self.doubt_lag(row, "", &mut doubts);
+                if !row.stage.has_schedule() {
+                    self.doubt_busy(row, "", &mut doubts);
+                }
+                !doubts.is_empty()
+            })
+    }
+
+    /// A search ends below a rate that did not hold: where that was the generator's doing, the broker
+    /// may hold more.
+    fn doubt_search(&self, doubts: &mut Vec<String>) {
+        for &(qos, found) in &self.found {
+            let above = |row: &&Row| match row.stage.load {
+                Load::Rate { rate, .. } => found.is_none_or(|found| rate > found),
+                Load::Max { .. } => false,
+            };
+            let tried = self.rows.iter().filter(|row| row.stage.qos == qos);
+            let late = tried.filter(above).filter(|row| {
+                let mut late = Vec::new();
+                self.doubt_lag(row, "", &mut late);
+                row.all.unsent > 0 || !late.is_empty()
+            });
+            let rates: Vec<String> = late.map(|row| text::rate(row.stage.rate())).collect();
+            if !rates.is_empty() {
+                doubts.push(format!(
+                    "QoS {}: where {}/s did not hold, the generator itself was late: the broker may \
+                     hold more.",
+                    qos.bits(),
+                    rates.join(" · ")
+                ));
             }
-            self.doubt_lag(row, "", &mut doubts);
-            if !row.stage.has_schedule() {
-                self.doubt_busy(row, "", &mut doubts);
-            }
-            !doubts.is_empty()
-        })
+        }
     }
 
     /// The generator uses all it has; true when it was said.
@@ -529,6 +568,7 @@ mod tests {
                 process: None,
             },
             shape,
+            mode: Mode::RateOnly(1_000.0),
             is_verified: true,
             rows: vec![row],
             agents: Vec::new(),

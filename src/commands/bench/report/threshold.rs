@@ -1,18 +1,21 @@
-//! What must hold, said as `e2e.p99<5ms`, `lost=0` or `rate[q1]>=100k`: read before any load, judged
-//! after it. Pure.
+//! What must hold, said as `e2e.p99<5ms`, `lost=0`, `rate[q1]>=100k` or `e2e.p99[q1@20k]<5ms`: read
+//! before any load, judged after it. Pure.
 //!
 //! A threshold that names nothing would hold for ever, so whatever this plan cannot measure is
-//! refused, and a percentile with too few samples fails.
+//! refused, and a percentile with too few samples fails. It must hold for every row it is about: of
+//! a series for each of its rates, of a search for the highest rate and for what was found.
 
 use serde_json::Value;
 
 use crate::cli::args::bench::Kind;
+use crate::cli::args::bench::values::parse_rate;
 use crate::commands::bench::load::head::WRITTEN_LEN;
-use crate::commands::bench::plan::{Mode, Plan, Stage};
+use crate::commands::bench::plan::{Mode, Plan, Stage, rates};
 use crate::commands::bench::report::compare::same;
-use crate::commands::bench::report::json::{PERCENTILES, manner};
-use crate::commands::bench::report::{Row, row_name};
-use crate::commands::bench::stats::Latency;
+use crate::commands::bench::report::json::manner;
+use crate::commands::bench::report::metric::{Metric, Which};
+use crate::commands::bench::report::text;
+use crate::commands::bench::report::{Report, Row, row_name};
 use crate::mqtt::QoS;
 
 /// One condition.
@@ -23,39 +26,21 @@ pub(in crate::commands::bench) struct Threshold {
     metric: Metric,
     /// As a share of the same figure of the baseline.
     is_relative: bool,
-    qos: Option<QoS>,
+    about: Selector,
     op: Op,
     value: f64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Metric {
-    Rate,
-    Latency(Which, Point),
-    Lost,
-    Duplicates,
-    Reordered,
-    Corrupt,
-    Refused,
-    Errors,
+/// Which rows a condition is about, as `[q1]`, `[@20k]` or `[q1@20k]`: without one, all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Selector {
+    qos: Option<QoS>,
+    /// What was offered.
+    rate: Option<f64>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Which {
-    E2e,
-    Service,
-    Ack,
-    Lag,
-    Connect,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Point {
-    Share(&'static str, f64),
-    Min,
-    Mean,
-    Max,
-}
+/// Steps lie at whole numbers, which nobody has to type to the last digit.
+const RATE_NEAR: f64 = 0.005;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Op {
@@ -96,9 +81,9 @@ impl Threshold {
             .find(|(sign, _)| text[at..].starts_with(sign))
             .ok_or_else(|| format!("'{text}': <, <=, >, >= or = is wanted"))?;
         let (left, right) = (text[..at].trim(), text[at + sign.len()..].trim());
-        let (name, qos) = match left.split_once('[') {
-            None => (left, None),
-            Some((name, selector)) => (name, Some(selected(text, selector)?)),
+        let (name, about) = match left.split_once('[') {
+            None => (left, Selector::default()),
+            Some((name, selector)) => (name, Selector::parse(text, selector)?),
         };
         let (name, is_relative) = match name.strip_prefix("vs.baseline.") {
             Some(name) => (name, true),
@@ -106,7 +91,7 @@ impl Threshold {
         };
         let metric = Metric::parse(name).ok_or_else(|| {
             format!(
-                "'{text}': no metric '{name}'; there are rate, lost, dup, reordered, corrupt, \
+                "'{text}': no metric '{name}'; there are rate, found, lost, dup, reordered, corrupt, \
                  refused, errors, and e2e, service, ack, lag, connect with .p50 to .p9999, .min, .mean, .max"
             )
         })?;
@@ -117,7 +102,7 @@ impl Threshold {
             text: text.to_owned(),
             metric,
             is_relative,
-            qos,
+            about,
             op: *op,
             value,
         })
@@ -132,19 +117,7 @@ impl Threshold {
         if self.is_relative && !has_baseline {
             return Err(format!("'{}': which --baseline FILE?", self.text));
         }
-        if self.qos.is_some_and(|qos| !plan.qos.contains(&qos)) {
-            return Err(format!("'{}': this QoS is not measured (-q)", self.text));
-        }
-        let only_open = matches!(
-            self.metric,
-            Metric::Latency(Which::E2e | Which::Service | Which::Lag, _)
-        );
-        if only_open && plan.mode == Mode::MaxOnly {
-            return Err(format!(
-                "'{}': latency is not measured as fast as possible; say --rate",
-                self.text
-            ));
-        }
+        self.check_rows(plan)?;
         self.check_timed(plan)?;
         let kind = plan.shape.kind;
         let is_published = !matches!(kind, Kind::Sub | Kind::Conn | Kind::Churn);
@@ -167,17 +140,77 @@ impl Threshold {
         if needs_acks && !is_published {
             return Err(format!("'{}': this kind publishes nothing", self.text));
         }
-        if needs_acks && self.qos.unwrap_or(most) == QoS::AtMostOnce {
+        if needs_acks && self.about.qos.unwrap_or(most) == QoS::AtMostOnce {
             return Err(format!("'{}': QoS 0 has no acknowledgements", self.text));
         }
         Ok(())
     }
 
+    /// Refuses what there will be no row for.
+    fn check_rows(&self, plan: &Plan) -> Result<(), String> {
+        let text = &self.text;
+        if self.about.qos.is_some_and(|qos| !plan.qos.contains(&qos)) {
+            return Err(format!("'{text}': this QoS is not measured (-q)"));
+        }
+        if self.metric == Metric::Found && plan.mode != Mode::FindMax {
+            return Err(format!("'{text}': only --find-max finds a rate"));
+        }
+        let offered = match plan.mode {
+            Mode::RateOnly(rate) => vec![rate],
+            Mode::Steps(steps) => rates(steps),
+            _ => Vec::new(),
+        };
+        if let Some(asked) = self.about.rate
+            && !offered.iter().any(|&rate| is_near(rate, asked))
+        {
+            let names: Vec<String> = offered.iter().map(|&rate| text::rate(Some(rate))).collect();
+            return Err(match names.is_empty() {
+                true => format!("'{text}': only --steps and --rate have rates known before"),
+                false => format!("'{text}': no such rate, only {}", names.join(" · ")),
+            });
+        }
+        self.check_reachable(plan, &offered)
+    }
+
+    /// Refuses what no broker could fulfil: more than a step of a series offers.
+    fn check_reachable(&self, plan: &Plan, offered: &[f64]) -> Result<(), String> {
+        let wants_more = matches!(self.op, Op::More | Op::MoreOrEqual);
+        if self.metric != Metric::Rate || self.is_relative || !wants_more || offered.len() < 2 {
+            return Ok(());
+        }
+        let copies = plan.shape.copies_each().max(1.0);
+        let is_short = |&&rate: &&f64| {
+            self.about.rate.is_none_or(|asked| is_near(rate, asked))
+                && rate * copies * (1.0 + RATE_NEAR) < self.value
+        };
+        match offered.iter().find(is_short) {
+            Some(&rate) => Err(format!(
+                "'{}': cannot hold where only {}/s are offered; which step? rate[@{:.0}]",
+                self.text,
+                text::rate(Some(rate)),
+                offered.last().copied().unwrap_or(rate)
+            )),
+            None => Ok(()),
+        }
+    }
+
     /// Refuses a latency nobody will know.
     fn check_timed(&self, plan: &Plan) -> Result<(), String> {
-        let Metric::Latency(which @ (Which::E2e | Which::Service), _) = self.metric else {
+        let Metric::Latency(which, _) = self.metric else {
             return Ok(());
         };
+        let only_open = matches!(which, Which::E2e | Which::Service | Which::Lag);
+        let is_due = plan.max_stage(QoS::AtMostOnce).has_schedule();
+        let has_schedule = plan.mode != Mode::MaxOnly || which == Which::Lag && is_due;
+        if only_open && !has_schedule {
+            return Err(format!(
+                "'{}': latency is not measured as fast as possible; say --rate",
+                self.text
+            ));
+        }
+        if !matches!(which, Which::E2e | Which::Service) {
+            return Ok(());
+        }
         if plan.shape.kind == Kind::Pub {
             return Err(format!(
                 "'{}': nobody receives here, so nothing is timed from end to end",
@@ -195,24 +228,25 @@ impl Threshold {
 
     /// Refuses what means nothing to a search.
     pub(in crate::commands::bench) fn check_wanted(&self) -> Result<(), String> {
-        match self.is_relative {
-            true => Err(format!(
-                "--find-max: '{}': a search has no baseline",
-                self.text
-            )),
-            false => Ok(()),
-        }
+        let why = match self.metric {
+            _ if self.is_relative => "a search has no baseline",
+            Metric::Found => "that is what it looks for",
+            _ => return Ok(()),
+        };
+        Err(format!("--find-max: '{}': {why}", self.text))
     }
 
     /// Whether this row is judged; `has_closed` when its QoS was also measured at full speed.
     fn applies(&self, stage: &Stage, has_closed: bool) -> bool {
-        if self.qos.is_some_and(|qos| qos != stage.qos) {
+        if !self.about.covers(stage) {
             return false;
         }
         match self.metric {
             // A chosen rate below the highest says nothing about the broker.
             Metric::Rate => !(stage.is_open() && has_closed),
-            Metric::Latency(Which::E2e | Which::Service | Which::Lag, _) => stage.is_open(),
+            Metric::Found => false,
+            Metric::Latency(Which::E2e | Which::Service, _) => stage.is_open(),
+            Metric::Latency(Which::Lag, _) => stage.has_schedule(),
             Metric::Latency(Which::Ack, _) => stage.qos > QoS::AtMostOnce,
             _ => true,
         }
@@ -221,50 +255,72 @@ impl Threshold {
     /// Judges every row it is about; at least one verdict comes of it.
     pub(in crate::commands::bench) fn judge(
         &self,
-        rows: &[Row],
+        report: &Report,
         baseline: Option<&Value>,
     ) -> Vec<Verdict> {
+        let mut verdicts = match self.metric {
+            Metric::Found => self.judge_found(report, baseline),
+            _ => self.judge_rows(report, baseline),
+        };
+        if verdicts.is_empty() {
+            verdicts.push(self.verdict("nothing measured".to_owned(), None));
+        }
+        verdicts
+    }
+
+    fn judge_rows(&self, report: &Report, baseline: Option<&Value>) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
-        for row in rows {
-            let has_closed = rows
+        for row in report.rows.iter().filter(|row| report.is_result(row)) {
+            let has_closed = report
+                .rows
                 .iter()
                 .any(|other| other.stage.qos == row.stage.qos && !other.stage.is_open());
             if !self.applies(&row.stage, has_closed) {
                 continue;
             }
-            let found = self.metric.of(row);
-            let value = match (self.is_relative, baseline) {
-                (false, _) => found,
-                (true, Some(baseline)) => {
-                    let before = same(baseline, &manner(&row.stage))
-                        .and_then(|row| self.metric.of_json(row))
-                        .filter(|&before| before > 0.0);
-                    found.zip(before).map(|(now, before)| now / before)
-                }
-                (true, None) => None,
+            let before = || {
+                let row = same(baseline?, &manner(&row.stage))?;
+                self.metric.of_json(row)
             };
-            verdicts.push(Verdict {
-                text: self.text.clone(),
-                row: row_name(&row.stage),
-                holds: value.is_some_and(|value| self.op.holds(value, self.value)),
-                value: value.map(|value| self.metric.shown(value, self.is_relative)),
-            });
-        }
-        if verdicts.is_empty() {
-            verdicts.push(Verdict {
-                text: self.text.clone(),
-                row: "nothing measured".to_owned(),
-                value: None,
-                holds: false,
-            });
+            let value = self.compared(self.metric.of(row), before);
+            verdicts.push(self.verdict(row_name(&row.stage), value));
         }
         verdicts
+    }
+
+    fn judge_found(&self, report: &Report, baseline: Option<&Value>) -> Vec<Verdict> {
+        let of_ours = |(qos, _): &&(QoS, Option<f64>)| self.about.qos.is_none_or(|own| own == *qos);
+        let found = report.found.iter().filter(of_ours);
+        found
+            .map(|(qos, rate)| {
+                let before = || found_in(baseline?, *qos);
+                let value = self.compared(*rate, before);
+                self.verdict(format!("QoS {}, found", qos.bits()), value)
+            })
+            .collect()
+    }
+
+    /// The figure itself, or what it is of the one before.
+    fn compared(&self, now: Option<f64>, before: impl Fn() -> Option<f64>) -> Option<f64> {
+        match self.is_relative {
+            false => now,
+            true => Some(now? / before().filter(|&before| before > 0.0)?),
+        }
+    }
+
+    fn verdict(&self, row: String, value: Option<f64>) -> Verdict {
+        Verdict {
+            text: self.text.clone(),
+            row,
+            holds: value.is_some_and(|value| self.op.holds(value, self.value)),
+            value: value.map(|value| self.metric.shown(value, self.is_relative)),
+        }
     }
 
     /// Whether one row alone satisfies it; a figure there is none of does not, and what another QoS must
     /// do is no matter.
     pub(in crate::commands::bench) fn holds(&self, row: &Row) -> bool {
-        self.qos.is_some_and(|qos| qos != row.stage.qos)
+        self.about.qos.is_some_and(|qos| qos != row.stage.qos)
             || self
                 .metric
                 .of(row)
@@ -272,166 +328,37 @@ impl Threshold {
     }
 }
 
-fn selected(text: &str, selector: &str) -> Result<QoS, String> {
-    selector
-        .strip_suffix(']')
-        .and_then(|inside| inside.strip_prefix('q'))
-        .and_then(|digit| digit.parse().ok())
-        .and_then(QoS::from_bits)
-        .ok_or_else(|| format!("'{text}': [q0], [q1] or [q2] is wanted"))
+/// What a search of this QoS found, in a report that was kept.
+pub(in crate::commands::bench) fn found_in(report: &Value, qos: QoS) -> Option<f64> {
+    let mut found = report["found"].as_array()?.iter();
+    found.find(|one| one["qos"] == qos.bits())?["rate"].as_f64()
 }
 
-impl Metric {
-    fn parse(name: &str) -> Option<Self> {
-        Some(match name {
-            "rate" => Self::Rate,
-            "lost" => Self::Lost,
-            "dup" | "duplicates" => Self::Duplicates,
-            "reordered" => Self::Reordered,
-            "corrupt" => Self::Corrupt,
-            "refused" => Self::Refused,
-            "errors" => Self::Errors,
-            _ => {
-                let (which, point) = name.split_once('.')?;
-                let which = match which {
-                    "e2e" => Which::E2e,
-                    "service" => Which::Service,
-                    "ack" => Which::Ack,
-                    "lag" => Which::Lag,
-                    "connect" => Which::Connect,
-                    _ => return None,
-                };
-                let point = match point {
-                    "min" => Point::Min,
-                    "mean" => Point::Mean,
-                    "max" => Point::Max,
-                    share => {
-                        let (name, share) = PERCENTILES.iter().find(|(name, _)| *name == share)?;
-                        Point::Share(name, *share)
-                    }
-                };
-                Self::Latency(which, point)
-            }
-        })
-    }
+fn is_near(rate: f64, asked: f64) -> bool {
+    (rate - asked).abs() <= RATE_NEAR * rate
+}
 
-    /// What a value of this looks like, where that is not plain.
-    fn hint(self) -> &'static str {
-        match self {
-            Self::Latency(..) => "; a time is, such as 5ms or 200us",
-            Self::Rate => "; such are 500, 20k and 1.5M",
-            _ => "",
-        }
-    }
-
-    /// Latencies in nanoseconds, rates a second, the rest as counted, ratios as shares.
-    fn value(self, text: &str, is_relative: bool) -> Option<f64> {
-        let end = text
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(text.len());
-        let number: f64 = text[..end].parse().ok()?;
-        let factor = match (self, is_relative, text[end..].trim_end_matches("/s")) {
-            (_, true, "") => 1.0,
-            (_, true, "%") => 0.01,
-            (Self::Latency(..), false, "ns") => 1.0,
-            (Self::Latency(..), false, "us" | "µs") => 1e3,
-            (Self::Latency(..), false, "ms") => 1e6,
-            (Self::Latency(..), false, "s") => 1e9,
-            (Self::Latency(..), ..) | (_, true, _) => return None,
-            (_, false, "") => 1.0,
-            (Self::Rate, false, "k") => 1e3,
-            (Self::Rate, false, "M") => 1e6,
-            _ => return None,
+impl Selector {
+    fn parse(text: &str, selector: &str) -> Result<Self, String> {
+        let read = || {
+            let inside = selector.strip_suffix(']')?;
+            let (qos, rate) = match inside.split_once('@') {
+                Some((qos, rate)) => (qos, Some(parse_rate(rate).ok()?)),
+                None => (inside, None),
+            };
+            let qos = match qos.strip_prefix('q') {
+                Some(digit) => Some(QoS::from_bits(digit.parse().ok()?)?),
+                None if qos.is_empty() && rate.is_some() => None,
+                None => return None,
+            };
+            Some(Self { qos, rate })
         };
-        Some(number * factor)
+        read().ok_or_else(|| format!("'{text}': [q0], [q1], [q2], [@RATE] or [q1@RATE] is wanted"))
     }
 
-    fn of(self, row: &Row) -> Option<f64> {
-        let all = &row.all;
-        match self {
-            Self::Rate if row.stage.shape.is_connects() => row.connect_rate(),
-            Self::Rate => {
-                let rates = row.rates();
-                rates.received.or(rates.sent)
-            }
-            Self::Lost => Some(all.lost as f64),
-            Self::Duplicates => Some(all.seen.duplicates as f64),
-            Self::Reordered => Some(all.seen.reordered as f64),
-            Self::Corrupt => Some((all.corrupt + all.misrouted) as f64),
-            Self::Refused => Some(row.refused() as f64),
-            Self::Errors => Some((row.refused() + all.connect_errors + all.disconnects) as f64),
-            Self::Latency(which, point) => {
-                let latency = match which {
-                    Which::E2e => &all.e2e,
-                    Which::Service => &all.service,
-                    Which::Ack => &all.ack,
-                    Which::Lag => &all.lag,
-                    Which::Connect => &all.connect,
-                };
-                point.of(latency)
-            }
-        }
-    }
-
-    /// The same figure in a report read from JSON.
-    fn of_json(self, row: &Value) -> Option<f64> {
-        let counts = &row["counts"];
-        match self {
-            Self::Rate => row["rate"]["received"]
-                .as_f64()
-                .or_else(|| row["rate"]["sent"].as_f64())
-                .or_else(|| row["connects_per_s"].as_f64()),
-            Self::Lost => counts["lost"].as_f64(),
-            Self::Duplicates => counts["duplicates"].as_f64(),
-            Self::Reordered => counts["reordered"].as_f64(),
-            Self::Corrupt => Some(counts["corrupt"].as_f64()? + counts["misrouted"].as_f64()?),
-            Self::Refused => refused_in(counts),
-            Self::Errors => {
-                let connections =
-                    counts["connect_errors"].as_f64()? + counts["disconnects"].as_f64()?;
-                Some(refused_in(counts)? + connections)
-            }
-            Self::Latency(which, point) => {
-                let latencies = match which {
-                    Which::E2e => "e2e_us",
-                    Which::Service => "service_us",
-                    Which::Ack => "ack_us",
-                    Which::Lag => "lag_us",
-                    Which::Connect => "connect_us",
-                };
-                let name = match point {
-                    Point::Share(name, _) => name,
-                    Point::Min => "min",
-                    Point::Mean => "mean",
-                    Point::Max => "max",
-                };
-                row[latencies][name].as_f64().map(|us| us * 1e3)
-            }
-        }
-    }
-
-    fn shown(self, value: f64, is_relative: bool) -> String {
-        match self {
-            _ if is_relative => format!("{:.1} %", 100.0 * value),
-            Self::Latency(..) => format!("{:.3} ms", value / 1e6),
-            _ => format!("{value:.0}"),
-        }
-    }
-}
-
-fn refused_in(counts: &Value) -> Option<f64> {
-    let by_reason = counts["refused"].as_object()?;
-    Some(by_reason.values().filter_map(Value::as_f64).sum())
-}
-
-impl Point {
-    fn of(self, latency: &Latency) -> Option<f64> {
-        match self {
-            Self::Share(_, share) => latency.percentile(share).map(|value| value as f64),
-            Self::Min => latency.min().map(|value| value as f64),
-            Self::Mean => latency.mean(),
-            Self::Max => latency.max().map(|value| value as f64),
-        }
+    fn covers(self, stage: &Stage) -> bool {
+        let is_offered = |asked| stage.rate().is_some_and(|rate| is_near(rate, asked));
+        self.qos.is_none_or(|qos| qos == stage.qos) && self.rate.is_none_or(is_offered)
     }
 }
 
@@ -470,9 +397,19 @@ mod tests {
             );
         }
         assert_eq!(
-            Threshold::parse("rate[q1]>1").unwrap().qos,
-            Some(QoS::AtLeastOnce)
+            Threshold::parse("rate[q1]>1").unwrap().about,
+            Selector {
+                qos: Some(QoS::AtLeastOnce),
+                rate: None
+            }
         );
+        let about = Threshold::parse("e2e.p99[q2@20k]<5ms").unwrap().about;
+        assert_eq!(
+            (about.qos, about.rate),
+            (Some(QoS::ExactlyOnce), Some(20_000.0))
+        );
+        let about = Threshold::parse("lost[@0.5]=0").unwrap().about;
+        assert_eq!((about.qos, about.rate), (None, Some(0.5)));
     }
 
     #[test]
@@ -487,6 +424,11 @@ mod tests {
             "lost=0%",
             "rate[q3]>1",
             "rate[1]>1",
+            "rate[]>1",
+            "rate[@]>1",
+            "rate[q1@x]>1",
+            "rate[q1@-5]>1",
+            "rate[q1>1",
             "e2e.p99~5ms",
             "lost=x",
         ] {
