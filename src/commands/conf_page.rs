@@ -128,6 +128,7 @@ fn put(row: &Directive, out: &mut String) {
                 out.push_str(&format!("{}\n", escape(&text)));
             }
             Mark::NeedsListener | Mark::NeedsNamedListener | Mark::Secret | Mark::Wrong(_) => {}
+            Mark::Noun(_) | Mark::Note(_) => {}
         }
     }
 }

@@ -334,7 +334,7 @@ impl Daemon {
                 std::panic::resume_unwind(panic);
             }
         }
-        self.log.line(&self.goodbye);
+        self.log.step(&self.goodbye);
         self.log.flush();
         result
     }

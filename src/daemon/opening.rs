@@ -9,7 +9,7 @@ use crate::daemon::log::Log;
 use crate::mqtt::MOSQUITTO_RELEASE;
 
 /// What each start tells, for scripts that look.
-const ABILITIES: [&str; 4] = ["Bridge", "Persistence", "TLS", "Websockets"];
+const ABILITIES: [&str; 5] = ["Bridge", "Persistence", "TLS", "TLS-PSK", "Websockets"];
 
 const LOCAL_ONLY: [&str; 3] = [
     "Starting in local only mode. Connections will only be possible from clients running on this \
@@ -22,39 +22,41 @@ const LOCAL_ONLY: [&str; 3] = [
 pub(crate) fn begin(log: &Log, conf: &Conf) {
     let Some(opening) = &conf.opening else { return };
     let own = env!("CARGO_PKG_VERSION");
-    log.line(&format!("mosquitto version {MOSQUITTO_RELEASE} starting"));
-    log.line(&format!("Running on mqttx {own}."));
+    log.step(&format!("mosquitto version {MOSQUITTO_RELEASE} starting"));
+    log.step(&format!("Running on mqttx {own}."));
     for line in &opening.lines {
-        log.line(line);
+        log.step(line);
     }
     for ability in ABILITIES {
-        log.line(&format!("{ability} support available."));
+        if ability != "TLS-PSK" || cfg!(feature = "psk") {
+            log.step(&format!("{ability} support available."));
+        }
     }
-    if cfg!(feature = "psk") {
-        log.line("TLS-PSK support available.");
+    for line in &opening.plugins {
+        log.step(line);
     }
     if opening.local_only {
         for line in LOCAL_ONLY {
-            log.line(line);
+            log.step(line);
         }
     }
     let mqtt = conf.listeners.iter();
     let mqtt = mqtt.map(|endpoint| (endpoint.protocol(), &endpoint.place));
     for (protocol, place) in mqtt {
-        log.line(&format!("Opening {}", socket(protocol, place)));
+        log.step(&format!("Opening {}", socket(protocol, place)));
     }
     for one in &conf.http {
         let place = &one.endpoint.place;
         match (&one.service, place) {
             (Service::Mosquitto(_), Place::Tcp(address)) => {
                 let port = address.port();
-                log.line(&format!("Opening http api listen socket on port {port}."));
+                log.step(&format!("Opening http api listen socket on port {port}."));
             }
-            _ => log.line(&format!("Opening {}", socket("http", place))),
+            _ => log.step(&format!("Opening {}", socket("http", place))),
         }
         if let Service::Mosquitto(Some(folder)) = &one.service {
             let folder = folder.display().to_string();
-            log.line(&format!("Using http_dir {}/", folder.trim_end_matches('/')));
+            log.step(&format!("Using http_dir {}/", folder.trim_end_matches('/')));
         }
     }
 }
@@ -62,7 +64,6 @@ pub(crate) fn begin(log: &Log, conf: &Conf) {
 /// A listener in mosquitto's words.
 fn socket(protocol: &str, place: &Place) -> String {
     let kind = match protocol {
-        "ws" | "wss" => "websockets listen",
         "http" | "https" => "http listen",
         _ => "listen",
     };
@@ -82,7 +83,7 @@ pub(crate) fn changed(log: &Log, before: &[Listening], now: &[Listening]) {
     let tell = |done: &str, these: &[Listening], those: &[Listening]| {
         for one in these.iter().filter(|one| !those.contains(one)) {
             let socket = socket(one.protocol, &one.place);
-            log.line(&format!("{done} {socket}"));
+            log.step(&format!("{done} {socket}"));
         }
     };
     tell("Closing", before, now);
@@ -92,7 +93,7 @@ pub(crate) fn changed(log: &Log, before: &[Listening], now: &[Listening]) {
 /// Clients can connect. False: it is told in our own words instead.
 pub(crate) fn running(log: &Log, conf: &Conf) -> bool {
     if conf.opening.is_some() {
-        log.line(&format!("mosquitto version {MOSQUITTO_RELEASE} running"));
+        log.step(&format!("mosquitto version {MOSQUITTO_RELEASE} running"));
     }
     conf.opening.is_some()
 }

@@ -30,14 +30,14 @@ impl Drop for PidFile {
 pub type Refused = String;
 
 /// Started as root, becomes `user`; `mosquitto` where there is none becomes `nobody`. The answer
-/// is what is to be told of it.
+/// is what is to be told of it, and who we are then.
 ///
 /// `PUID` and `PGID` in the environment go before `user`, as containers want it.
 #[cfg(unix)]
-pub fn leave_root(user: &str) -> Result<Option<String>, Refused> {
+pub fn leave_root(user: &str) -> Result<Vec<String>, Refused> {
     use nix::unistd::{Gid, Uid, User, setgid, setgroups, setuid};
     if !Uid::effective().is_root() {
-        return Ok(None);
+        return Ok(running_as());
     }
     let failed = |what: &'static str| {
         move |error: nix::Error| {
@@ -53,11 +53,13 @@ pub fn leave_root(user: &str) -> Result<Option<String>, Refused> {
         setgroups(&[gid]).map_err(failed("groups"))?;
         setgid(gid).map_err(failed("gid"))?;
         setuid(Uid::from_raw(uid)).map_err(failed("uid"))?;
-        return Ok(None);
+        return Ok(running_as());
     }
     let warning = "Warning: Mosquitto should not be run as root/administrator.";
     if user == "root" {
-        return Ok(Some(warning.to_owned()));
+        let mut told = running_as();
+        told.push(warning.to_owned());
+        return Ok(told);
     }
     let find = |name: &str| User::from_name(name).ok().flatten();
     let (found, told) = match find(user) {
@@ -78,7 +80,13 @@ pub fn leave_root(user: &str) -> Result<Option<String>, Refused> {
         }
     };
     become_user(&found).map_err(|(what, error)| failed(what)(error))?;
-    Ok(told)
+    Ok(told.into_iter().chain(running_as()).collect())
+}
+
+#[cfg(unix)]
+fn running_as() -> Vec<String> {
+    let line = |name: String| format!("Info: running mosquitto as user: {name}.");
+    user_name().map(line).into_iter().collect()
 }
 
 /// All groups of the user, then its own group, and itself last: that cannot be taken back.
@@ -106,8 +114,8 @@ pub fn user_name() -> Option<String> {
 
 /// Elsewhere nobody is root.
 #[cfg(not(unix))]
-pub fn leave_root(_: &str) -> Result<Option<String>, Refused> {
-    Ok(None)
+pub fn leave_root(_: &str) -> Result<Vec<String>, Refused> {
+    Ok(Vec::new())
 }
 
 /// Goes on in the background, without a terminal, its streams leading nowhere. The folder stays,

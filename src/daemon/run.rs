@@ -84,18 +84,24 @@ async fn serve(
 
 /// A configuration with a fault in it changes nothing.
 fn reload(daemon: &mut Daemon, source: Option<&Source>) {
-    daemon.log.line("Reloading config.");
+    daemon.log.step("Reloading config.");
     daemon.reopen_log();
     let Some(source) = source else {
         daemon.reload_certificates();
         return daemon.reload_token();
     };
-    let conf = source
-        .settings()
-        .and_then(|settings| source.conf(&settings));
+    let conf = source.settings().and_then(|settings| {
+        for remark in &settings.remarks {
+            daemon.log.line(&remark.text());
+        }
+        source.conf(&settings)
+    });
     match conf {
         Ok(conf) => daemon.reload(&conf),
         Err(fault) => {
+            for remark in &fault.remarks {
+                daemon.log.line(&remark.text());
+            }
             for line in fault.to_string().lines() {
                 daemon.log.line(line);
             }

@@ -134,7 +134,7 @@ fn a_listener_of_the_folder_is_opened_and_closed() {
     let before = broker.log().len();
     broker.hang_up();
     let told = broker
-        .wait_log_behind(before, "conf.d/30.conf:2.")
+        .wait_log_behind(before, "conf.d/30.conf:2'.")
         .join("\n");
     let sentence = "Error: Unknown configuration variable 'nonsense'.";
     assert!(told.contains(sentence), "{told}");

@@ -172,7 +172,7 @@ fn a_folder_is_included_in_order_and_its_files_begin_without_a_block() {
     let error = parse::read(&path).unwrap_err().to_string();
     let lines: Vec<&str> = error.lines().collect();
     assert!(lines[0].contains("requires a listener"), "{error}");
-    assert!(lines[1].ends_with("z.conf:2."), "{error}");
+    assert!(lines[1].ends_with("z.conf:2'."), "{error}");
     assert!(lines[2].ends_with("main:2."), "{error}");
 }
 

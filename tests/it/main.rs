@@ -97,6 +97,7 @@ mod commands_words;
 mod compare_argv;
 #[cfg(target_os = "linux")]
 mod compare_broker;
+mod compare_conf;
 #[cfg(target_os = "linux")]
 mod compare_wire;
 mod conf_language;

@@ -10,7 +10,6 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::anyhow;
-use jiff::Timestamp;
 
 use crate::cli::args::broker::BrokerArgs;
 use crate::cli::args::mosquitto::{self, Asked};
@@ -21,8 +20,10 @@ use crate::daemon::Ended;
 use crate::daemon::conf::Conf;
 use crate::daemon::conf::logging;
 use crate::daemon::conf::parse::Fault;
-use crate::daemon::conf::settings::Settings;
+use crate::daemon::conf::settings::{Remark, Settings};
 use crate::daemon::conf::source::Source;
+use crate::daemon::log;
+use crate::daemon::log::LogConf;
 use crate::daemon::opening::goodbye;
 use crate::daemon::process::{PidFile, go_to_background, leave_root, take_umask, user_name};
 use crate::net::system_words;
@@ -32,6 +33,9 @@ pub(crate) const LINK: &str = "mosquitto";
 
 /// The status when the words or the file are wrong.
 const MISCONFIGURED: u8 = 3;
+
+/// The status when the machine does not give what is asked for.
+const FAILED: u8 = 1;
 
 /// What is to be done with a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +55,8 @@ pub(crate) fn speak(words: &[OsString]) -> ExitCode {
             if misuse.with_usage {
                 terminal::print_out(&mosquitto::usage());
             }
-            return wrong();
+            Voice::default().say(&goodbye());
+            return ExitCode::from(MISCONFIGURED);
         }
     };
     let source = Source {
@@ -114,24 +119,28 @@ fn setting(text: &str) -> anyhow::Result<(String, String)> {
 fn start(source: &Source, purpose: Purpose, adjust: impl FnOnce(&mut Conf)) -> ExitCode {
     let settings = match source.settings() {
         Ok(settings) => settings,
-        Err(fault) => return misconfigured(&fault),
+        Err(fault) => return Voice::default().misconfigured(&fault),
     };
+    let voice = Voice::of(&settings);
+    if purpose != Purpose::Print {
+        voice.tell(&settings.remarks);
+    }
     match purpose {
         Purpose::Print => terminal::print_out(&settings.render()),
         Purpose::Test => match source.conf(&settings) {
             Ok(_) => {
-                say("Configuration file is OK.");
+                voice.say("Configuration file is OK.");
+                voice.say(&goodbye());
                 ExitCode::SUCCESS
             }
-            Err(fault) => misconfigured(&fault),
+            Err(fault) => voice.misconfigured(&fault),
         },
         Purpose::Serve { background } => {
-            let before = user_name();
-            let pid_file = match settle(&settings, background) {
+            let pid_file = match settle(&settings, &voice, background) {
                 Ok(pid_file) => pid_file,
-                Err(sentence) => return failed(&sentence, before.as_deref()),
+                Err((sentence, status)) => return voice.failed(&sentence, status),
             };
-            let code = serve(source, &settings, adjust, before.as_deref());
+            let code = serve(source, &settings, &voice, adjust);
             drop(pid_file);
             code
         }
@@ -139,86 +148,112 @@ fn start(source: &Source, purpose: Purpose, adjust: impl FnOnce(&mut Conf)) -> E
 }
 
 /// Finds the process's place among others.
-fn settle(settings: &Settings, background: bool) -> Result<Option<PidFile>, String> {
+fn settle(
+    settings: &Settings,
+    voice: &Voice,
+    background: bool,
+) -> Result<Option<PidFile>, (String, u8)> {
     take_umask();
     let user = settings.globals.user.as_deref().unwrap_or("mosquitto");
-    if let Some(remark) = leave_root(user)? {
-        say(&remark);
+    for remark in leave_root(user).map_err(|sentence| (sentence, MISCONFIGURED))? {
+        voice.say(&remark);
     }
     if background {
-        go_to_background().map_err(|error| format!("Error in fork: {}.", system_words(&error)))?;
+        go_to_background().map_err(|error| {
+            let words = system_words(&error);
+            (format!("Error in fork: {words}."), FAILED)
+        })?;
     }
     let Some(path) = settings.globals.pid_file.as_ref() else {
         return Ok(None);
     };
     PidFile::write(path).map(Some).map_err(|error| {
         let (path, words) = (path.display(), system_words(&error));
-        format!("Error: Unable to write pid file {path}: {words}.")
+        let sentence = format!("Error: Unable to write pid file {path}: {words}.");
+        (sentence, FAILED)
     })
 }
 
 fn serve(
     source: &Source,
     settings: &Settings,
+    voice: &Voice,
     adjust: impl FnOnce(&mut Conf),
-    before: Option<&str>,
 ) -> ExitCode {
     let mut conf = match source.conf(settings) {
         Ok(conf) => conf,
-        Err(fault) => {
-            let told = fault.to_string();
-            told.lines().for_each(say);
-            remind(&told, before);
-            return wrong();
-        }
+        Err(fault) => return voice.misconfigured(&fault),
     };
     adjust(&mut conf);
     match daemon::run(&conf, Some(source)) {
         Ok(Ended::Signal) => ExitCode::SUCCESS,
         Ok(Ended::Command(status)) => broker::status_of(status),
-        Err(error) => failed(&format!("Error: {error}."), before),
+        Err(error) => voice.failed(&format!("Error: {error}."), FAILED),
     }
 }
 
-/// What may not be done could have been when the process started, as whoever looks for the reason
-/// sees it: as root.
-fn remind(told: &str, before: Option<&str>) {
-    let now = user_name();
-    let (Some(was), Some(is)) = (before, now.as_deref()) else {
-        return;
-    };
-    let denied = io::Error::from(io::ErrorKind::PermissionDenied);
-    let denied = [system_words(&denied), "Permission denied".to_owned()];
-    if was != is && denied.iter().any(|words| told.contains(words.as_str())) {
-        say(&format!(
-            "Error: started as {was}, the broker is user {is} by now: let {is} have what it needs \
-             (chown or chmod), or write 'user {was}' in the configuration."
-        ));
+/// Tells on standard error what there is to tell while there is no log yet, as the log would.
+#[derive(Debug)]
+struct Voice {
+    log: LogConf,
+    /// Who this process was when it started.
+    before: Option<String>,
+}
+
+impl Default for Voice {
+    fn default() -> Self {
+        Self::of(&Settings::default())
     }
 }
 
-/// One line on standard error, as mosquitto's log has it.
-fn say(line: &str) {
-    let now = Timestamp::now().as_second();
-    terminal::print_err(&format!("{now}: {line}\n"));
-}
-
-fn misconfigured(fault: &Fault) -> ExitCode {
-    for line in fault.to_string().lines() {
-        say(line);
+impl Voice {
+    fn of(settings: &Settings) -> Self {
+        Self {
+            log: logging::log(settings).unwrap_or_default(),
+            before: user_name(),
+        }
     }
-    wrong()
-}
 
-fn wrong() -> ExitCode {
-    say(&goodbye());
-    ExitCode::from(MISCONFIGURED)
-}
+    fn say(&self, line: &str) {
+        terminal::print_err(&format!("{}{line}\n", log::time(&self.log)));
+    }
 
-/// `before`: who this process was when it started.
-fn failed(sentence: &str, before: Option<&str>) -> ExitCode {
-    say(sentence);
-    remind(sentence, before);
-    say(&goodbye());
-    ExitCode::FAILURE
+    fn tell(&self, remarks: &[Remark]) {
+        for remark in remarks {
+            self.say(&remark.text());
+        }
+    }
+
+    fn misconfigured(&self, fault: &Fault) -> ExitCode {
+        self.tell(&fault.remarks);
+        let told = fault.to_string();
+        told.lines().for_each(|line| self.say(line));
+        self.remind(&told);
+        self.say(&goodbye());
+        ExitCode::from(MISCONFIGURED)
+    }
+
+    fn failed(&self, sentence: &str, status: u8) -> ExitCode {
+        self.say(sentence);
+        self.remind(sentence);
+        self.say(&goodbye());
+        ExitCode::from(status)
+    }
+
+    /// What may not be done could have been when the process started, as whoever looks for the
+    /// reason sees it: as root.
+    fn remind(&self, told: &str) {
+        let now = user_name();
+        let (Some(was), Some(is)) = (&self.before, &now) else {
+            return;
+        };
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        let denied = [system_words(&denied), "Permission denied".to_owned()];
+        if was != is && denied.iter().any(|words| told.contains(words.as_str())) {
+            self.say(&format!(
+                "Error: started as {was}, the broker is user {is} by now: let {is} have what it \
+                 needs (chown or chmod), or write 'user {was}' in the configuration."
+            ));
+        }
+    }
 }

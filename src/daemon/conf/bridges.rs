@@ -7,11 +7,11 @@ use zeroize::Zeroizing;
 
 use crate::daemon::bridge::conf::BridgeConf;
 use crate::daemon::conf::Conf;
-use crate::daemon::conf::bridge_words::BridgeVersion;
+use crate::daemon::conf::bridge_words::{BridgeTopic, BridgeVersion};
 use crate::daemon::conf::directives::bridge::BridgeOptions;
 use crate::daemon::conf::parse::Fault;
 use crate::daemon::conf::settings::{Bridge, Settings};
-use crate::daemon::conf::value::{self, Given};
+use crate::daemon::conf::value::{self, Given, Kind};
 use crate::mqtt::Version;
 use crate::mqtt::topic;
 use crate::net::tls::{PskKey, Tls, TlsOptions, TlsVersion};
@@ -31,11 +31,61 @@ pub(crate) fn apply(settings: &Settings, conf: &mut Conf) -> Result<(), Fault> {
     ids.sort_unstable();
     match ids.windows(2).find(|pair| pair[0] == pair[1]) {
         Some(pair) => Err(Fault::new(format!(
-            "Error: Two bridges have the local_clientid '{}'. They need different ones.",
+            "Error: Bridge local_clientid '{}' is not unique. Try changing or setting the \
+             local_clientid value for one of the bridges.",
             pair[0]
         ))),
         None => Ok(()),
     }
+}
+
+/// What is to be told of a line about a bridge that was taken. Numbers that are too low are raised.
+pub(crate) fn look_again(bridge: &mut Bridge, name: &str, value: &str) -> Option<String> {
+    let options = &mut bridge.options;
+    let told = match name {
+        "keepalive_interval" if raise(&mut options.keepalive_interval, KEEP_ALIVE_MIN) => {
+            "keepalive interval too low, using 5 seconds."
+        }
+        "idle_timeout" if raise(&mut options.idle_timeout, 1) => {
+            "idle_timeout interval too low, using 1 second."
+        }
+        "threshold" if raise(&mut options.threshold, 1) => "threshold too low, using 1 message.",
+        "restart_timeout" if value::Number::read(value).is_ok_and(|base| base < 1) => {
+            "restart_timeout interval too low, using 1 second."
+        }
+        "bridge_insecure" if *options.bridge_insecure => {
+            return Some(format!(
+                "Warning: Bridge '{}' using insecure mode.",
+                bridge.name
+            ));
+        }
+        "topic" => {
+            let topics = options.topic.value_mut();
+            let last = topics.last()?;
+            let same = |other: &BridgeTopic| {
+                BridgeTopic {
+                    qos: last.qos,
+                    ..other.clone()
+                } == *last
+            };
+            if topics.iter().filter(|one| same(one)).count() < 2 {
+                return None;
+            }
+            let pattern = topics.pop()?.pattern;
+            return Some(format!("Duplicate bridge topic '{pattern}', skipping"));
+        }
+        _ => return None,
+    };
+    Some(told.to_owned())
+}
+
+/// No less than `least`; whether it was.
+fn raise(number: &mut Given<i64>, least: i64) -> bool {
+    let low = **number < least;
+    if low {
+        *number.value_mut() = least;
+    }
+    low
 }
 
 fn at<T>(given: &Given<T>, sentence: impl Into<String>) -> Fault {
@@ -46,10 +96,6 @@ fn at<T>(given: &Given<T>, sentence: impl Into<String>) -> Fault {
 
 fn read(bridge: &Bridge, settings: &Settings) -> Result<BridgeConf, Fault> {
     let options = &bridge.options;
-    if *options.keepalive_interval < KEEP_ALIVE_MIN {
-        let sentence = "Error: Bridge keepalive_interval is too small. Use 5 seconds or more.";
-        return Err(at(&options.keepalive_interval, sentence));
-    }
     let bind = bind_address(options)?;
     let version = match *options.bridge_protocol_version {
         BridgeVersion::V31 => Version::V31,

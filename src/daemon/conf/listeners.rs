@@ -58,11 +58,8 @@ pub(crate) fn apply(settings: &Settings, ports: &[u16], conf: &mut Conf) -> Resu
         }
         return Ok(());
     }
-    for listener in settings
-        .listeners
-        .iter()
-        .filter(|listener| listener.is_opened())
-    {
+    // The default one, too, where a line is about it: mosquitto 2.0 and 2.1 open it.
+    for listener in &settings.listeners {
         for endpoint in endpoints(listener)? {
             let endpoint = dress(endpoint, settings, listener)?;
             match service(listener)? {

@@ -26,7 +26,7 @@ pub(crate) fn apply(settings: &Settings, conf: &mut Conf) -> Result<(), Fault> {
 }
 
 /// The log of a mosquitto.conf.
-fn log(settings: &Settings) -> Result<LogConf, Fault> {
+pub fn log(settings: &Settings) -> Result<LogConf, Fault> {
     let globals = &settings.globals;
     if globals.log_dest.contains(&LogDest::Dlt) {
         let mut fault = Fault::new(format!("Error: 'log_dest dlt': {NO_DLT}."));

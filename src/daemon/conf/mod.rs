@@ -18,6 +18,7 @@ pub mod logging;
 mod open;
 pub mod parse;
 mod persistence;
+mod plugins;
 pub(crate) mod secrets;
 mod security;
 pub mod security_words;
@@ -152,6 +153,8 @@ impl Plugin {
 pub struct Opening {
     /// Where the configuration came from, and what it remarks.
     pub lines: Vec<String>,
+    /// What plugins of mosquitto's tell when they are loaded.
+    pub plugins: Vec<String>,
     /// Only this machine can connect.
     pub local_only: bool,
 }

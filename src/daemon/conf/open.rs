@@ -146,7 +146,8 @@ impl File<'_> {
                 word(value)
             )),
         })?;
-        if wanted && !self.settings.security.given().is_empty() {
+        let late = !self.settings.security.given().is_empty() || !self.settings.plugins.is_empty();
+        if wanted && late {
             return Err(Fault::new(
                 "Error: per_listener_settings must be set before any other security settings.",
             ));

@@ -9,6 +9,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::daemon::conf::bridges;
 use crate::daemon::conf::check::check;
 use crate::daemon::conf::directives::{self, Directive, Mark, Scope};
 use crate::daemon::conf::expand::expand;
@@ -20,6 +21,9 @@ use crate::net::system_words;
 /// Bytes of a value at most.
 const VALUE_MAX: usize = 65_535;
 
+/// Characters of a plugin's option at least.
+const OPTION_MIN: usize = 3;
+
 /// Characters that a generated client identifier may begin with.
 const PREFIX_MAX: usize = 50;
 
@@ -30,6 +34,8 @@ pub struct Fault {
     pub sentence: String,
     /// The innermost first.
     pub found_at: Vec<Origin>,
+    /// What was to be told before it came to that.
+    pub remarks: Vec<Remark>,
 }
 
 impl Fault {
@@ -38,6 +44,7 @@ impl Fault {
         Self {
             sentence: sentence.into(),
             found_at: Vec::new(),
+            remarks: Vec::new(),
         }
     }
 }
@@ -45,10 +52,13 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.sentence)?;
-        for at in &self.found_at {
-            write!(f, "\nError found at {at}.")?;
+        let Some((last, inner)) = self.found_at.split_last() else {
+            return Ok(());
+        };
+        for at in inner {
+            write!(f, "\nError found at '{at}'.")?;
         }
-        Ok(())
+        write!(f, "\nError found at {last}.")
     }
 }
 
@@ -56,9 +66,14 @@ impl fmt::Display for Fault {
 pub fn read(path: &Path) -> Result<Settings, Fault> {
     let mut settings = Settings::default();
     let name: Arc<str> = path.to_string_lossy().into();
-    File::new(&mut settings, name, true).read(path)?;
-    check(&settings)?;
-    Ok(settings)
+    let understood = File::new(&mut settings, name, true).read(path);
+    match understood.and_then(|()| check(&settings)) {
+        Ok(()) => Ok(settings),
+        Err(mut fault) => {
+            fault.remarks = settings.remarks;
+            Err(fault)
+        }
+    }
 }
 
 /// One file on its way into the settings.
@@ -114,16 +129,16 @@ impl<'a> File<'a> {
         if line.first() == Some(&b'#') {
             return Ok(());
         }
-        let malformed = |_| Fault::new("Error: Malformed UTF-8 in configuration.");
-        let line = std::str::from_utf8(line).map_err(malformed)?;
-        if line.contains('\0') {
-            return Err(Fault::new("Error: Malformed UTF-8 in configuration."));
-        }
+        let malformed = || Fault::new("Error: Malformed UTF-8 in configuration.");
+        let line = std::str::from_utf8(line).map_err(|_| malformed())?;
         let line = line.trim_matches([' ', '\r', '\t']);
         if line.is_empty() {
             return Ok(());
         }
         let (name, value) = line.split_once(' ').unwrap_or((line, ""));
+        if line.contains('\0') || value.contains(char::is_control) {
+            return Err(malformed());
+        }
         let value = expand(value.trim()).map_err(Fault::new)?;
         if value.text.len() > VALUE_MAX {
             return Err(Fault::new(format!("Error: Value of '{name}' is too long.")));
@@ -171,25 +186,28 @@ impl<'a> File<'a> {
                     )));
                 }
                 Mark::Deprecated(instead) => self.deprecated(name, instead),
+                Mark::Note(note) => self.tell(*note),
                 _ => {}
             }
         }
         self.demand_block(row, name)?;
+        if row.scope == Scope::Listener {
+            self.listener_or_default(name);
+            self.warn_of_second_port(name);
+        }
         if value.is_empty() {
-            let name = if name == "listener" {
-                "listener port"
-            } else {
-                name
-            };
-            return Err(Fault::new(format!(
-                "Error: Empty '{name}' value in configuration."
-            )));
+            return Err(Fault::new(match row.name {
+                "plugin" | "global_plugin" => {
+                    "Error: Missing plugin path for plugin name '(null)'.".to_owned()
+                }
+                _ => format!("Error: Empty '{}' value in configuration.", row.noun(name)),
+            }));
         }
         let result = match row.scope {
             Scope::Global => self.settings.globals.set(row.name, value, at),
             Scope::Security => self.security(row.name, value, at),
             Scope::Listener => {
-                let place = self.listener_or_default();
+                let place = self.listener.expect("seen to above");
                 let listener = &mut self.settings.listeners[place];
                 listener.options.set(row.name, value, at)
             }
@@ -203,15 +221,18 @@ impl<'a> File<'a> {
             Scope::Opener => return self.open(row.name, name, value, at),
         };
         result.map_err(|trouble| Fault::new(sentence(row, name, value, trouble)))?;
-        self.look_again(row.name)
+        self.look_again(row.name, value)
     }
 
     fn deprecated(&mut self, name: &str, instead: &str) {
         let text = format!(
             "The '{name}' option is now deprecated and will be removed in version 3.0. {instead}"
         );
-        let remark = Remark::Notice(text.trim_end().to_owned());
-        self.settings.remarks.push(remark);
+        self.tell(text);
+    }
+
+    pub(crate) fn tell(&mut self, text: impl Into<String>) {
+        self.settings.remarks.push(Remark::Notice(text.into()));
     }
 
     /// A block of the right kind stands above.
@@ -226,7 +247,9 @@ impl<'a> File<'a> {
         let demands = |mark| row.marks.contains(&mark);
         match row.scope {
             Scope::Bridge if self.bridge.is_none() => missing("a bridge"),
-            Scope::Plugin if self.plugin.is_none() => missing("plugin/global_plugin/plugin_load"),
+            Scope::Plugin if self.plugin.is_none() => Err(Fault::new(format!(
+                "Error: An {name} option exists in the config file without a plugin."
+            ))),
             Scope::Security if self.settings.per_listener && listener.is_none() => {
                 missing("a listener")
             }
@@ -236,22 +259,37 @@ impl<'a> File<'a> {
         }
     }
 
-    /// The place of the listener above; the default one where there is none.
-    fn listener_or_default(&mut self) -> usize {
-        if let Some(place) = self.listener {
-            return place;
+    /// What follows is about the listener above, or the default one where there is none. Lines
+    /// that are about no other are always about that.
+    fn listener_or_default(&mut self, name: &str) {
+        let own = matches!(name, "port" | "bind_address");
+        let is_default = |at: usize| self.settings.listeners[at].is_default;
+        if self.listener.is_some_and(|at| !own || is_default(at)) {
+            return;
         }
-        let listeners = &mut self.settings.listeners;
-        let place = listeners.iter().position(|listener| listener.is_default);
-        let place = place.unwrap_or_else(|| {
-            listeners.push(Listener {
+        let mut listeners = self.settings.listeners.iter();
+        let place = listeners.position(|listener| listener.is_default);
+        self.listener = place.or(Some(self.settings.listeners.len()));
+        if place.is_none() {
+            self.settings.listeners.push(Listener {
                 is_default: true,
                 ..Listener::default()
             });
-            listeners.len() - 1
-        });
-        self.listener = Some(place);
-        place
+            self.tell(format!("Creating default listener due to '{name}' option."));
+            self.tell(format!(
+                "It is best practice to define a 'listener' first. Using the '{name}' option \
+                 without a listener will be disabled in the future."
+            ));
+        }
+    }
+
+    fn warn_of_second_port(&mut self, name: &str) {
+        let listener = self.listener.map(|at| &self.settings.listeners[at]);
+        if name == "port" && listener.is_some_and(|listener| listener.options.port.is_given()) {
+            let text = "Default listener port specified multiple times. Only the latest will be \
+                        used.";
+            self.settings.remarks.push(Remark::Warning(text.to_owned()));
+        }
     }
 
     fn security(&mut self, name: &str, value: &str, at: &Origin) -> Result<(), Trouble> {
@@ -277,7 +315,7 @@ impl<'a> File<'a> {
                  defined first."
             )));
         };
-        if option.is_empty() {
+        if option.chars().count() < OPTION_MIN {
             return Err(Fault::new("Error: Invalid 'plugin_opt_' config option."));
         }
         if value.is_empty() {
@@ -291,7 +329,26 @@ impl<'a> File<'a> {
     }
 
     /// What one directive says about the others of its block.
-    fn look_again(&mut self, name: &str) -> Result<(), Fault> {
+    fn look_again(&mut self, name: &str, value: &str) -> Result<(), Fault> {
+        if let Some(bridge) = self.bridge {
+            let bridge = &mut self.settings.bridges[bridge];
+            let told = bridges::look_again(bridge, name, value);
+            self.settings.remarks.extend(told.map(Remark::Notice));
+        }
+        if self.settings.per_listener && name == "allow_anonymous" {
+            self.tell(
+                "You are using the 'allow_anonymous' option with 'per_listener_settings true'. \
+                 Please replace this with 'listener_allow_anonymous'.",
+            );
+        }
+        if name.ends_with("auto_id_prefix") && value.chars().count() > PREFIX_MAX {
+            let shown = match name {
+                "auto_id_prefix" => name.to_owned(),
+                _ => format!("'{name}'"),
+            };
+            let sentence = format!("Error: {shown} length must be <= {PREFIX_MAX}.");
+            return Err(Fault::new(sentence));
+        }
         let Some(listener) = self.listener.map(|at| &self.settings.listeners[at]) else {
             return Ok(());
         };
@@ -306,23 +363,15 @@ impl<'a> File<'a> {
                     )));
                 }
             }
-            "listener_auto_id_prefix" | "auto_id_prefix" => {
-                let own = options.listener_auto_id_prefix.as_deref();
-                let general = self
-                    .settings
-                    .security_of(listener)
-                    .auto_id_prefix
-                    .as_deref();
-                let long = |prefix: &str| prefix.chars().count() > PREFIX_MAX;
-                if own.or(general).is_some_and(long) {
-                    return Err(Fault::new(format!(
-                        "Error: '{name}' length must be <= {PREFIX_MAX}."
-                    )));
+            "http_dir" => {
+                let folder = options.http_dir.as_deref().unwrap_or_else(|| Path::new(""));
+                if let Err(error) = folder.metadata() {
+                    let (folder, why) = (folder.display(), system_words(&error));
+                    return Err(Fault::new(format!("Error: http_dir {folder}: {why}.")));
                 }
             }
-            "certfile" | "cafile" | "psk_hint" | "psk_file"
-                if options.psk_hint.is_some()
-                    && (options.certfile.is_some() || options.cafile.is_some()) =>
+            "certfile" | "psk_hint" | "psk_file"
+                if options.psk_hint.is_some() && options.certfile.is_some() =>
             {
                 return Err(Fault::new(
                     "Error: Cannot use both certificate and psk encryption in a single listener.",
@@ -351,7 +400,11 @@ fn sounds_secret(option: &str) -> bool {
 fn sentence(row: &Directive, name: &str, value: &str, trouble: Trouble) -> String {
     match trouble {
         Trouble::Said(sentence) => sentence,
-        Trouble::Duplicate => format!("Error: Duplicate '{name}' value in configuration."),
+        Trouble::Duplicate => {
+            let noun = row.noun(name);
+            format!("Error: Duplicate '{noun}' value in configuration.")
+        }
+        Trouble::Beyond => format!("Error: '{name}' value out of range."),
         Trouble::NoNumber => format!("Error: '{name}' value not a number."),
         Trouble::Invalid => match row.wrong() {
             Some(wrong) => wrong.replace("{}", word(value)),

@@ -122,10 +122,10 @@ fn realm(settings: &Settings, sources: &Sources) -> Result<Realm, Fault> {
 }
 
 /// Names of mosquitto's own plugins, without folder and ending.
-const ACL_FILE: &str = "mosquitto_acl_file";
-const PASSWORD_FILE: &str = "mosquitto_password_file";
-const DYNSEC: &str = "mosquitto_dynamic_security";
-const SPARKPLUG: &str = "mosquitto_sparkplug_aware";
+pub(crate) const ACL_FILE: &str = "mosquitto_acl_file";
+pub(crate) const PASSWORD_FILE: &str = "mosquitto_password_file";
+pub(crate) const DYNSEC: &str = "mosquitto_dynamic_security";
+pub(crate) const SPARKPLUG: &str = "mosquitto_sparkplug_aware";
 /// Persistence, which is read in `persistence.rs`.
 pub(crate) const SQLITE: &str = "mosquitto_persist_sqlite";
 
@@ -186,6 +186,7 @@ pub(crate) fn fault(plugin: &Plugin, what: &str) -> Fault {
     Fault {
         sentence: format!("Error: Unable to load plugin \"{path}\": {what}."),
         found_at: vec![plugin.at.clone()],
+        remarks: Vec::new(),
     }
 }
 

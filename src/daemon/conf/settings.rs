@@ -160,7 +160,7 @@ impl Settings {
 }
 
 impl Listener {
-    /// It is a listener of its own, and not only a place for options.
+    /// A line asks for it, and not only for what would hold for it.
     pub fn is_opened(&self) -> bool {
         let options = &self.options;
         !self.is_default || options.port.is_given() || options.bind_address.is_given()

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use crate::daemon::conf::listeners;
 use crate::daemon::conf::log_words::{LogDest, LogType};
 use crate::daemon::conf::parse::{self, Fault};
-use crate::daemon::conf::settings::{Remark, Settings};
+use crate::daemon::conf::plugins;
+use crate::daemon::conf::settings::Settings;
 use crate::daemon::conf::{Conf, Opening};
 use crate::daemon::log::Form;
 
@@ -48,17 +49,14 @@ impl Source {
     /// What that asks for: certificates, passwords and rules are read now.
     pub fn conf(&self, settings: &Settings) -> Result<Conf, Fault> {
         let mut conf = Conf::from_settings(settings, &self.ports)?;
-        let mut lines: Vec<String> = settings.remarks.iter().map(Remark::text).collect();
-        lines.insert(
-            0,
-            match &self.file {
-                Some(file) => format!("Config loaded from {}.", file.display()),
-                None => "Using default config.".to_owned(),
-            },
-        );
+        let mut lines = vec![match &self.file {
+            Some(file) => format!("Config loaded from {}.", file.display()),
+            None => "Using default config.".to_owned(),
+        }];
         lines.extend(listeners::unserved(settings));
         conf.opening = Some(Opening {
             lines,
+            plugins: plugins::introductions(settings),
             local_only: settings.is_local_only(),
         });
         for (name, value) in &self.limits {

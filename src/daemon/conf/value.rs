@@ -3,7 +3,10 @@
 //! A [`Kind`] is named in the table of directives and exists nowhere at run time; what it reads is
 //! kept in a [`Given`], which knows whether and where the file said it.
 
+use std::convert::Infallible;
 use std::fmt;
+use std::marker::PhantomData;
+use std::num::{IntErrorKind, ParseIntError};
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,6 +38,11 @@ impl<T> Given<T> {
     /// A default.
     pub fn unsaid(value: T) -> Self {
         Self { value, at: None }
+    }
+
+    /// For what is done to a line that was taken.
+    pub(crate) fn value_mut(&mut self) -> &mut T {
+        &mut self.value
     }
 
     /// Whether a file has it.
@@ -73,6 +81,8 @@ pub enum Trouble {
     Invalid,
     /// No number where one belongs.
     NoNumber,
+    /// A number far beyond any that is allowed.
+    Beyond,
     /// Given twice in one block.
     Duplicate,
     /// A sentence of its own.
@@ -145,17 +155,27 @@ impl Kind for MaybeFlag {
 /// A whole number within bounds.
 pub enum Int<const LEAST: i64, const MOST: i64> {}
 
-/// Any number.
-pub type Number = Int<{ i64::MIN }, { i64::MAX }>;
+/// Any number of things.
+pub type Number = Int<{ i32::MIN as i64 }, { i32::MAX as i64 }>;
+
+/// Any number of bytes, also where mosquitto counts to two thousand million only.
+pub type Bytes = Int<{ i64::MIN }, { i64::MAX }>;
 
 impl<const LEAST: i64, const MOST: i64> Kind for Int<LEAST, MOST> {
     type Value = i64;
     const FORM: &'static str = "NUMBER";
 
     fn read(text: &str) -> Result<i64, Trouble> {
-        let number: i64 = word(text).parse().map_err(|_| Trouble::NoNumber)?;
+        let number: i64 =
+            word(text)
+                .parse()
+                .map_err(|error: ParseIntError| match error.kind() {
+                    IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => Trouble::Beyond,
+                    _ => Trouble::NoNumber,
+                })?;
         match (LEAST..=MOST).contains(&number) {
             true => Ok(number),
+            false if i32::try_from(number).is_err() => Err(Trouble::Beyond),
             false => Err(Trouble::Invalid),
         }
     }
@@ -216,6 +236,47 @@ impl Kind for File {
     }
 }
 
+/// As `K`, and the last line about it is the one that counts.
+pub enum Last<K> {
+    /// Never made.
+    #[doc(hidden)]
+    Never(PhantomData<K>, Infallible),
+}
+
+impl<K: Kind> Kind for Last<K> {
+    type Value = K::Value;
+    const FORM: &'static str = K::FORM;
+
+    fn read(text: &str) -> Result<Self::Value, Trouble> {
+        K::read(text)
+    }
+
+    fn show(value: &Self::Value) -> String {
+        K::show(value)
+    }
+}
+
+/// As `K`, and a second line about it is an error.
+pub enum Once<K> {
+    /// Never made.
+    #[doc(hidden)]
+    Never(PhantomData<K>, Infallible),
+}
+
+impl<K: Kind> Kind for Once<K> {
+    type Value = K::Value;
+    const FORM: &'static str = K::FORM;
+    const ONCE: bool = true;
+
+    fn read(text: &str) -> Result<Self::Value, Trouble> {
+        K::read(text)
+    }
+
+    fn show(value: &Self::Value) -> String {
+        K::show(value)
+    }
+}
+
 /// A text a line, any number of lines.
 pub enum Texts {}
 
@@ -241,7 +302,7 @@ impl Kind for Texts {
 pub enum Maybe<K> {
     /// Never made.
     #[doc(hidden)]
-    Never(std::marker::PhantomData<K>, std::convert::Infallible),
+    Never(PhantomData<K>, Infallible),
 }
 
 impl<K: Kind> Kind for Maybe<K> {

@@ -40,7 +40,12 @@ impl Kind for Versions {
                 _ => return Err(Trouble::Invalid),
             }
         }
-        Ok(versions)
+        match versions.v31 || versions.v311 || versions.v5 {
+            true => Ok(versions),
+            false => Err(Trouble::Said(
+                "Error: Empty 'accept_protocol_versions' value in configuration.".to_owned(),
+            )),
+        }
     }
 
     fn show(value: &Self) -> String {

@@ -53,6 +53,11 @@ pub struct LogConf {
     pub connection_messages: bool,
 }
 
+/// What a line begins with, the time if anything.
+pub fn time(conf: &LogConf) -> String {
+    outlets::time(conf)
+}
+
 /// How a line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -199,9 +204,22 @@ impl Log {
         self.inner.lock().workers = is_wanted.then(|| workers.clone());
     }
 
-    /// Something an operator wants to know.
+    /// Something an operator wants to know, of the kind that its first word says.
     pub(crate) fn line(&self, line: &str) {
-        self.say(LogType::Notice, line);
+        let kind = match line.split_once(':') {
+            Some(("Error" | "password-file", _)) => LogType::Error,
+            Some(("Warning", _)) => LogType::Warning,
+            _ => LogType::Notice,
+        };
+        self.say(kind, line);
+    }
+
+    /// A step of the broker's own life.
+    pub(crate) fn step(&self, line: &str) {
+        match line.starts_with("Warning: ") {
+            true => self.say(LogType::Warning, line),
+            false => self.say(LogType::Information, line),
+        }
     }
 
     /// What goes wrong, or may do so.

@@ -41,7 +41,7 @@ impl Live {
         let server = folder.path("server").display().to_string();
         let lines = LISTENERS.replace("SERVER", &server);
         let broker = BrokerProcess::configured(&lines, &["-v"]);
-        broker.wait_log(" running");
+        broker.wait_log("2.1.2 running");
         let told = Mutex::new(broker.log().len());
         Self { broker, told }
     }

@@ -8,8 +8,8 @@ use crate::daemon::conf::bridge_words::{
 };
 use crate::daemon::conf::directives::{Directive, Mark, Scope, block, name_of};
 use crate::daemon::conf::value::{
-    File, Flag, Given, Int, Kind, Maybe, MaybeFlag, MaybeInt, Number, Origin, Text, TlsVersion,
-    Trouble,
+    File, Flag, Given, Int, Kind, Last, Maybe, MaybeFlag, MaybeInt, Number, Once, Origin, Text,
+    TlsVersion, Trouble,
 };
 
 block! {
@@ -41,9 +41,9 @@ block! {
     bridge_session_expiry_interval: Int<0, 4_294_967_295> = 0,
         Wrong("Error: bridge_session_expiry_interval must not be negative.");
     /// TCP asks whether the other side is alive.
-    bridge_tcp_keepalive: Maybe<TcpKeepAlive> = None;
+    bridge_tcp_keepalive: Maybe<TcpKeepAlive> = None, Noun("bridge_tcp_keepalive_idle");
     /// Milliseconds that sent bytes may be unacknowledged.
-    bridge_tcp_user_timeout: MaybeInt<0, { i64::MAX }> = None,
+    bridge_tcp_user_timeout: MaybeInt<0, { i32::MAX as i64 }> = None,
         Wrong("Error: invalid TCP user timeout value.");
     /// The session there ends with the connection.
     cleansession: Flag = false;
@@ -52,14 +52,14 @@ block! {
     /// Seconds without messages that end a lazy connection.
     idle_timeout: Number = 60;
     /// Seconds of Keep Alive.
-    keepalive_interval: Int<{ i64::MIN }, 65_535> = 60,
+    keepalive_interval: Int<{ i32::MIN as i64 }, 65_535> = 60,
         Wrong("Error: Bridge keepalive value too high.");
     /// Its client identifier here; local.REMOTE-ID without it.
-    local_clientid: Text = None;
+    local_clientid: Text = None, Noun("bridge local clientd");
     /// Its password here.
-    local_password: Text = None, Secret;
+    local_password: Text = None, Secret, Noun("bridge local_password");
     /// Its user name here.
-    local_username: Text = None;
+    local_username: Text = None, Noun("bridge local_username");
     /// The topic that tells whether it is connected.
     notification_topic: Text = None;
     /// Tell whether it is connected.
@@ -67,11 +67,11 @@ block! {
     /// Tell so here only.
     notifications_local_only: Flag = false;
     /// Its client identifier there; HOST.NAME without it.
-    remote_clientid("remote_clientid", "clientid"): Text = None;
+    remote_clientid("remote_clientid", "clientid"): Text = None, Noun("bridge remote clientid");
     /// Its password there.
-    remote_password("remote_password", "password"): Text = None, Secret;
+    remote_password("remote_password", "password"): Text = None, Secret, Noun("bridge remote_password");
     /// Its user name there.
-    remote_username("remote_username", "username"): Text = None;
+    remote_username("remote_username", "username"): Text = None, Noun("bridge remote_username");
     /// How long it waits before it tries again.
     restart_timeout: RestartTimeout =
         RestartTimeout::Backoff(Duration::from_secs(5), Duration::from_secs(30), Duration::ZERO);
@@ -92,7 +92,7 @@ block! {
     /// Its certificate, in PEM.
     bridge_certfile: File = None;
     /// The key of its certificate, in PEM.
-    bridge_keyfile: File = None;
+    bridge_keyfile: Last<File> = None;
     /// Ciphers of TLS 1.2, in OpenSSL's names.
     bridge_ciphers: Text = None;
     /// Ciphers of TLS 1.3.
@@ -108,5 +108,5 @@ block! {
     /// Trust the roots of this machine.
     bridge_tls_use_os_certs: Flag = false;
     /// The version of TLS.
-    bridge_tls_version: Maybe<TlsVersion> = None;
+    bridge_tls_version: Once<Maybe<TlsVersion>> = None;
 }

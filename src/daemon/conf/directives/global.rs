@@ -5,8 +5,8 @@ use crate::daemon::conf::duration::Expiration;
 use crate::daemon::conf::log_words::{LogDest, LogDests, LogType, LogTypes};
 use crate::daemon::conf::security_words::RefuseSubscribe;
 use crate::daemon::conf::value::{
-    File, Flag, Given, Int, Kind, Maybe, MaybeFlag, MaybeInt, Number, Origin, SyncWord, Text,
-    Trouble,
+    Bytes, File, Flag, Given, Int, Kind, Last, Maybe, MaybeFlag, MaybeInt, Number, Origin,
+    SyncWord, Text, Trouble,
 };
 
 block! {
@@ -24,7 +24,7 @@ block! {
     /// or not all; mosquitto never does.
     acl_refuse_subscribe: RefuseSubscribe = RefuseSubscribe::Never;
     /// Only clients whose identifier begins with this may connect.
-    clientid_prefixes: Text = None, Deprecated("");
+    clientid_prefixes: Last<Text> = None, Deprecated("");
     /// Log connections and disconnections.
     connection_messages: Flag = true;
     /// Answer on $CONTROL/broker/v1.
@@ -44,7 +44,7 @@ block! {
     /// What is logged; repeatable.
     log_type: LogTypes = LogType::DEFAULT.to_vec();
     /// Bytes of QoS 1 and 2 messages in flight to a client at a time; 0 sets no limit.
-    max_inflight_bytes: Number = 0;
+    max_inflight_bytes: Bytes = 0;
     /// QoS 1 and 2 messages in flight to a client at a time; 0 sets no limit.
     max_inflight_messages: Int<{ i64::MIN }, 65_535> = 20,
         Wrong("Error: 'max_inflight_messages' must be <= 65535.");
@@ -62,13 +62,14 @@ block! {
     max_packet_size: Int<20, { i64::MAX }> = 2_000_000,
         Wrong("Error: 'max_packet_size' must be >= 20.");
     /// Bytes that wait for a client beyond those in flight; 0 sets no limit.
-    max_queued_bytes: Number = 0;
+    max_queued_bytes: Bytes = 0;
     /// QoS 1 and 2 messages that wait for a client beyond those in flight; 0 sets no limit.
     max_queued_messages: Number = 1000;
     /// Bytes of memory at most; 0 sets no limit.
     memory_limit: Int<0, { i64::MAX }> = 0;
     /// Bytes of payload at most; 0 sets no limit.
-    message_size_limit: Int<0, 268_435_455> = 0;
+    message_size_limit: Int<0, 268_435_455> = 0,
+        Note("Note: It is recommended to replace `message_size_limit` with `max_packet_size`.");
     /// Bytes of the buffer that packets are read into, and of the head of a WebSocket request.
     packet_buffer_size("packet_buffer_size", "websockets_headers_size"): Int<0, 65_535> = 4096,
         Wrong("Error: Packet buffer size must be between 0 and 65535 inclusive.");
@@ -93,7 +94,7 @@ block! {
     /// Take retained messages; otherwise clients that send one are disconnected.
     retain_available: Flag = true;
     /// Forget a retained message after so many minutes.
-    retain_expiry_interval: MaybeInt<1, { i64::MAX }> = None,
+    retain_expiry_interval: MaybeInt<1, { i32::MAX as i64 }> = None,
         Wrong("Error: retain_expiry_interval must be >= 1.");
     /// Without use since version 1.5.
     retry_interval: Text = None, Gone("The 'retry_interval' option is no longer available.");
@@ -104,7 +105,7 @@ block! {
     /// Deliver with the QoS of the subscription even if the message came with a lower one.
     upgrade_outgoing_qos: Flag = false;
     /// The user to become when started as root.
-    user: Text = Some("mosquitto".to_owned());
+    user: Last<Text> = Some("mosquitto".to_owned());
     /// The level of a log that only builds with libwebsockets have.
     websockets_log_level: Number = 0, Gone("The 'websockets_log_level' option has no use here.");
     /// Without use since version 2.1.
@@ -115,7 +116,7 @@ block! {
     /// Who may do what.
     Security, SECURITY, Security;
     /// Who may read and write which topics.
-    acl_file: File = None;
+    acl_file: Last<File> = None;
     /// Clients may connect without a user name; in local only mode they may unless this says no.
     allow_anonymous: MaybeFlag = None;
     /// Clients may connect without a client identifier.
@@ -128,7 +129,7 @@ block! {
     /// in PEM, or a secret for HS256.
     jwt_key_file: File = None;
     /// Users and their password hashes.
-    password_file: File = None;
+    password_file: Last<File> = None;
     /// Identities and their keys for TLS-PSK.
-    psk_file: File = None;
+    psk_file: Last<File> = None;
 }

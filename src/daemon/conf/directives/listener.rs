@@ -2,8 +2,8 @@
 
 use crate::daemon::conf::directives::{Directive, Mark, Scope, block, name_of};
 use crate::daemon::conf::value::{
-    File, Flag, Given, Int, KeyForm, Kind, Maybe, MaybeFlag, MaybeInt, Number, Origin, Protocol,
-    SocketDomain, Text, Texts, TlsVersion, Trouble,
+    File, Flag, Given, Int, KeyForm, Kind, Last, Maybe, MaybeFlag, MaybeInt, Number, Once, Origin,
+    Protocol, SocketDomain, Text, Texts, TlsVersion, Trouble,
 };
 use crate::daemon::conf::versions::Versions;
 
@@ -15,7 +15,7 @@ block! {
     /// Listen on this network interface only.
     bind_interface: Text = None;
     /// The address of the default listener.
-    bind_address: Text = None, Deprecated("");
+    bind_address: Text = None, Deprecated(""), Noun("default listener bind_address");
     /// The port of the default listener.
     port: MaybeInt<1, 65_535> = None, Deprecated("Please use 'listener' instead.");
     /// Connections begin with a PROXY header of this version.
@@ -41,7 +41,7 @@ block! {
     max_topic_alias_broker: Int<0, 65_535> = 10, NeedsListener,
         Wrong("Error: Invalid 'max_topic_alias_broker' value in configuration.");
     /// What all topics of its clients begin with, without their knowing.
-    mount_point: Text = None, NeedsListener;
+    mount_point: Last<Text> = None, NeedsListener;
     /// What is spoken here.
     protocol: Protocol = Protocol::Mqtt;
     /// Listen on addresses of this kind only.
@@ -52,21 +52,21 @@ block! {
     /// Origin that may ask for a WebSocket; repeatable, all may without it.
     websockets_origin: Texts = Vec::new(), NeedsListener;
     /// The certificate, in PEM, with those that lead to its root. With keyfile it makes TLS.
-    certfile: File = None;
+    certfile: Last<File> = None;
     /// The key of the certificate, in PEM.
-    keyfile: File = None;
+    keyfile: Last<File> = None;
     /// The roots that certificates of clients lead to.
-    cafile: File = None, NeedsListener;
+    cafile: Last<File> = None, NeedsListener;
     /// A folder of such roots.
-    capath: File = None;
+    capath: Last<File> = None;
     /// Certificates of clients that are revoked.
-    crlfile: File = None;
+    crlfile: Last<File> = None;
     /// Ciphers of TLS 1.2, in OpenSSL's names.
-    ciphers: Text = None;
+    ciphers: Last<Text> = None;
     /// Ciphers of TLS 1.3.
-    ciphers_tls13("ciphers_tls1.3"): Text = None;
+    ciphers_tls13("ciphers_tls1.3"): Last<Text> = None;
     /// The least version of TLS.
-    tls_version: Maybe<TlsVersion> = None, NeedsListener,
+    tls_version: Once<Maybe<TlsVersion>> = None, NeedsListener,
         Wrong("Error: Unsupported tls_version \"{}\".");
     /// Turn clients without a certificate away.
     require_certificate: Flag = false;

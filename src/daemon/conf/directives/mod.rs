@@ -42,6 +42,10 @@ pub enum Mark {
     NeedsNamedListener,
     /// The sentence about a value out of bounds; `{}` is that value.
     Wrong(&'static str),
+    /// What an error calls it where it is empty or there for the second time.
+    Noun(&'static str),
+    /// Told whenever it is there.
+    Note(&'static str),
     /// Accepted for the sake of old files, with this warning.
     Gone(&'static str),
     /// Nothing here can do this: the way out.
@@ -76,6 +80,14 @@ impl Directive {
     /// What holds without it; empty where that is nothing.
     pub fn default(&self) -> String {
         (self.default)()
+    }
+
+    pub(crate) fn noun<'a>(&self, name: &'a str) -> &'a str {
+        let noun = self.marks.iter().find_map(|mark| match mark {
+            Mark::Noun(noun) => Some(*noun),
+            _ => None,
+        });
+        noun.unwrap_or(name)
     }
 
     pub(crate) fn wrong(&self) -> Option<&'static str> {
@@ -188,7 +200,7 @@ pub const OPENERS: &[Directive] = &[
         "listener",
         &[],
         "PORT | any [ADDRESS | PATH]",
-        &[],
+        &[Mark::Noun("listener port")],
         "Listen here; port 0 and a path make a Unix socket. What follows is about it. With any the \
          system chooses a free port.",
     ),
