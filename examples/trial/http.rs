@@ -2,7 +2,7 @@
 //! later messages of a pair are beside questions that are asked one after the other.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -61,10 +61,13 @@ enum Looking {
     Tabs,
 }
 
-/// Prints both tables. False: the broker ended.
-pub(crate) fn run(program: &Path) -> bool {
-    costs(program, &[Looking::Off, Looking::Nobody, Looking::Pages]);
-    delays(program)
+/// Prints both tables, of some questions only the second. False: a broker ended.
+pub(crate) fn run(programs: &[PathBuf], only: Option<&str>) -> bool {
+    if only.is_none() {
+        let cells = [Looking::Off, Looking::Nobody, Looking::Pages];
+        programs.iter().for_each(|program| costs(program, &cells));
+    }
+    delays(programs, only.unwrap_or_default())
 }
 
 /// Prints what tabs of a real browser cost. False: there is none.
@@ -198,48 +201,87 @@ fn received(port: u16) -> u64 {
     number.and_then(|number| number.parse().ok()).unwrap()
 }
 
-fn delays(program: &Path) -> bool {
-    let mut broker = Broker::with_http(program);
-    let _clients = fill(broker.port);
-    Visit::open(broker.http_port).ask("/api/v1/topics");
-    let mut publisher = Wire::connect(broker.port, &Hello::new("good-pub")).unwrap();
-    let mut subscriber = Wire::connect(broker.port, &Hello::new("good-sub")).unwrap();
-    subscriber.subscribe("good", 1).unwrap();
-    let mut window = || {
-        let (until, mut waits) = (Instant::now() + SLICE, Vec::new());
+/// A broker that is full, and a pair beside whoever asks.
+struct Tried {
+    broker: Broker,
+    _clients: Vec<Wire>,
+    publisher: Wire,
+    subscriber: Wire,
+}
+
+/// What was seen of one: waits in ms, and how many questions were answered.
+#[derive(Default)]
+struct Seen {
+    alone: Vec<f64>,
+    beside: Vec<f64>,
+    answers: usize,
+}
+
+impl Tried {
+    fn start(program: &Path) -> Self {
+        let broker = Broker::with_http(program);
+        let clients = fill(broker.port);
+        Visit::open(broker.http_port).ask("/api/v1/topics");
+        let publisher = Wire::connect(broker.port, &Hello::new("good-pub")).unwrap();
+        let mut subscriber = Wire::connect(broker.port, &Hello::new("good-sub")).unwrap();
+        subscriber.subscribe("good", 1).unwrap();
+        Self {
+            broker,
+            _clients: clients,
+            publisher,
+            subscriber,
+        }
+    }
+
+    fn window(&mut self, waits: &mut Vec<f64>) {
+        let until = Instant::now() + SLICE;
         while Instant::now() < until {
-            let wait = exchange(&mut publisher, &mut subscriber).unwrap();
+            let wait = exchange(&mut self.publisher, &mut self.subscriber).unwrap();
             waits.push(wait.as_secs_f64() * 1_000.0);
             std::thread::sleep(PAUSE);
         }
-        waits
-    };
+    }
+
+    /// A window without the question, and one with it.
+    fn windows(&mut self, path: &str, seen: &mut Seen) {
+        self.window(&mut seen.alone);
+        let stop = AtomicBool::new(false);
+        let port = self.broker.http_port;
+        std::thread::scope(|scope| {
+            let asking = scope.spawn(|| ask_on(port, path, &stop));
+            self.window(&mut seen.beside);
+            stop.store(true, Ordering::Relaxed);
+            seen.answers += asking.join().unwrap();
+        });
+    }
+}
+
+fn delays(programs: &[PathBuf], only: &str) -> bool {
+    let mut tried: Vec<Tried> = programs.iter().map(|one| Tried::start(one)).collect();
     say(&format!(
         "A pair of QoS 1 beside questions; {CLIENTS} clients, {TOPICS} topics. In ms:"
     ));
     say("| asked without end | answers/s | p50 | without | p99 | without | most | without |");
     say("|-|-|-|-|-|-|-|-|");
     let nothing = ("nothing, but a program burns a core", "");
-    for (name, path) in std::iter::once(&nothing).chain(QUESTIONS) {
-        let (mut alone, mut beside, mut answers) = (Vec::new(), Vec::new(), 0);
+    let questions = std::iter::once(&nothing).chain(QUESTIONS);
+    for (name, path) in questions.filter(|(name, _)| name.contains(only)) {
+        let mut seen: Vec<Seen> = programs.iter().map(|_| Seen::default()).collect();
         for _ in 0..SLICES {
-            alone.extend(window());
-            let stop = AtomicBool::new(false);
-            std::thread::scope(|scope| {
-                let asking = scope.spawn(|| ask_on(broker.http_port, path, &stop));
-                beside.extend(window());
-                stop.store(true, Ordering::Relaxed);
-                answers += asking.join().unwrap();
-            });
+            for (tried, seen) in tried.iter_mut().zip(&mut seen) {
+                tried.windows(path, seen);
+            }
         }
-        let rate = answers as f64 / (SLICE.as_secs_f64() * SLICES as f64);
-        let pairs = [0.5, 0.99, 1.0].map(|at| {
-            let (with, without) = (part(&mut beside, at), part(&mut alone, at));
-            format!("{with:.2} | {without:.2}")
-        });
-        say(&format!("| {name} | {rate:.0} | {} |", pairs.join(" | ")));
+        for seen in &mut seen {
+            let rate = seen.answers as f64 / (SLICE.as_secs_f64() * SLICES as f64);
+            let pairs = [0.5, 0.99, 1.0].map(|at| {
+                let (with, without) = (part(&mut seen.beside, at), part(&mut seen.alone, at));
+                format!("{with:.2} | {without:.2}")
+            });
+            say(&format!("| {name} | {rate:.0} | {} |", pairs.join(" | ")));
+        }
     }
-    broker.lives()
+    tried.iter_mut().all(|tried| tried.broker.lives())
 }
 
 /// Asks until told to stop; without a question, works as hard.

@@ -66,7 +66,14 @@ enum Trial {
         minutes: u64,
     },
     /// CPU a message with and without pages that look, and how late a pair is beside questions.
-    Http,
+    Http {
+        /// Only how late, and only beside questions with this in their name.
+        #[arg(long)]
+        only: Option<String>,
+        /// Another mqttx, asked in turns with the first.
+        #[arg(long)]
+        beside: Option<PathBuf>,
+    },
     /// CPU a message beside ten tabs of Chromium, whose own does not count.
     Tabs,
     /// When the dashboard paints first in Chromium: the median of ten visits.
@@ -83,7 +90,10 @@ fn main() -> ExitCode {
             mosquitto,
         } => hostile::run(&program, &mosquitto, seconds, &only),
         Trial::Soak { minutes } => soak::run(&program, minutes),
-        Trial::Http => http::run(&program),
+        Trial::Http { only, beside } => {
+            let programs: Vec<_> = std::iter::once(program).chain(beside).collect();
+            http::run(&programs, only.as_deref())
+        }
         Trial::Tabs => http::run_tabs(&program),
         Trial::Paint => tabs::run(&program),
     };
