@@ -15,7 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::Service as _;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, Interest};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -99,6 +99,12 @@ pub(super) async fn run(
         }
     };
     let _ = timeout(STOP_TIME, ended).await;
+}
+
+/// Whether nothing will follow what has come; as long as that is not read, nothing else tells.
+async fn is_left(stream: &TcpStream) -> bool {
+    let ready = stream.ready(Interest::READABLE).await;
+    ready.is_ok_and(|ready| ready.is_read_closed())
 }
 
 /// What the connections of one listener share.
@@ -199,12 +205,19 @@ impl House {
         }
         let first = async {
             let mut bytes = vec![0; HEAD_MAX];
+            let mut before = 0;
             loop {
                 let count = stream.peek(&mut bytes).await.unwrap_or(0);
-                match front::look(&bytes[..count], arrival.is_local_only()) {
-                    First::More if count > 0 => tokio::time::sleep(LOOK_PAUSE).await,
-                    first => return first,
+                if count == 0 || std::mem::replace(&mut before, count) != count {
+                    match front::look(&bytes[..count], arrival.is_local_only()) {
+                        First::More if count > 0 => {}
+                        first => return first,
+                    }
                 }
+                if is_left(&stream).await {
+                    return First::More;
+                }
+                tokio::time::sleep(LOOK_PAUSE).await;
             }
         };
         match timeout(HEAD_TIME, first).await {

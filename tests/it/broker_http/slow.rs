@@ -1,7 +1,7 @@
 //! Visitors that take their time or are gone: they get their answer, and nobody waits for them.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::broker;
@@ -81,5 +81,28 @@ fn a_reader_that_is_gone_leaves_nothing_behind() {
         writer.send(&packets::publish(Version::V5, "a", "x", 0, 0, &[]));
         writer.ping();
         assert!(begun.elapsed() < PATIENCE, "its Session is still there");
+    }
+}
+
+/// What asks for a WebSocket is only looked at, and nobody reads the end of it: its place is free all
+/// the same, long before the time for a head is over.
+#[test]
+fn who_leaves_half_a_head_leaves_no_connection() {
+    let (_broker, visitor) = broker(&[]);
+    for beginning in ["GET /mq", "GET /mqtt HTTP/1.1\r\nUpgrade: ", "GET /"] {
+        let mut stream = visitor.connect();
+        stream.write_all(beginning.as_bytes()).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let patience = Duration::from_secs(10);
+        stream.set_read_timeout(Some(patience)).unwrap();
+        let mut said = Vec::new();
+        match stream.read_to_end(&mut said) {
+            Ok(_) => assert!(
+                said.is_empty() || said.starts_with(b"HTTP/1.1 400"),
+                "{said:?}"
+            ),
+            // What was not read makes it a hard end.
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{beginning}"),
+        }
     }
 }
