@@ -96,6 +96,10 @@ pub struct Token {
     file: PathBuf,
 }
 
+/// Turns of visitors between two looks at the sockets and at what workers have answered: many readers
+/// of many messages have long ones, and a question takes some looks.
+const LOOK_EVERY: u32 = 4;
+
 /// Letters of a token: fewer could be guessed.
 const TOKEN_LEN_MIN: usize = 16;
 
@@ -148,6 +152,8 @@ impl Http {
     pub(crate) fn start(core: Core, asked: Asked, bound: Vec<Bound>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
+            .event_interval(LOOK_EVERY)
+            .global_queue_interval(LOOK_EVERY)
             .build()?;
         let (stop, stopping) = watch::channel(false);
         let (asked, changes) = watch::channel(Arc::new(asked));

@@ -35,7 +35,7 @@ impl Rows {
             self.text.push(b',');
         }
         self.count += 1;
-        Object::write(&mut self.text, fill);
+        put(&mut self.text, fill);
     }
 
     pub(super) fn count(&self) -> usize {
@@ -48,17 +48,18 @@ impl Rows {
     }
 }
 
-impl Object<'_> {
-    fn write(text: &mut Vec<u8>, fill: impl FnOnce(&mut Object<'_>)) {
-        text.push(b'{');
-        let mut object = Object {
-            text,
-            is_empty: true,
-        };
-        fill(&mut object);
-        text.push(b'}');
-    }
+/// Writes one behind what is there.
+pub(super) fn put(text: &mut Vec<u8>, fill: impl FnOnce(&mut Object<'_>)) {
+    text.push(b'{');
+    let mut object = Object {
+        text,
+        is_empty: true,
+    };
+    fill(&mut object);
+    text.push(b'}');
+}
 
+impl Object<'_> {
     pub(super) fn text(&mut self, name: &str, text: &str) {
         self.name(name);
         string(self.text, text);
@@ -88,7 +89,7 @@ impl Object<'_> {
 
     pub(super) fn object(&mut self, name: &str, fill: impl FnOnce(&mut Object<'_>)) {
         self.name(name);
-        Object::write(self.text, fill);
+        put(self.text, fill);
     }
 
     fn name(&mut self, name: &str) {
@@ -107,7 +108,7 @@ fn string(text: &mut Vec<u8>, value: &str) {
 /// An answer that is one of them.
 pub(super) fn one(fill: impl FnOnce(&mut Object<'_>)) -> Response {
     let mut text = Vec::new();
-    Object::write(&mut text, fill);
+    put(&mut text, fill);
     text.push(b'\n');
     answer::json_text(text)
 }

@@ -23,7 +23,7 @@ use crate::daemon::http::login::{self, Visitor};
 use crate::daemon::http::payload;
 use crate::daemon::http::query::{Query, YES_OR_NO};
 use crate::daemon::http::refusals::Refusals;
-use crate::daemon::http::sample::time;
+use crate::daemon::http::rows;
 use crate::daemon::http::seats::Seat;
 use crate::daemon::http::serve::Arrival;
 use crate::daemon::http::stream::{self, ALIVE, ALIVE_EVERY, Events};
@@ -170,17 +170,19 @@ impl Reading {
                 Ok(Err(_)) => return "the reader is gone",
                 Err(_) => return "the reader reads nothing",
             }
+            rows::pause().await;
         }
     }
 
     /// Takes what is here; why it is over, if it is.
     async fn take(&mut self) -> Result<Bytes, &'static str> {
         let (mut over, mut acks, mut part) = (None, Vec::new(), Vec::new());
+        let at = Timestamp::now();
         let taken = self.line.reader.packets(|packet| {
             match packet {
                 Packet::Publish(publish) => {
                     acknowledge(publish, &mut acks);
-                    part.extend_from_slice(&message(publish));
+                    put_message(&mut part, publish, at);
                 }
                 Packet::Pubrel(pubrel) => {
                     ack::put_ack(PacketType::Pubcomp, pubrel.packet_id, &mut acks);
@@ -225,15 +227,19 @@ fn acknowledge(publish: &Publish<'_>, acks: &mut Vec<u8>) {
     }
 }
 
-fn message(publish: &Publish<'_>) -> Bytes {
-    let mut all = Map::new();
-    all.insert("topic".to_owned(), json!(publish.topic));
-    payload::put(&mut all, publish.payload, SHOWN_MAX);
-    all.insert("qos".to_owned(), json!(publish.qos.bits()));
-    all.insert("retain".to_owned(), json!(publish.retain));
-    all.insert("at".to_owned(), json!(time(Timestamp::now())));
-    all.insert("properties".to_owned(), properties(&publish.properties));
-    stream::event("message", &Value::Object(all))
+/// Writes the event of a message that came `at` a moment.
+fn put_message(part: &mut Vec<u8>, publish: &Publish<'_>, at: Timestamp) {
+    part.extend_from_slice(b"event: message\ndata: ");
+    rows::put(part, |all| {
+        all.text("topic", publish.topic);
+        let payload = publish.payload;
+        payload::write(all, payload, payload.len(), SHOWN_MAX);
+        all.value("qos", &json!(publish.qos.bits()));
+        all.value("retain", &json!(publish.retain));
+        all.time_or_null("at", Some(at));
+        all.value("properties", &properties(&publish.properties));
+    });
+    part.extend_from_slice(b"\n\n");
 }
 
 /// Those that are there, by the names that `publish` takes.
