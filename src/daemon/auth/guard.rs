@@ -200,7 +200,7 @@ impl Guard {
         let now = Instant::now();
         let penalty = bans.failed(address, now);
         drop(bans);
-        self.tell_failed(&question, address, penalty.failures, penalty.banned);
+        self.tell_failed(Some(&question), address, penalty.failures, penalty.banned);
         if penalty.delay.is_zero() || self.delayed.len() >= DELAYED_MAX {
             return self.give(worker, connection, verdict);
         }
@@ -212,14 +212,15 @@ impl Guard {
     /// The lines that fail2ban reads.
     pub(super) fn tell_failed(
         &self,
-        question: &Question,
+        question: Option<&Question>,
         address: IpAddr,
         failures: u32,
         banned: Option<Duration>,
     ) {
-        let user = match &question.asked {
-            Asked::Password { user_name, .. } => format!(" for user {user_name:?}"),
-            Asked::Exchange { method, .. } => format!(" by {method:?}"),
+        let user = match question.map(|question| &question.asked) {
+            Some(Asked::Password { user_name, .. }) => format!(" for user {user_name:?}"),
+            Some(Asked::Exchange { method, .. }) => format!(" by {method:?}"),
+            None => String::new(),
         };
         self.log.line(&format!(
             "login failed from {address}{user} ({failures} in a row)"

@@ -22,6 +22,12 @@ impl Guard {
         let access = self.access();
         let access = access.of(login.realm);
         let standing = match &login.user {
+            _ if login.wrong_token => Standing {
+                accepted: false,
+                is_admin: false,
+                may_read: false,
+                delay: self.note(None, &login, false),
+            },
             None => Standing {
                 accepted: login.anonymous.unwrap_or(access.anonymous),
                 is_admin: commands(access, &login, None, None),
@@ -61,7 +67,7 @@ impl Guard {
             }
             Verdict::Continue(_) | Verdict::Refuse { .. } => (None, None),
         };
-        let delay = self.note(&question, login, known.is_some());
+        let delay = self.note(Some(&question), login, known.is_some());
         Standing {
             accepted: known.is_some(),
             is_admin: known.is_some() && commands(access, login, known.as_ref(), own.as_ref()),
@@ -71,7 +77,7 @@ impl Guard {
     }
 
     /// Counts wrong passwords of an address; how long it waits for the answer.
-    fn note(&self, question: &Question, login: &Login, known: bool) -> Duration {
+    fn note(&self, question: Option<&Question>, login: &Login, known: bool) -> Duration {
         let Some(address) = login.address else {
             return Duration::ZERO;
         };

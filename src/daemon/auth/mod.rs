@@ -93,6 +93,8 @@ pub(crate) struct Login {
     pub(crate) anonymous: Option<bool>,
     pub(crate) user: Option<Box<str>>,
     pub(crate) password: Zeroizing<Box<[u8]>>,
+    /// It showed a wrong token, which is no user's, and is only to be counted.
+    pub(crate) wrong_token: bool,
     /// Where from: wrong passwords are counted.
     pub(crate) address: Option<IpAddr>,
     /// It also wants to know whether it may receive this.

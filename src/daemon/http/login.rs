@@ -99,23 +99,31 @@ impl Logins {
         headers: &HeaderMap,
         arrival: &Arrival,
     ) -> Result<Visitor, Fault> {
-        let (user, password) = match shown(headers)? {
-            Shown::Token(token) => return self.of_token(token),
+        let shown = shown(headers)?;
+        let (user, password) = match &shown {
+            Shown::Token(token) => match self.of_token(token) {
+                Some(visitor) => return Ok(visitor),
+                // It counts as a wrong password does.
+                None => {
+                    self.ask(arrival, &shown, None).await?;
+                    return Err(Fault::busy());
+                }
+            },
             Shown::Nothing if arrival.door.is_open() => {
                 return Err(wanted("a user of the broker or a token is wanted"));
             }
             Shown::Nothing => (None, None),
-            Shown::User(user, password) => (Some(user), Some(password)),
+            Shown::User(user, password) => (Some(user.as_str()), Some(password.as_slice())),
         };
         let edition = self.asked.borrow().edition;
-        let key = self.key(edition, arrival, user.as_deref(), password.as_deref());
+        let key = self.key(edition, arrival, user, password);
         if let Some((at, visitor)) = self.kept().get(&key)
             && at.elapsed() < GOOD_FOR
         {
             return Ok(visitor.clone());
         }
         let shared = self.shared(key);
-        let ask = || self.ask(arrival, user.as_deref(), password.as_deref(), None);
+        let ask = || self.ask(arrival, &shown, None);
         let standing = shared.get_or_init(ask).await.clone()?;
         let visitor = Visitor {
             user: user.map(Into::into),
@@ -134,14 +142,18 @@ impl Logins {
 
     /// What `visitor` says to somebody who came before, as soon as it can say it; `None`: that he
     /// may not be here.
-    pub(super) async fn again(&self, shown: &HeaderMap, arrival: &Arrival) -> Option<Visitor> {
+    pub(super) async fn again(&self, headers: &HeaderMap, arrival: &Arrival) -> Option<Visitor> {
+        // One that was right is no guess.
+        if let Ok(Shown::Token(token)) = shown(headers) {
+            return self.of_token(token);
+        }
         loop {
             let door = self.asked.borrow().door_like(&arrival.door)?;
             let arrival = Arrival {
                 door,
                 from: arrival.from,
             };
-            match self.visitor(shown, &arrival).await {
+            match self.visitor(headers, &arrival).await {
                 Ok(visitor) => return Some(visitor),
                 Err(fault) if fault.is_about_haste() => sleep(AGAIN_PAUSE).await,
                 Err(_) => return None,
@@ -161,18 +173,18 @@ impl Logins {
         shared
     }
 
-    fn of_token(&self, token: &str) -> Result<Visitor, Fault> {
+    fn of_token(&self, token: &str) -> Option<Visitor> {
         let asked = self.asked.borrow();
         // Comparing digests tells nothing about the token, however long it takes.
         match &asked.token {
-            Some(own) if Sha256::digest(own.text()) == Sha256::digest(token) => Ok(Visitor {
+            Some(own) if Sha256::digest(own.text()) == Sha256::digest(token) => Some(Visitor {
                 user: None,
                 password: None,
                 by_token: true,
                 is_admin: true,
                 edition: asked.edition,
             }),
-            _ => Err(wanted("the token is not the right one")),
+            _ => None,
         }
     }
 
@@ -184,28 +196,32 @@ impl Logins {
         path: &str,
     ) -> Result<bool, Fault> {
         // What is no name and password says as much as nothing there.
-        let (user, password) = match shown(headers) {
-            Ok(Shown::User(user, password)) => (Some(user), Some(password)),
-            Ok(Shown::Token(_) | Shown::Nothing) | Err(_) => (None, None),
+        let shown = match shown(headers) {
+            Ok(shown @ Shown::User(..)) => shown,
+            Ok(Shown::Token(_) | Shown::Nothing) | Err(_) => Shown::Nothing,
         };
-        let standing = self.ask(arrival, user.as_deref(), password.as_deref(), Some(path));
-        Ok(standing.await?.may_read)
+        Ok(self.ask(arrival, &shown, Some(path)).await?.may_read)
     }
 
+    /// A token among what is shown is a wrong one.
     async fn ask(
         &self,
         arrival: &Arrival,
-        user: Option<&str>,
-        password: Option<&[u8]>,
+        shown: &Shown<'_>,
         reads: Option<&str>,
     ) -> Result<Standing, Fault> {
+        let (user, password) = match shown {
+            Shown::User(user, password) => (Some(user.as_str()), password.as_slice()),
+            Shown::Token(_) | Shown::Nothing => (None, [].as_slice()),
+        };
         let (reply, answer) = oneshot::channel();
         let rules = &arrival.door.endpoint.rules;
         let login = Login {
             realm: rules.realm,
             anonymous: rules.anonymous,
             user: user.map(Into::into),
-            password: Zeroizing::new(password.unwrap_or_default().into()),
+            password: Zeroizing::new(password.into()),
+            wrong_token: matches!(shown, Shown::Token(_)),
             address: arrival.from.map(|address| address.ip()),
             reads: reads.map(Into::into),
             reply: Box::new(move |standing| {
@@ -220,9 +236,10 @@ impl Logins {
         let standing = standing.ok().and_then(Result::ok).ok_or_else(Fault::busy)?;
         sleep(standing.delay).await;
         if !standing.accepted {
-            return Err(wanted(match user {
-                Some(_) => "the user name or the password is wrong",
-                None => "a user of the broker or a token is wanted",
+            return Err(wanted(match shown {
+                Shown::User(..) => "the user name or the password is wrong",
+                Shown::Token(_) => "the token is not the right one",
+                Shown::Nothing => "a user of the broker or a token is wanted",
             }));
         }
         Ok(standing)

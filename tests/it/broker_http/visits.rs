@@ -164,6 +164,8 @@ fn beyond_this_machine_somebody_has_to_be_named() {
     assert!(page.header("www-authenticate").is_none());
     let wrong = visitor.with("Authorization", "Bearer a-token-of-many-letterz");
     assert_eq!(wrong.get("/api/v1/overview").status, 401);
+    // As a wrong password: for those who ban by the log, and towards the broker's own bans.
+    broker.wait_log("login failed from 127.0.0.1 (1 in a row)");
     // Nobody has a password here, so none is the right one.
     let somebody = visitor.with("Authorization", "Basic Ym9iOnNlY3JldA==");
     assert_eq!(somebody.get("/api/v1/overview").status, 401);
