@@ -118,7 +118,9 @@ fn fish_words(tree: &clap::Command) -> String {
             }
             let (name, words) = (command.get_name(), names.join(" "));
             // `man man`: the command's own name stands there in any case.
-            let others: Vec<&str> = names.into_iter().filter(|other| *other != name).collect();
+            let others = names.into_iter().filter(|other| *other != name);
+            let below = command.get_subcommands().map(clap::Command::get_name);
+            let others: Vec<&str> = others.chain(below).collect();
             let _ = writeln!(
                 out,
                 "complete -c mqttx -n \"__fish_mqttx_using_subcommand {name}; and not \

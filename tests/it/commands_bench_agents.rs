@@ -271,7 +271,7 @@ fn an_agent_that_lies_is_not_believed() {
         (
             |mut said| {
                 said["type"] = "result".into();
-                said["tally"] = json!({ "counts": vec![1_000_000_u64; 22] });
+                said["tally"] = json!({ "counts": vec![1_000_000_u64; 24] });
                 said.to_string()
             },
             "agent liar talks nonsense",
@@ -280,7 +280,7 @@ fn an_agent_that_lies_is_not_believed() {
             |mut said| {
                 said["type"] = "result".into();
                 said["tally"] = json!({
-                    "counts": vec![0; 23], "latencies": vec![json!([]); 5], "refused": [], "points": [],
+                    "counts": vec![0; 24], "latencies": vec![json!([]); 5], "refused": [], "points": [],
                 });
                 said["threads"] = 1.into();
                 said["warmup_points"] = 0.into();

@@ -2,9 +2,12 @@
 //! again is told from what is lost, and how often somebody came back is part of the verdict. Of
 //! clients that come and go besides: a broker that leaves it to them to close.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
 use mqttx::mqtt::{PacketType, Version};
 
-use crate::commands_bench::{counts, measured};
+use crate::commands_bench::{Broker, counts, json, measured};
 use crate::commands_bench_faults::{acknowledge, grant};
 use crate::support::scripted_broker::{Peer, Script, ScriptedBroker};
 
@@ -230,4 +233,34 @@ fn a_broker_that_does_not_hang_up_is_waited_for_once() {
     // Then nobody listens any more.
     assert_eq!(output.status.code(), Some(7), "{report}");
     assert!(counts(&report, "connect_errors") > 0);
+}
+
+#[test]
+fn who_never_comes_back_is_a_failure() {
+    let mut broker = Broker::start();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mqttx"))
+        .args(["bench", "-h", "127.0.0.1", "-p", &broker.port.to_string()])
+        .args("--pubs 1 -q 1 --rate 100 --duration 4s --warmup 0s --runs 1".split(' '))
+        .args(["--drain", "1s", "--reconnect", "--json", "-"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("phase=measuring")));
+    broker.process.kill().unwrap();
+    let rest = std::thread::spawn(move || lines.map_while(Result::ok).count());
+    let output = child.wait_with_output().unwrap();
+    rest.join().unwrap();
+    let report = json(&output);
+    assert_eq!(counts(&report, "disconnects"), 2, "{report}");
+    assert_eq!(counts(&report, "reconnects"), 0, "{report}");
+    let faults = report["faults"].to_string();
+    assert!(
+        faults.contains("2 connections were lost and had not come back"),
+        "{report}"
+    );
+    // A message on its way just then may be missing besides.
+    assert!(matches!(output.status.code(), Some(7 | 81)), "{report}");
 }

@@ -374,12 +374,70 @@ fn connections_that_fail_among_many_are_counted() {
         }
         // Whoever comes after this finds nobody.
     });
-    let words = "-V 311 churn --pubs 1 --duration 1s --warmup 0s --runs 1 --json -";
+    let words = "-V 311 churn --pubs 1 --duration 3s --warmup 0s --runs 1 --json -";
     let (output, report) = measured(script.port, words);
     script.join();
     assert_eq!(counts(&report, "connects"), 20, "{report}");
     assert!(counts(&report, "connect_errors") > 10, "{report}");
     assert_eq!(output.status.code(), Some(7));
+}
+
+/// Some brokers grant no more than QoS 0, and say so: what came then was never acknowledged.
+#[test]
+fn a_lower_qos_than_asked_for_is_told() {
+    let script = ScriptedBroker::start(Version::V311, |broker| {
+        let mut peers = [(); 2].map(|()| {
+            let mut peer = broker.accept_raw();
+            let connect = peer.expect(PacketType::Connect);
+            peer.send(&[0x20, 2, 0, 0]);
+            (connect.windows(3).any(|part| part == b"-s0"), peer)
+        });
+        peers.sort_by_key(|(subscribes, _)| *subscribes);
+        let [(_, mut publisher), (_, mut subscriber)] = peers;
+        let subscribe = subscriber.expect(PacketType::Subscribe);
+        subscriber.send(&[0x90, 3, subscribe[2], subscribe[3], 0]);
+        while let Some(mut frame) = publisher.next_frame() {
+            if PacketType::from_first(frame[0]) != Some(PacketType::Publish) {
+                break;
+            }
+            acknowledge(&mut publisher, &frame);
+            // The same without its Packet Identifier.
+            let at = 4 + usize::from(u16::from_be_bytes([frame[2], frame[3]]));
+            frame.drain(at..at + 2);
+            (frame[0], frame[1]) = (0x30, frame[1] - 2);
+            subscriber.send_if_there(&frame);
+        }
+    });
+    let (output, report) = measured(script.port, &format!("{WORDS} -q 1"));
+    script.join();
+    assert_eq!(output.status.code(), Some(0), "{report}");
+    assert_eq!(counts(&report, "lowered"), 1, "{report}");
+    assert_eq!(counts(&report, "unique"), counts(&report, "sent"));
+    let doubts = report["doubts"].to_string();
+    assert!(doubts.contains("granted a lower QoS"), "{doubts}");
+}
+
+/// Connections come and go, until the broker answers no more: whoever waits for it then is told of.
+#[test]
+fn a_connection_that_is_not_answered_has_failed() {
+    let script = ScriptedBroker::start(Version::V311, |broker| {
+        for _ in 0..5 {
+            let mut peer = broker.accept_raw();
+            peer.expect(PacketType::Connect);
+            peer.send(&[0x20, 2, 0, 0]);
+            let _ = peer.next_frame();
+        }
+        let mut peer = broker.accept_raw();
+        peer.expect(PacketType::Connect);
+        while peer.read_or_reset().is_some() {}
+    });
+    let words = "-V 311 churn --pubs 1 --duration 500ms --warmup 0s --runs 1 --json -";
+    let (output, report) = measured(script.port, words);
+    script.join();
+    assert_eq!(counts(&report, "connects"), 5, "{report}");
+    assert_eq!(counts(&report, "connect_errors"), 1, "{report}");
+    assert!(report["faults"].to_string().contains("not answered"));
+    assert_eq!(output.status.code(), Some(7), "{report}");
 }
 
 /// What a message is known to have waited is in its latency, all of it.

@@ -67,7 +67,17 @@ fn prometheus_sees_the_run() {
     assert!(ask(place, "POST /metrics HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 404"));
     // A head without an end is not answered, and the next one is.
     assert_eq!(ask(place, &"x".repeat(9_000)), "");
+    // Nor is one that comes a byte at a time and never ends; who asks behind it waits for it no longer.
+    let mut slow = TcpStream::connect(place).unwrap();
+    let dripping = std::thread::spawn(move || {
+        let since = Instant::now();
+        while slow.write_all(b"x").is_ok() && since.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        since.elapsed() < PATIENCE
+    });
     assert!(ask(place, "GET /metrics HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 200"));
+    assert!(dripping.join().unwrap(), "it was never hung up on");
     child.kill().unwrap();
     child.wait().unwrap();
 }

@@ -105,6 +105,38 @@ fn a_chart_of_steps_is_latency_against_load() {
     assert!(text.contains("at 8,000/s</title>"), "{text}");
 }
 
+#[test]
+fn a_page_of_a_search_shows_what_it_found() {
+    let broker = Broker::start();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let words = "--pubs 1 -q 0 --find-max e2e.p50<60s --duration 200ms --warmup 50ms";
+    let words = format!(
+        "{words} --json {} --html {}",
+        path("f.json"),
+        path("f.html")
+    );
+    let output = bench(broker.port, &words);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let text = std::fs::read_to_string(path("f.json")).unwrap();
+    let report: Value = serde_json::from_str(&text).unwrap();
+    let found = &report["found"][0]["rate"];
+    let results = report["results"].as_array().unwrap();
+    let of_found = results
+        .iter()
+        .find(|result| result["stage"]["target_rate"] == *found);
+    let name = of_found.unwrap()["name"].as_str().unwrap();
+    let (_, rate) = name.split_once(" at ").unwrap();
+    let page = std::fs::read_to_string(path("f.html")).unwrap();
+    assert!(
+        page.contains(&format!("<dt>p50 ms at {rate}</dt>")),
+        "{rate}"
+    );
+    let shown = page.split_once("Latency over time").unwrap().1;
+    let shown = shown.split_once("</figure>").unwrap().0;
+    assert!(shown.contains(name), "{name} in {shown}");
+}
+
 /// A nought says that somebody looked and found none.
 #[test]
 fn what_nobody_has_looked_for_is_a_dash() {

@@ -63,6 +63,25 @@ fn fish_completes_words_that_are_no_options() {
     }
 }
 
+/// Kinds of load stand behind `bench`, and not behind what is a command of its own there.
+#[test]
+fn fish_knows_where_a_kind_of_load_may_stand() {
+    let shell = SHELLS.iter().find(|(_, name)| *name == "mqttx.fish");
+    let text = String::from_utf8(completions(shell.unwrap().0)).unwrap();
+    let mut lines = text.lines();
+    let line =
+        lines.find(|line| line.contains("using_subcommand bench;") && line.contains("fanout "));
+    let (condition, offered) = line.unwrap().rsplit_once("-f -a ").unwrap();
+    for word in ["agent", "compare", "report", "schema"] {
+        assert!(condition.contains(&format!(" {word}")), "{condition}");
+        assert!(!offered.contains(word), "{offered}");
+    }
+    assert!(
+        text.contains("__fish_seen_subcommand_from agent"),
+        "its options"
+    );
+}
+
 /// What is a command of its own below another has help and a page of its own.
 #[test]
 fn what_stands_below_a_command_tells_its_own_words() {

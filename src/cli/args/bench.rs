@@ -59,8 +59,11 @@ pub struct Target {
     #[command(flatten)]
     pub way: Way,
 
-    /// Local addresses to connect from, in turns: each has some 28,000 ports
     #[arg(short = 'A', long, value_name = "ADDRESSES", value_delimiter = ',')]
+    #[arg(
+        help = "Local addresses to connect from, in turns: each has some 28,000 ports, of which Linux \
+                  finds 14,000 at once and looks long for the others"
+    )]
     pub bind_address: Vec<String>,
 
     /// A line a client, under a head such as id,user,password,cert,key
@@ -535,7 +538,7 @@ then holds publishers back at QoS 0 but the connection: what was received is the
 what was lost is told.
 
 Exit status:
-  0 measured · 1 wrong words, no broker, or stopped · 7 connections lost or, in churn, refused
+  0 measured · 1 wrong words, no broker, or stopped · 7 connections lost or, in churn, not let in
   81 the broker lost, doubled, reordered or changed what it must not, where no --threshold says
   what must hold · 82 with --strict: the generator was the limit · 99 a threshold was not met
   128-162 refused, a connection, a subscription or a message, with the broker's Reason Code

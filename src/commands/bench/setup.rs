@@ -150,6 +150,7 @@ pub(super) fn setting(
         version: args.target.way.protocol_version,
         transport: transport(&first.dial),
         process: listener.as_ref().map(|(_, name)| name.clone()),
+        routes: args.target.host.len() * args.target.bind_address.len().max(1),
     };
     let nonce = nonce();
     let usual = || format!("mqttx-bench/{nonce:x}");

@@ -55,6 +55,8 @@ pub(super) struct Tally {
     pub(super) disconnects: u64,
     /// Connections that were lost and came to stand again.
     pub(super) reconnects: u64,
+    /// Subscriptions that were granted a lower QoS than they asked for.
+    pub(super) lowered: u64,
     /// Messages refused by Reason Code.
     pub(super) refused: BTreeMap<u8, u64>,
     pub(super) points: Vec<Point>,
@@ -170,6 +172,7 @@ impl Tally {
             connect_errors: 0,
             disconnects: 0,
             reconnects: 0,
+            lowered: 0,
             refused: BTreeMap::new(),
             points: Vec::new(),
         }
@@ -202,6 +205,7 @@ impl Tally {
             (&mut self.connect_errors, other.connect_errors),
             (&mut self.disconnects, other.disconnects),
             (&mut self.reconnects, other.reconnects),
+            (&mut self.lowered, other.lowered),
         ] {
             *sum += more;
         }

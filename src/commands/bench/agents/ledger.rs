@@ -199,7 +199,7 @@ fn is_plausible(tally: &Tally) -> bool {
 }
 
 /// Every count, always in this order.
-fn counts(tally: &mut Tally) -> [&mut u64; 23] {
+fn counts(tally: &mut Tally) -> [&mut u64; 24] {
     [
         &mut tally.inside.sent,
         &mut tally.inside.acked,
@@ -224,6 +224,7 @@ fn counts(tally: &mut Tally) -> [&mut u64; 23] {
         &mut tally.connect_errors,
         &mut tally.disconnects,
         &mut tally.reconnects,
+        &mut tally.lowered,
     ]
 }
 

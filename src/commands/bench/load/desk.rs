@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -162,6 +163,15 @@ impl Desk {
         tally.connect.record(now - opening.since);
         self.board.live.connected();
         true
+    }
+
+    /// SUBACK has come, and no Reason Code in it says no.
+    pub(super) fn granted(&self, reasons: &[u8]) {
+        let asked = self.board.stage.qos.bits();
+        if reasons.iter().any(|&granted| granted < asked) {
+            self.tally.borrow_mut().lowered += 1;
+        }
+        self.board.ready.fetch_add(1, Ordering::Release);
     }
 
     /// A connection that will be tried again has ended, or could not be had.

@@ -165,9 +165,11 @@ impl Worker {
             while desk.board.phase() < Phase::Leave {
                 let turn = desk.turn(gap).await;
                 let churner = Churner::new(Rc::clone(&desk), turn);
-                if cycle.run(|| churner.welcomed()).await.is_err() {
-                    desk.tally.borrow_mut().connect_errors += 1;
-                    tokio::time::sleep(CHURN_PAUSE).await;
+                // Until it is answered, which the end of the run may come before.
+                desk.tally.borrow_mut().connect_errors += 1;
+                match cycle.run(|| churner.welcomed()).await {
+                    Ok(()) => desk.tally.borrow_mut().connect_errors -= 1,
+                    Err(_) => tokio::time::sleep(CHURN_PAUSE).await,
                 }
             }
         })

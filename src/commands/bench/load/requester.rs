@@ -2,7 +2,6 @@
 //! responder sends back what it gets. Latency is from when the request was due to its reply.
 
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::time::Duration;
 
@@ -106,7 +105,7 @@ impl Handler for Responder {
                     None if self.is_subscribed => {}
                     None => {
                         self.is_subscribed = true;
-                        board.ready.fetch_add(1, Ordering::Release);
+                        self.desk.granted(suback.reasons);
                     }
                 }
             }

@@ -243,7 +243,7 @@ impl Handler for Subscriber {
                     None if self.is_subscribed => {}
                     None => {
                         self.is_subscribed = true;
-                        board.ready.fetch_add(1, Ordering::Release);
+                        self.desk.granted(suback.reasons);
                     }
                 }
             }

@@ -1,10 +1,10 @@
 //! `--prometheus`: the newest figures over HTTP, as Prometheus asks for them. One request at a time,
 //! of a bounded length and in a bounded time; whoever asks cannot disturb the load.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A request's head is no longer than this.
 const HEAD_MAX: u64 = 8_192;
@@ -46,11 +46,15 @@ impl Exporter {
 }
 
 fn answer(mut stream: TcpStream, page: &Mutex<String>) -> io::Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
+    let since = Instant::now();
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut head = Vec::new();
     let mut part = [0; 1_024];
     while !head.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
+        // All of it in this time, not each byte.
+        let left = PATIENCE.checked_sub(since.elapsed());
+        let left = left.filter(|left| !left.is_zero());
+        stream.set_read_timeout(Some(left.ok_or(ErrorKind::TimedOut)?))?;
         let read = stream.read(&mut part)?;
         if read == 0 || (head.len() + read) as u64 > HEAD_MAX {
             return Ok(());

@@ -199,7 +199,7 @@ pub(in crate::commands::bench) fn render(
 }
 
 /// A rate that a search tried on its way, and that is not what it found.
-fn is_try(report: &Value, stage: &Value) -> bool {
+pub(in crate::commands::bench) fn is_try(report: &Value, stage: &Value) -> bool {
     let mut found = report["found"].as_array().into_iter().flatten();
     let of_stage = found.find(|one| one["qos"] == stage["qos"]);
     of_stage.is_some_and(|one| stage["mode"] == "open" && one["rate"] != stage["target_rate"])

@@ -286,6 +286,7 @@ fn counts(tally: &Tally) -> Value {
         "connect_errors": tally.connect_errors,
         "disconnects": tally.disconnects,
         "reconnects": tally.reconnects,
+        "lowered": tally.lowered,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::commands::bench::report::compare::is_try;
 use crate::commands::bench::report::json::{BUCKET_GROWTH, PERCENTILES};
 use crate::commands::bench::report::show::axis::{Axis, short, tail, trimmed};
 use crate::commands::bench::report::show::chart::{Chart, Line, Stroke};
@@ -26,11 +27,15 @@ pub(super) fn all(report: &Value) -> Vec<Figure> {
         results.iter().filter(is_it).copied().collect()
     };
     let (closed, open) = (mode("closed"), mode("open"));
-    let shown = highest_of_each(&open);
+    let is_settled = |result: &&&Value| !is_try(report, &result["stage"]);
+    let settled: Vec<&Value> = open.iter().filter(is_settled).copied().collect();
+    // Of a search what it found; where nothing held, how far it went.
+    let open_told = if settled.is_empty() { &open } else { &settled };
+    let shown = highest_of_each(open_told);
     [
         load(&open),
         rate(if closed.is_empty() { &shown } else { &closed }),
-        tails(&open),
+        tails(open_told),
         over_time(&shown),
         spread(&shown),
         connects(&results),

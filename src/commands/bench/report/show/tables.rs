@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use crate::commands::bench::report::compare::is_try;
 use crate::commands::bench::report::formats::escaped;
 use crate::commands::bench::report::show::figures::{hue, name};
 use crate::commands::bench::report::text;
@@ -101,10 +102,16 @@ fn connects(result: &Value) -> String {
 fn tile_of(report: &Value, qos: usize, own: &[&Value]) -> String {
     let closed = own.iter().find(|row| row["stage"]["mode"] == "closed");
     let asked = |row: &Value| row["stage"]["target_rate"].as_f64().unwrap_or(0.0);
+    // Of a search what it found; where nothing held, how far it went.
+    let is_settled = |row: &&Value| !is_try(report, &row["stage"]);
     let open = own
         .iter()
         .filter(|row| row["stage"]["mode"] == "open")
-        .max_by(|one, other| asked(one).total_cmp(&asked(other)));
+        .max_by(|one, other| {
+            let rank = |row: &Value| (is_settled(&row), asked(row));
+            let (one, other) = (rank(one), rank(other));
+            one.0.cmp(&other.0).then(one.1.total_cmp(&other.1))
+        });
     let Some(main) = closed.or(open) else {
         return String::new();
     };
@@ -127,6 +134,7 @@ fn tile_of(report: &Value, qos: usize, own: &[&Value]) -> String {
     };
     let lost: u64 = own
         .iter()
+        .filter(|row| is_settled(row))
         .filter_map(|row| row["counts"]["lost"].as_u64())
         .sum();
     let mut pairs = Vec::new();
