@@ -32,6 +32,8 @@ pub enum Kind {
     Data,
     /// Messages came, and they were not what was expected.
     Unexpected,
+    /// The number libmosquitto has for it, which the names of mosquitto's programs leave.
+    Library(u8),
     /// A v5 broker refused a message or a subscription with this Reason Code.
     Reason(u8),
 }
@@ -82,7 +84,7 @@ impl Kind {
             Self::Timeout => 27,
             Self::Data => 65,
             Self::Unexpected => 80,
-            Self::Refused(code) | Self::Reason(code) => code,
+            Self::Refused(code) | Self::Reason(code) | Self::Library(code) => code,
         }
     }
 }

@@ -254,6 +254,11 @@ impl Engine {
         self.phase == Phase::Up
     }
 
+    /// Whether the broker keeps retained messages, as far as it has told.
+    pub fn keeps_retained(&self) -> bool {
+        self.broker.retain_available
+    }
+
     /// Whether this is the first connection of the session.
     pub fn is_first_connection(&self) -> bool {
         self.connections <= 1

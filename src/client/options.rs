@@ -86,6 +86,8 @@ pub struct Will {
 pub struct Retry {
     /// Also before the very first CONNACK, when the broker may just not be up yet.
     pub first: bool,
+    /// Also when the broker hangs up at first instead of answering CONNECT.
+    pub unanswered: bool,
     /// So long after the start, until there was a first connection: for a broker that is about to
     /// start. Tried often, and told by [`Handler::waiting`](crate::client::Handler::waiting).
     pub wait: Option<Duration>,
@@ -104,6 +106,7 @@ impl Retry {
     pub const fn never() -> Self {
         Self {
             first: false,
+            unanswered: false,
             wait: None,
             again: false,
             attempts_max: None,
@@ -117,6 +120,7 @@ impl Retry {
     pub const fn once_connected() -> Self {
         Self {
             first: false,
+            unanswered: false,
             wait: None,
             again: true,
             attempts_max: None,

@@ -69,7 +69,7 @@ impl Session {
             let may_retry = if self.engine.connections() > 0 {
                 retry.again
             } else {
-                retry.first
+                retry.first || (retry.unanswered && matches!(end, End::Unanswered))
             };
             attempts += 1;
             let is_last = retry.attempts_max.is_some_and(|most| attempts >= most)

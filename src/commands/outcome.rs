@@ -8,8 +8,9 @@ use std::io;
 
 use crate::cli::error::{Error, Kind};
 use crate::cli::{Caller, Manner, Program};
-use crate::client::End;
+use crate::client::{End, Refused};
 use crate::commands::remedy;
+use crate::mqtt::connack::V3_CODE_MAX;
 use crate::mqtt::property::{Properties, PropertyId};
 use crate::mqtt::{Reason, Version};
 use crate::net::proxy;
@@ -149,10 +150,16 @@ fn refused(caller: Caller, version: Version, reason: Reason, end: &End, place: &
         .maybe_hint(remedy::of_reason(version, reason, end));
     }
     let words = match version {
-        Version::V5 if reason == Reason::UNSUPPORTED_PROTOCOL_VERSION => format!(
-            "{}. Try connecting to an MQTT v5 broker, or use MQTT v3.x mode.",
-            reason.name()
-        ),
+        // mosquitto_rr leaves the advice out.
+        Version::V5
+            if reason == Reason::UNSUPPORTED_PROTOCOL_VERSION
+                && caller.program != Program::Request =>
+        {
+            format!(
+                "{}. Try connecting to an MQTT v5 broker, or use MQTT v3.x mode.",
+                reason.name()
+            )
+        }
         Version::V5 => reason.name().to_owned(),
         Version::V31 | Version::V311 => {
             format!(
@@ -163,13 +170,27 @@ fn refused(caller: Caller, version: Version, reason: Reason, end: &End, place: &
     };
     let mut sentence = format!("Connection error: {words}");
     if caller.program == Program::Publish {
-        let second = match version {
-            Version::V5 => PROTOCOL,
-            Version::V31 | Version::V311 => "The connection was refused",
+        let second = match reason.value() {
+            1..=V3_CODE_MAX => "The connection was refused",
+            _ => PROTOCOL,
         };
         sentence.push_str(&format!("\nError: {second}"));
     }
     Error::new(kind, sentence).without_prefix()
+}
+
+/// The broker has said what it would not take, so nothing was sent.
+pub(crate) fn not_sent(caller: Caller, refused: Refused) -> Error {
+    match (caller.manner, refused) {
+        (Manner::Mosquitto, Refused::QosNotSupported) => {
+            Error::new(Kind::Library(24), "Requested QoS not supported on server")
+        }
+        (Manner::Mosquitto, Refused::TooLarge) => Error::new(
+            Kind::Library(25),
+            "Packet larger than supported by the server",
+        ),
+        (_, refused) => Error::new(Kind::Failed, refused.to_string()),
+    }
 }
 
 /// All filters of a SUBSCRIBE were refused, the first one for this reason.
@@ -187,7 +208,11 @@ pub(crate) fn refused_filter(
 ) -> Error {
     let why = why_not(version, reason, said);
     let told = format!("the subscription to {filter} was refused{why}");
-    Error::new(Kind::Reason(reason.value()), reason.name())
+    let name = match reason {
+        Reason::SUBSCRIPTION_IDS_NOT_SUPPORTED => "Subscription identifiers not supported",
+        reason => reason.name(),
+    };
+    Error::new(Kind::Reason(reason.value()), name)
         .without_prefix()
         .in_short(told)
         .maybe_hint(remedy::of_reason(version, reason, &End::Finished))

@@ -147,7 +147,8 @@ impl Publisher {
             topic: if has_alias { "" } else { &self.topic },
             payload,
             qos: self.qos,
-            retain: self.retain,
+            // mosquitto_pub drops the flag where the broker keeps no retained messages.
+            retain: self.retain && (self.caller.manner == Manner::Mqttx || client.keeps_retained()),
             properties: self.properties.properties(),
         };
         let ticket = client.publish(&message)?;
@@ -206,6 +207,18 @@ impl Publisher {
         self.give_up_as(Kind::Failed, told)
     }
 
+    /// mosquitto_pub hangs up where it may not send its only message, and tells that, too.
+    fn give_up_at_all(&mut self, refused: Refused) -> Feed {
+        let told = sentence(self.caller, refused);
+        match (self.caller.manner, refused) {
+            (Manner::Mosquitto, Refused::TooLarge | Refused::QosNotSupported) => {
+                let told = format!("{told}\nError: The connection was lost");
+                self.give_up_as(Kind::Lost, told)
+            }
+            _ => self.give_up(told),
+        }
+    }
+
     fn give_up_as(&mut self, kind: Kind, told: String) -> Feed {
         self.failed.get_or_insert_with(|| Error::new(kind, told));
         Feed::End
@@ -223,7 +236,9 @@ impl Publisher {
             return match self.publish(client, line) {
                 Ok(_) => Feed::More,
                 Err(refused) => {
-                    self.give_up(format!("line {number}: {}", sentence(self.caller, refused)))
+                    let kind = outcome::not_sent(self.caller, refused).kind;
+                    let told = sentence(self.caller, refused);
+                    self.give_up_as(kind, format!("line {number}: {told}"))
                 }
             };
         };
@@ -375,7 +390,7 @@ impl Handler for Publisher {
                     *next = (!delay.is_zero()).then(|| Instant::now() + *delay);
                     Feed::More
                 }
-                Err(refused) => self.give_up(sentence(self.caller, refused)),
+                Err(refused) => self.give_up_at_all(refused),
             },
             Feeding::Template { left: Some(0), .. } => self.end(client),
             Feeding::Template {

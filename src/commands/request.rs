@@ -11,7 +11,7 @@ use crate::cli::property;
 use crate::cli::property::Target;
 use crate::cli::relations;
 use crate::cli::{Caller, Manner};
-use crate::client::{End, Engine, Event, Feed, Handler, Message, Way};
+use crate::client::{End, Engine, Event, Feed, Handler, Message, Refused, Way};
 use crate::commands::connect;
 use crate::commands::connect::Asked;
 use crate::commands::drive::{Ask, Sources, Wishes, drive};
@@ -63,6 +63,7 @@ pub(crate) fn run(caller: Caller, args: &Request) -> Result<ExitCode, Error> {
         sent: None,
         answered: None,
         denied: None,
+        failed: None,
     };
     let mut session = connect::session(options)?;
     let end = connect::runtime()?.block_on(async {
@@ -113,6 +114,7 @@ struct Requester<'a> {
     sent: Option<Instant>,
     answered: Option<Instant>,
     denied: Option<Reason>,
+    failed: Option<Error>,
 }
 
 impl Requester<'_> {
@@ -121,8 +123,7 @@ impl Requester<'_> {
         let options = subscribe_options(self.args.qos, &self.args.retained, self.version);
         let filter = self.args.response_topic.as_deref().unwrap_or_default();
         if let Err(refused) = client.subscribe(&[(filter, options)], self.subscribe.properties()) {
-            let error = Error::new(Kind::Failed, refused.to_string()).without_prefix();
-            self.fail(client, Reason::UNSPECIFIED_ERROR, error);
+            self.give_up(client, refused);
         }
     }
 
@@ -143,9 +144,14 @@ impl Requester<'_> {
         };
         self.sent = Some(Instant::now());
         if let Err(refused) = client.publish(&message) {
-            let error = Error::new(Kind::Failed, refused.to_string()).without_prefix();
-            self.fail(client, Reason::UNSPECIFIED_ERROR, error);
+            self.give_up(client, refused);
         }
+    }
+
+    /// The broker has said that it would not take this.
+    fn give_up(&mut self, client: &mut Engine, refused: Refused) {
+        self.failed = Some(outcome::not_sent(self.printer.caller, refused));
+        client.disconnect(Reason::NORMAL_DISCONNECTION, self.parting.properties());
     }
 
     fn fail(&mut self, client: &mut Engine, reason: Reason, error: Error) {
@@ -212,6 +218,9 @@ impl Requester<'_> {
                 (None, Some(_)) => told("answer to SUBSCRIBE"),
                 (None, None) => told(&format!("connection to {place}")).hint(remedy::UNANSWERED),
             });
+        }
+        if let Some(error) = self.failed {
+            return Err(error);
         }
         if let Some(reason) = self.denied {
             return Ok(if ours {

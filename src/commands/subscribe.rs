@@ -51,6 +51,8 @@ pub(crate) fn run(caller: Caller, args: &Subscribe) -> Result<ExitCode, Error> {
             .then_some(receive_max),
     })?;
     options.retry = reach::receiving();
+    // A door without a broker behind it yet, such as a container's, opens and closes.
+    options.retry.unanswered = caller.manner == Manner::Mosquitto;
     connect::period(&args.connection, &mut options.retry);
     reach::apply(&args.beyond.reach, &mut options);
     let place = options.dial.address.to_string();
@@ -178,10 +180,7 @@ impl<'a> Subscriber<'a> {
             told = told.or_else(|| asked.err());
         }
         if let Some(refused) = told {
-            self.printer
-                .tell(&Error::new(Kind::Failed, refused.to_string()));
-            self.denied = Some(Reason::UNSPECIFIED_ERROR);
-            self.leave(client, Reason::NORMAL_DISCONNECTION);
+            self.fail(client, Error::new(Kind::Failed, refused.to_string()));
         }
     }
 

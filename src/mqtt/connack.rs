@@ -7,7 +7,7 @@ use crate::mqtt::wire::Reader;
 use crate::mqtt::{PacketType, Version, Violation};
 
 /// The largest return code of version 3: not authorized.
-const V3_CODE_MAX: u8 = 5;
+pub const V3_CODE_MAX: u8 = 5;
 /// The return code with which a version 3 server refuses a version 5 client.
 const V3_WRONG_VERSION: u8 = 1;
 

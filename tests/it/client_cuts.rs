@@ -82,6 +82,7 @@ fn persistent(port: u16, version: Version, client_id: &str) -> Options {
     options.retry = Retry {
         wait: None,
         first: true,
+        unanswered: true,
         again: true,
         attempts_max: Some(1_000),
         fruitless_max: None,

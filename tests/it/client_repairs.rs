@@ -30,8 +30,24 @@ fn a_pubrel_of_an_earlier_life_is_answered() {
             client.expect_bytes(answer);
             client.close();
         });
-        let (end, _) = run(options(script.port, version), &mut Probe::watching());
+        let mut options = options(script.port, version);
+        options.clean_start = false;
+        let (end, _) = run(options, &mut Probe::watching());
         assert!(matches!(end, End::Lost), "{end}");
+        script.join();
+    }
+}
+
+/// [MQTT-3.2.2-4]
+#[test]
+fn a_session_nobody_has_asked_for_ends_the_connection() {
+    for version in [Version::V311, Version::V5] {
+        let script = ScriptedBroker::start(version, |broker| {
+            let mut client = broker.accept_with(true, &PropertiesBuf::new());
+            client.expect_close();
+        });
+        let (end, _) = run(options(script.port, version), &mut Probe::watching());
+        assert!(matches!(end, End::Violation(_)), "{end}");
         script.join();
     }
 }

@@ -325,6 +325,24 @@ fn a_lost_connection_is_had_again() {
     script.join();
 }
 
+/// As mosquitto_sub does: behind a container's port there may be no broker yet.
+#[test]
+fn a_broker_that_hangs_up_at_first_is_tried_again_under_mosquittos_name() {
+    let script = ScriptedBroker::start(Version::V311, |broker| {
+        broker.accept_raw().expect(PacketType::Connect);
+        let mut peer = broker.accept();
+        subscribed(&mut peer);
+        peer.expect(PacketType::Disconnect);
+    });
+    let links = Links::new();
+    let words = format!("-h 127.0.0.1 -p {} -t a -E", script.port);
+    let left = Program::new(links.path("mosquitto_sub"))
+        .words(&words)
+        .run();
+    check(&left, 0, "", "");
+    script.join();
+}
+
 #[test]
 fn retained_messages() {
     let retained = |words: &'static str, out: &'static str| {

@@ -9,6 +9,7 @@ use crate::mqtt::QoS;
 pub struct Trace {
     /// `Client pubid`; an empty identifier is told as `null`.
     client: String,
+    is_nameless: bool,
 }
 
 impl Trace {
@@ -20,6 +21,7 @@ impl Trace {
         };
         Self {
             client: format!("Client {shown}"),
+            is_nameless: client_id.is_empty(),
         }
     }
 
@@ -39,7 +41,11 @@ impl Trace {
     }
 
     pub fn connack(&self, reason: u8) -> String {
-        self.line(format_args!("received CONNACK ({reason})"))
+        match self.is_nameless {
+            // So it has always stood there.
+            true => format!("Client (null) received CONNACK ({reason})\n"),
+            false => self.line(format_args!("received CONNACK ({reason})")),
+        }
     }
 
     #[expect(

@@ -8,7 +8,7 @@ use crate::client::engine::{BrokerLimits, Engine, Phase, Releasing, Stop};
 use crate::client::handler::{Acked, Event, Handler, Way};
 use crate::mqtt::ack::{Ack, put_ack_reason};
 use crate::mqtt::auth::Auth;
-use crate::mqtt::connack::Connack;
+use crate::mqtt::connack::{Connack, V3_CODE_MAX};
 use crate::mqtt::delivery::{AliasesIn, Pubrec};
 use crate::mqtt::disconnect::Disconnect;
 use crate::mqtt::frame::Head;
@@ -16,7 +16,7 @@ use crate::mqtt::property::{Properties, PropertyId};
 use crate::mqtt::publish::Publish;
 use crate::mqtt::subscribe::Suback;
 use crate::mqtt::unsubscribe::Unsuback;
-use crate::mqtt::{Packet, PacketId, PacketType, QoS, Reason, Violation, limits};
+use crate::mqtt::{Packet, PacketId, PacketType, QoS, Reason, Version, Violation, limits};
 
 impl Engine {
     /// Takes one whole packet. An error: the connection is to be ended.
@@ -28,6 +28,9 @@ impl Engine {
     ) -> Result<(), Stop> {
         let (first, body) = (head.first, &frame[head.head_len..]);
         let version = self.options.version;
+        if self.phase == Phase::Connecting {
+            unknown_refusal(first, body, version)?;
+        }
         if self.options.trace {
             handler.packet(Way::Received, &Packet::decode(frame, version)?);
         }
@@ -103,6 +106,11 @@ impl Engine {
                 reason,
                 properties: properties.into(),
             });
+        }
+        // [MQTT-3.2.2-4]
+        if session_present && self.options.clean_start && self.connections == 0 {
+            let told = "Session Present, though a clean start was asked for";
+            return Err(Violation::protocol_error(told).into());
         }
         self.check_proof(properties)?;
         self.connections += 1;
@@ -307,5 +315,25 @@ impl Engine {
         }
         self.owed += self.out.len() - start;
         self.note_sent(start);
+    }
+}
+
+/// A refusal for a reason no standard knows. That it is one says more than that a rule was broken;
+/// the connection ends either way.
+fn unknown_refusal(first: u8, body: &[u8], version: Version) -> Result<(), Stop> {
+    let [0, code @ 1..=u8::MAX, properties @ ..] = body else {
+        return Ok(());
+    };
+    let reason = Reason(*code);
+    let is_unknown = match version {
+        Version::V31 | Version::V311 => properties.is_empty() && reason.value() > V3_CODE_MAX,
+        Version::V5 => !properties.is_empty() && !reason.allowed_in(PacketType::Connack),
+    };
+    match first == PacketType::Connack.first() && is_unknown {
+        false => Ok(()),
+        true => Err(Stop::Refused {
+            reason,
+            properties: Properties::EMPTY.into(),
+        }),
     }
 }

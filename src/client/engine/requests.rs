@@ -30,7 +30,9 @@ impl Engine {
         filters: &[(&str, SubscribeOptions)],
         properties: Properties<'_>,
     ) -> Result<PacketId, Refused> {
-        self.check_filters(filters.iter().map(|(filter, _)| *filter), properties)?;
+        // The Subscription Options are one byte behind each filter.
+        let names = filters.iter().map(|(filter, _)| *filter);
+        self.check_filters(names, filters.len(), properties)?;
         let what = filters
             .iter()
             .map(|(filter, options)| ((*filter).into(), *options))
@@ -44,7 +46,7 @@ impl Engine {
         filters: &[&str],
         properties: Properties<'_>,
     ) -> Result<PacketId, Refused> {
-        self.check_filters(filters.iter().copied(), properties)?;
+        self.check_filters(filters.iter().copied(), 0, properties)?;
         for request in &mut self.requests {
             if let Requested::Subscribe(held) = &mut request.what {
                 held.retain(|(filter, _)| !filters.contains(&&**filter));
@@ -60,15 +62,21 @@ impl Engine {
     fn check_filters<'f>(
         &self,
         filters: impl Iterator<Item = &'f str> + Clone,
+        options: usize,
         properties: Properties<'_>,
     ) -> Result<(), Refused> {
         if self.phase != Phase::Up {
             return Err(Refused::NotConnected);
         }
-        let mut len = 2 + 5 + properties.raw().len();
+        let mut len = 2 + options;
+        if self.options.version.is_v5() {
+            let bytes = properties.raw().len();
+            // A Variable Byte Integer is as long as the Remaining Length of that value would be.
+            len += frame::head_len(bytes) - 1 + bytes;
+        }
         for filter in filters.clone() {
             check_filter(filter).map_err(Refused::Topic)?;
-            len += 3 + filter.len();
+            len += 2 + filter.len();
             if !self.broker.wildcards_available && filter.contains(['+', '#']) {
                 return Err(Refused::NotAvailable(
                     "the broker knows no wildcard subscriptions",

@@ -3,7 +3,7 @@
 use mqttx::mqtt::PacketType;
 use rustix::process::Signal;
 
-use crate::compare_wire::Rule::{Counted, NoFullStop};
+use crate::compare_wire::rules::Rule::{Counted, NoFullStop};
 use crate::compare_wire::{Broker, P, R, Row, S, V5, V311, row};
 
 const fn closes(broker: Broker, at: PacketType) -> Broker {

@@ -1,6 +1,6 @@
 //! Runs with each property that a packet may have, in an order of their own.
 
-use crate::compare_wire::Rule::{AliasNotOffered, Goodbye, GoodbyeWithProperties};
+use crate::compare_wire::rules::Rule::{AliasNotOffered, Goodbye, GoodbyeWithProperties};
 use crate::compare_wire::{Broker, P, R, Row, S, V5, row};
 
 const ANSWER: Broker = Broker {
@@ -59,7 +59,10 @@ macro_rules! of_disconnect {
 pub(super) const PARTING: &[u8] =
     b"\xe0\x18\x00\x16&\x00\x01k\x00\x01v\x11\x00\x00\x00\x03\x1c\x00\x01s\x1f\x00\x03bye";
 
-pub(super) const ALIASES: Broker = Broker { aliases: 5, ..V5 };
+pub(super) const ALIASES: Broker = Broker {
+    tells: b"\x22\0\x05",
+    ..V5
+};
 
 pub(super) const ROWS: &[Row] = &[
     row(P, of_connect!("-t a -m b -i c"), V5),

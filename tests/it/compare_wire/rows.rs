@@ -2,8 +2,8 @@
 
 use mqttx::mqtt::Version;
 
-use crate::compare_wire::Rule::{
-    Goodbye, GoodbyeAtTimes, Json, NoFullStop, Null, PrintedEarly, WholeBytes,
+use crate::compare_wire::rules::Rule::{
+    Goodbye, GoodbyeAtTimes, Json, NoFullStop, NoWordAfterRefusal, Null, PrintedEarly, WholeBytes,
 };
 use crate::compare_wire::{Broker, P, R, Row, S, V5, V31, V311, fed, row};
 
@@ -95,7 +95,7 @@ pub(super) const PUBLISHING: &[Row] = &[
             ..V5
         },
     )
-    .rules(&[NoFullStop]),
+    .rules(&[NoFullStop, NoWordAfterRefusal]),
     row(
         P,
         "-t a/b -m x -V 5",
@@ -104,7 +104,7 @@ pub(super) const PUBLISHING: &[Row] = &[
             ..V5
         },
     )
-    .rules(&[NoFullStop]),
+    .rules(&[NoFullStop, NoWordAfterRefusal]),
     row(
         P,
         "-t a/b -m x -V 5 --quiet",
@@ -112,7 +112,8 @@ pub(super) const PUBLISHING: &[Row] = &[
             connack: 0x8a,
             ..V5
         },
-    ),
+    )
+    .rules(&[NoWordAfterRefusal]),
     row(
         P,
         "-t a/b -m x -V 5 -i p -q 1",
@@ -263,7 +264,8 @@ pub(super) const SUBSCRIBING: &[Row] = &[
             connack: 0x86,
             ..V5
         },
-    ),
+    )
+    .rules(&[NoWordAfterRefusal]),
     row(
         S,
         "-t a/b -i s -C 1 -F %t|%p|%q|%r|%l|%m|%x|%X|%8p|%-8p|%08p|%2p|%5t|%-5t|%.1t|%3l|%03l",
@@ -317,7 +319,8 @@ pub(super) const REQUESTING: &[Row] = &[
             connack: 0x87,
             ..V5
         },
-    ),
+    )
+    .rules(&[NoWordAfterRefusal]),
     row(
         R,
         "-t q -e r -m x -i c",

@@ -1,9 +1,9 @@
 //! Runs with each option in both its forms, options files, inputs of every shape.
 
-use crate::compare_wire::Rule::{
-    Goodbye, GoodbyeAtTimes, HandshakeFirst, Null, RequestOptions, WholeLines,
-};
 use crate::compare_wire::properties::ALIASES;
+use crate::compare_wire::rules::Rule::{
+    Goodbye, GoodbyeAtTimes, HandshakeFirst, Null, PartsOnce, RequestOptions, WholeLines,
+};
 use crate::compare_wire::{Broker, P, R, Row, S, V5, V31, V311, fed, row};
 
 const ONE: Broker = Broker {
@@ -57,7 +57,8 @@ pub(super) const ROWS: &[Row] = &[
         S,
         long!("--topic a/b --filter-out c --unsubscribe d -E --protocol-version 5"),
         V5,
-    ),
+    )
+    .rules(&[PartsOnce]),
     row(R, long!("--topic q -e r --message x --verbose"), ANSWER).rules(&[Goodbye]),
     row(R, short!("-t q -e r -m x -v"), ANSWER).rules(&[Goodbye]),
     row(
@@ -97,8 +98,9 @@ pub(super) const ROWS: &[Row] = &[
     row(P, "-t a -m b -i p -M 1 --repeat 3 -q 2 -V 5 -d", V5),
     // Payloads from elsewhere.
     row(P, "-t a -f tests/fixtures/protobuf/dev.proto -i p", V311),
-    row(P, "-t a --file /dev/null -i p", V311),
-    row(P, "-t a -f /dev/null -i p --repeat 2", V311),
+    // 2.1 opens neither device nor pipe.
+    row(P, "-t a --file /dev/null -i p", V311).of_2_0(),
+    row(P, "-t a -f /dev/null -i p --repeat 2", V311).of_2_0(),
     fed("-t a --stdin-file -i p --repeat 2", "one\0two\r\n", V311),
     fed("-t a --stdin-line -i p -q 1 -d", "one\n", V311),
     fed("-t a -l -i p -q 2 -d", "one\n", V311),
