@@ -67,6 +67,18 @@ _mqttx() {
             mqttx,top)
                 cmd="mqttx__subcmd__top"
                 ;;
+            mqttx__subcmd__bench,agent)
+                cmd="mqttx__subcmd__bench__subcmd__agent"
+                ;;
+            mqttx__subcmd__bench,compare)
+                cmd="mqttx__subcmd__bench__subcmd__compare"
+                ;;
+            mqttx__subcmd__bench,report)
+                cmd="mqttx__subcmd__bench__subcmd__report"
+                ;;
+            mqttx__subcmd__bench,schema)
+                cmd="mqttx__subcmd__bench__subcmd__schema"
+                ;;
             mqttx__subcmd__db,check)
                 cmd="mqttx__subcmd__db__subcmd__check"
                 ;;
@@ -97,7 +109,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__bench)
-            opts="-h -p -A -D -u -P -V -k -q -t -s --help --host --port --unix --ws --ws-path --proxy --bind-address --clients-csv --property --username --pw --protocol-version --keepalive --yes --qos --pubs --subs --topics --topic --payload --file --split --template --no-verify --retain --reconnect --conn-rate --rate --ramp --steps --find-max --max --arrival --window --inflight --duration --warmup --drain --runs --threads --seed --json --csv --markdown --junit --html --svg --hdr --threshold --baseline --prometheus --progress --strict --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --agents --via --name pubsub pairs fanin fanout shared pub sub rr conn churn"
+            opts="-h -p -u -P -V -k -A -D -q -t -s --help --host --port --unix --ws --ws-path --proxy --username --pw --protocol-version --keepalive --bind-address --clients-csv --property --yes --qos --pubs --subs --topics --topic --payload --file --split --template --no-verify --retain --reconnect --conn-rate --rate --ramp --steps --find-max --max --arrival --window --inflight --duration --warmup --drain --runs --threads --seed --json --csv --markdown --junit --html --svg --hdr --threshold --baseline --prometheus --progress --strict --quiet --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --agents --via pubsub pairs fanin fanout shared pub sub rr conn churn compare report agent schema"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -131,26 +143,6 @@ _mqttx() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --bind-address)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -A)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --clients-csv)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --property)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -D)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --username)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -180,6 +172,26 @@ _mqttx() {
                     return 0
                     ;;
                 -k)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bind-address)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -A)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --clients-csv)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --property)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -391,10 +403,198 @@ _mqttx() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mqttx__subcmd__bench__subcmd__agent)
+            opts="-h -p -u -P -V -k -A --help --host --port --unix --ws --ws-path --proxy --username --pw --protocol-version --keepalive --bind-address --cafile --capath --cert --key --keyform --ciphers --tls-version --tls-alpn --insecure --tls-skip-hostname --tls-use-os-certs --tls-keylog --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --no-tls --name"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -h)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --unix)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ws-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --proxy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --username)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -u)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pw)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --protocol-version)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -V)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keepalive)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -k)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bind-address)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -A)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cafile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --capath)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keyform)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ciphers)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-version)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-alpn)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-keylog)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-engine)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-engine-kpass-sha1)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --psk)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --psk-identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --name)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mqttx__subcmd__bench__subcmd__compare)
+            opts="--markdown"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mqttx__subcmd__bench__subcmd__report)
+            opts="-o --html --svg"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --html)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --svg)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mqttx__subcmd__bench__subcmd__schema)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
@@ -1113,7 +1313,7 @@ _mqttx() {
             return 0
             ;;
         mqttx__subcmd__man)
-            opts="-h --dir --help pub sub rr ping record replay ls top broker bench passwd ctrl db link signal completions man exit-status format environment words conf"
+            opts="-h --dir --help pub sub rr ping record replay ls top broker bench passwd ctrl db link signal completions man bench-compare bench-report bench-agent bench-schema exit-status format environment words conf"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

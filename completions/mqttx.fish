@@ -649,84 +649,120 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -l print-config -d '
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s v -l verbose -d 'Log each subscription and packet'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s q -l quiet -d 'Log nothing but errors'
 complete -c mqttx -n "__fish_mqttx_using_subcommand broker" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s h -l host -d 'Broker to load; several of one cluster with commas, which clients take in turns' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s p -l port -d 'Port of the broker [default: 1883, with TLS 8883]' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l unix -d 'Connect through this Unix socket instead' -r -F
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l ws-path -d 'Path to ask for over WebSockets [default: /mqtt]' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l proxy -d 'Connect through a proxy: socks5h://user:password@host:port, or http://…' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s A -l bind-address -d 'Local addresses to connect from, in turns: each has some 28,000 ports' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l clients-csv -d 'A line a client, under a head such as id,user,password,cert,key' -r -F
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s D -l property -d 'Version 5 property in one word: -D \'publish user-property KEY VALUE\'; connect, publish, subscribe' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s u -l username -d 'User name' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s P -l pw -d 'Password' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s k -l keepalive -d 'Keep Alive in seconds' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s q -l qos -d 'Each QoS to measure, in turn [default: 0,1,2]' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l pubs -d 'Publishers, requesters, or clients that come and go [default: 10; fanout: 1]' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l subs -d 'Subscribers or idle clients [default: 10; fanin: 1, shared: 8, conn: 100]' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l topics -d 'Topics the publishers are spread over [default: one a pair; fanin: one a publisher]' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s t -l topic -d 'Beginning of every topic, or a pattern with %i and %rand_N; for sub the filter [default: mqttx-bench/ and a number of this run]' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -s s -l payload -d 'Bytes of each payload: 64, 4k, or a range 64..1k; verified from 16 on [default: 64]' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l file -d 'Send this file as every payload, behind the head that is checked' -r -F
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l split -d 'Between the payloads in --file, which take turns; \\n for a newline' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l template -d 'Text to send, behind the head, with %i (the publisher\'s number), %n (the message\'s, in ten places) and %rand_N (below N)' -r -F
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l conn-rate -d 'Connections opened a second, each when it is due [default: 64 at a time]' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l rate -d 'Messages a second in all (conn, churn: connections), sent when they are due whatever the broker does: measures latency' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l ramp -d 'A rate that rises evenly over this time, such as 0..20k:30s' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l steps -d 'Latency against load: this many rates between two, such as 1k..50k:8' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l find-max -d 'The highest rate at which these hold, such as \'e2e.p99<10ms,lost=0\'' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l arrival -d 'When messages are due: evenly, or at random [default: uniform]' -r -f -a "uniform\t''
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -s h -l host -d 'Broker to load; several of one cluster with commas, which clients take in turns' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -s p -l port -d 'Port of the broker [default: 1883, with TLS 8883]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l unix -d 'Connect through this Unix socket instead' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l ws-path -d 'Path to ask for over WebSockets [default: /mqtt]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l proxy -d 'Connect through a proxy: socks5h://user:password@host:port, or http://…' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -s u -l username -d 'User name' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -s P -l pw -d 'Password' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -s k -l keepalive -d 'Keep Alive in seconds' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -s A -l bind-address -d 'Local addresses to connect from, in turns: each has some 28,000 ports, of which Linux finds 14,000 at once and looks long for the others' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l clients-csv -d 'A line a client, under a head such as id,user,password,cert,key' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -s D -l property -d 'Version 5 property in one word: -D \'publish user-property KEY VALUE\'; connect, publish, subscribe' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -s q -l qos -d 'Each QoS to measure, in turn [default: 0,1,2]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l pubs -d 'Publishers, requesters, or clients that come and go [default: 10; fanout: 1]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l subs -d 'Subscribers or idle clients [default: 10; fanin: 1, shared: 8, conn: 100]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l topics -d 'Topics the publishers are spread over [default: one a pair; fanin: one a publisher]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -s t -l topic -d 'Beginning of every topic, or a pattern with %i and %rand_N; for sub the filter [default: mqttx-bench/ and a number of this run]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -s s -l payload -d 'Bytes of each payload: 64, 4k, or a range 64..1k; verified from 16 on [default: 64]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l file -d 'Send this file as every payload, behind the head that is checked' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l split -d 'Between the payloads in --file, which take turns; \\n for a newline' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l template -d 'Text to send, behind the head, with %i (the publisher\'s number), %n (the message\'s, in ten places) and %rand_N (below N)' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l conn-rate -d 'Connections opened a second, each when it is due [default: 64 at a time]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l rate -d 'Messages a second in all (conn, churn: connections), sent when they are due whatever the broker does: measures latency' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l ramp -d 'A rate that rises evenly over this time, such as 0..20k:30s' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l steps -d 'Latency against load: this many rates between two, such as 1k..50k:8' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l find-max -d 'The highest rate at which these hold, such as \'e2e.p99<10ms,lost=0\'' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l arrival -d 'When messages are due: evenly, or at random [default: uniform]' -r -f -a "uniform\t''
 poisson\t''"
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l window -d 'Undelivered messages a publisher may have on the way, when as fast as possible [default: 1000]' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l inflight -d 'Unacknowledged messages a publisher may have; the broker\'s Receive Maximum may lower it [default: 64]' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l duration -d 'Length of each measurement, such as 5s or 500ms [default: 2s]' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l warmup -d 'Load before each measurement that is not counted in rates and latencies' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l drain -d 'How long to wait for messages still on the way after the last was sent [default: 5s]' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l runs -d 'Measurements of each kind; the median is shown with the spread [default: 3]' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l threads -d 'Threads that make the load [default: half of the cores]' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l seed -d 'Seed of everything that is left to chance' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l json -d 'Write the whole report as JSON; - is standard output, here and below' -r -F
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l csv -d 'Write one line of figures a measurement as CSV' -r -F
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l markdown -d 'Write a table and the verdicts as Markdown' -r -F
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l junit -d 'Write the verdicts as JUnit XML' -r -F
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l html -d 'Write a page with charts, in one file that needs no network' -r -F
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l svg -d 'Write the chart that says most, alone' -r -F
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l hdr -d 'Write each latency\'s distribution for HdrHistogram\'s plotter, a file a measurement' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l threshold -d 'Fail with 99 unless this holds, repeatable: \'e2e.p99<5ms\', \'lost=0\', \'rate[q1]>=100k\'' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l baseline -d 'An earlier --json, for thresholds such as \'vs.baseline.rate>=95%\' and a comparison' -r -F
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l prometheus -d 'Serve the newest figures to Prometheus at ADDRESS:PORT while it runs' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l progress -d 'How to show how it goes [default: bar on a terminal, else line]' -r -f -a "none\t'Nothing'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l window -d 'Undelivered messages a publisher may have on the way, when as fast as possible [default: 1000]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l inflight -d 'Unacknowledged messages a publisher may have; the broker\'s Receive Maximum may lower it [default: 64]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l duration -d 'Length of each measurement, such as 5s or 500ms [default: 2s]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l warmup -d 'Load before each measurement that is not counted in rates and latencies' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l drain -d 'How long to wait for messages still on the way after the last was sent [default: 5s]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l runs -d 'Measurements of each kind; the median is shown with the spread [default: 3]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l threads -d 'Threads that make the load [default: half of the cores]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l seed -d 'Seed of everything that is left to chance' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l json -d 'Write the whole report as JSON; - is standard output, here and below' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l csv -d 'Write one line of figures a measurement as CSV' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l markdown -d 'Write a table and the verdicts as Markdown' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l junit -d 'Write the verdicts as JUnit XML' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l html -d 'Write a page with charts, in one file that needs no network' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l svg -d 'Write the chart that says most, alone' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l hdr -d 'Write each latency\'s distribution for HdrHistogram\'s plotter, a file a measurement' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l threshold -d 'Fail with 99 unless this holds, repeatable: \'e2e.p99<5ms\', \'lost=0\', \'rate[q1]>=100k\', of one step \'e2e.p99[@20k]<5ms\', of a search \'found>=50k\'' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l baseline -d 'An earlier --json, for thresholds such as \'vs.baseline.rate>=95%\' and a comparison' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l prometheus -d 'Serve the newest figures to Prometheus at ADDRESS:PORT while it runs' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l progress -d 'How to show how it goes [default: bar on a terminal, else line]' -r -f -a "none\t'Nothing'
 line\t'A line a second, and one a run'
 bar\t'Rates, latencies and this tool\'s own health, drawn again and again'"
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l cafile -d 'Trust the certificates in this file' -r -F
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l capath -d 'Trust the certificates in this directory' -r -F
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l cert -d 'Certificate of this client; needs --key' -r -F
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l key -d 'Private key of this client; needs --cert' -r -F
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l keyform -d 'Kind of key: pem (or engine, which is refused)' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l ciphers -d 'Cipher suites allowed, in OpenSSL\'s words' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l tls-version -d 'Version of TLS: tlsv1.2 or tlsv1.3' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l tls-alpn -d 'Application protocol to ask for (ALPN)' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l tls-keylog -d 'Append the keys of the connection to this file, for a protocol analyser' -r -F
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l tls-engine -d 'OpenSSL engine (refused: there is no OpenSSL inside)' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l tls-engine-kpass-sha1 -d 'Password hash for the engine\'s key (refused: there is no OpenSSL inside)' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l psk -d 'Key both sides know, in hexadecimal; needs --psk-identity (built in with --features psk)' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l psk-identity -d 'Identity for --psk' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l agents -d 'Let these make the load, each a share: where \'mqttx bench agent\' runs, by host name' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l via -d 'Speak to agents over this broker instead of the one that is loaded' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l name -d 'For \'bench agent\': by which name it is called [default: the host\'s]' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l help -d 'Print this help (-h is the host)'
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l ws -d 'Speak MQTT over WebSockets'
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l yes -d 'Allow more than 1,000 messages/s to a host that is not on a private network'
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l no-verify -d 'Payloads exactly as they are, without a head: counted, not checked; needs --max'
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l retain -d 'Have every message retained; the topics are cleared at the end'
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l reconnect -d 'Come back when a connection is lost, to the same Session, instead of ending there: what is lost or doubled by it is counted'
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l max -d 'As fast as the window allows: measures throughput only'
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l strict -d 'Fail with 82 when the generator itself may have been the limit, or late'
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l quiet -d 'No progress, no table: only files, errors and the exit status'
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l insecure -d 'Do not check the broker\'s certificate: anybody can pose as the broker'
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l tls-skip-hostname -d 'Check the broker\'s certificate, but not that it is made out to this host'
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l tls-use-os-certs -d 'Trust the certificates the operating system trusts'
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench" -l no-tls -d 'No TLS, whatever else was said (also on port 8883)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l cafile -d 'Trust the certificates in this file' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l capath -d 'Trust the certificates in this directory' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l cert -d 'Certificate of this client; needs --key' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l key -d 'Private key of this client; needs --cert' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l keyform -d 'Kind of key: pem (or engine, which is refused)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l ciphers -d 'Cipher suites allowed, in OpenSSL\'s words' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l tls-version -d 'Version of TLS: tlsv1.2 or tlsv1.3' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l tls-alpn -d 'Application protocol to ask for (ALPN)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l tls-keylog -d 'Append the keys of the connection to this file, for a protocol analyser' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l tls-engine -d 'OpenSSL engine (refused: there is no OpenSSL inside)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l tls-engine-kpass-sha1 -d 'Password hash for the engine\'s key (refused: there is no OpenSSL inside)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l psk -d 'Key both sides know, in hexadecimal; needs --psk-identity (built in with --features psk)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l psk-identity -d 'Identity for --psk' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l agents -d 'Let these make the load, each a share: where \'mqttx bench agent\' runs, by host name' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l via -d 'Speak to agents over this broker instead of the one that is loaded' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l help -d 'Print this help (-h is the host)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l ws -d 'Speak MQTT over WebSockets'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l yes -d 'Allow more than 1,000 messages/s to a host that is not on a private network'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l no-verify -d 'Payloads exactly as they are, without a head: counted, not checked; needs --max'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l retain -d 'Have every message retained; the topics are cleared at the end'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l reconnect -d 'Come back when a connection is lost, to the same Session, instead of ending there: what is lost or doubled by it is counted'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l max -d 'As fast as the window allows: measures throughput only'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l strict -d 'Fail with 82 when the generator itself may have been the limit, or late'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l quiet -d 'No progress, no table: only files, errors and the exit status'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l insecure -d 'Do not check the broker\'s certificate: anybody can pose as the broker'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l tls-skip-hostname -d 'Check the broker\'s certificate, but not that it is made out to this host'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l tls-use-os-certs -d 'Trust the certificates the operating system trusts'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -l no-tls -d 'No TLS, whatever else was said (also on port 8883)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -a "compare" -d 'Compare reports written by --json'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -a "report" -d 'Draw a report written by --json'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -a "agent" -d 'Wait for benches with --agents, and make a share of their load'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from compare report agent schema" -a "schema" -d 'Print what --json looks like, as a JSON Schema'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from compare" -l markdown -d 'Print the table as Markdown'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from report" -s o -l html -d 'Where to write the page [default: standard output, where --svg is not asked for either]' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from report" -l svg -d 'Write the chart that says most, alone' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -s h -l host -d 'Broker over which it is told what to do: the one that is loaded, or that of --via' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -s p -l port -d 'Port of the broker [default: 1883, with TLS 8883]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -l unix -d 'Connect through this Unix socket instead' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -l ws-path -d 'Path to ask for over WebSockets [default: /mqtt]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -l proxy -d 'Connect through a proxy: socks5h://user:password@host:port, or http://…' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -s u -l username -d 'User name' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -s P -l pw -d 'Password' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -s k -l keepalive -d 'Keep Alive in seconds' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -s A -l bind-address -d 'Local address to connect from' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -l cafile -d 'Trust the certificates in this file' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -l capath -d 'Trust the certificates in this directory' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -l cert -d 'Certificate of this client; needs --key' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -l key -d 'Private key of this client; needs --cert' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -l keyform -d 'Kind of key: pem (or engine, which is refused)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -l ciphers -d 'Cipher suites allowed, in OpenSSL\'s words' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -l tls-version -d 'Version of TLS: tlsv1.2 or tlsv1.3' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -l tls-alpn -d 'Application protocol to ask for (ALPN)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -l tls-keylog -d 'Append the keys of the connection to this file, for a protocol analyser' -r -F
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -l tls-engine -d 'OpenSSL engine (refused: there is no OpenSSL inside)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -l tls-engine-kpass-sha1 -d 'Password hash for the engine\'s key (refused: there is no OpenSSL inside)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -l psk -d 'Key both sides know, in hexadecimal; needs --psk-identity (built in with --features psk)' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -l psk-identity -d 'Identity for --psk' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -l name -d 'By which name --agents calls it [default: the host\'s]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -l help -d 'Print this help (-h is the host)'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -l ws -d 'Speak MQTT over WebSockets'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -l insecure -d 'Do not check the broker\'s certificate: anybody can pose as the broker'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -l tls-skip-hostname -d 'Check the broker\'s certificate, but not that it is made out to this host'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -l tls-use-os-certs -d 'Trust the certificates the operating system trusts'
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and __fish_seen_subcommand_from agent" -l no-tls -d 'No TLS, whatever else was said (also on port 8883)'
 complete -c mqttx -n "__fish_mqttx_using_subcommand passwd" -s H -d 'How to hash; scram-sha-256 allows --scram [default: sha512-pbkdf2]' -r -f -a "argon2id\t''
 sha512-pbkdf2\t''
 sha512\t''
@@ -817,8 +853,8 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand signal" -s h -l help -d 'Pri
 complete -c mqttx -n "__fish_mqttx_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c mqttx -n "__fish_mqttx_using_subcommand man" -l dir -d 'Write every page to this directory; those of other sections than that of …/man1 beside it' -r -F
 complete -c mqttx -n "__fish_mqttx_using_subcommand man" -s h -l help -d 'Print help'
-complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from pubsub pairs fanin fanout shared pub sub rr conn churn" -f -a "pubsub pairs fanin fanout shared pub sub rr conn churn"
+complete -c mqttx -n "__fish_mqttx_using_subcommand bench; and not __fish_seen_subcommand_from pubsub pairs fanin fanout shared pub sub rr conn churn compare report agent schema" -f -a "pubsub pairs fanin fanout shared pub sub rr conn churn"
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl; and not __fish_seen_subcommand_from clients sessions kick subscriptions retained listeners plugins stats broker dynsec" -f -a "clients sessions kick subscriptions retained listeners plugins stats broker dynsec"
 complete -c mqttx -n "__fish_mqttx_using_subcommand signal; and not __fish_seen_subcommand_from config-reload log-rotate save shutdown tree-print xtreport" -f -a "config-reload log-rotate save shutdown tree-print xtreport"
 complete -c mqttx -n "__fish_mqttx_using_subcommand completions; and not __fish_seen_subcommand_from bash elvish fish powershell zsh" -f -a "bash elvish fish powershell zsh"
-complete -c mqttx -n "__fish_mqttx_using_subcommand man; and not __fish_seen_subcommand_from pub sub rr ping record replay ls top broker bench passwd ctrl db link signal completions exit-status format environment words conf" -f -a "pub sub rr ping record replay ls top broker bench passwd ctrl db link signal completions man exit-status format environment words conf"
+complete -c mqttx -n "__fish_mqttx_using_subcommand man; and not __fish_seen_subcommand_from pub sub rr ping record replay ls top broker bench passwd ctrl db link signal completions bench-compare bench-report bench-agent bench-schema exit-status format environment words conf" -f -a "pub sub rr ping record replay ls top broker bench passwd ctrl db link signal completions man bench-compare bench-report bench-agent bench-schema exit-status format environment words conf"
