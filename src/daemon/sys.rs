@@ -117,8 +117,8 @@ impl Tree {
         for (topic, number) in figures(snapshot) {
             rows.push((format!("$SYS/broker/{topic}"), number.to_string()));
         }
-        for (topic, kib) in heap() {
-            rows.push((format!("$SYS/broker/{topic}"), (kib * 1024).to_string()));
+        for (topic, bytes) in heap() {
+            rows.push((format!("$SYS/broker/{topic}"), bytes.to_string()));
         }
         for ((name, _), averages) in LOADS.iter().zip(loads.averages) {
             for ((_, span), average) in MINUTES.iter().zip(averages) {
@@ -178,16 +178,16 @@ pub(crate) fn figures(snapshot: &Snapshot) -> [(&'static str, u64); 25] {
     ]
 }
 
-/// Memory of the process, now and at most, in KiB; nothing where the system does not tell.
+/// Memory of the process, now and at most, in bytes; nothing where the system does not tell.
 pub(crate) fn heap() -> Vec<(&'static str, u64)> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let number = |name: &str| {
+    let number = |name: &str| -> Option<u64> {
         let line = status.lines().find(|line| line.starts_with(name))?;
         line.split_whitespace().nth(1)?.parse().ok()
     };
     [("heap/current", "VmRSS:"), ("heap/maximum", "VmHWM:")]
         .into_iter()
-        .filter_map(|(topic, name)| Some((topic, number(name)?)))
+        .filter_map(|(topic, name)| Some((topic, number(name)? * 1024)))
         .collect()
 }
 

@@ -65,6 +65,8 @@ fn what_mosquitto_answers_over_http_is_answered() {
     let systree: Value = serde_json::from_str(&systree.body).unwrap();
     assert_eq!(systree["$SYS/broker/clients/connected"], 0);
     assert!(systree["$SYS/broker/uptime"].is_u64());
+    // In bytes, as below $SYS.
+    assert!(systree["$SYS/broker/heap/current"].as_u64() > Some(1_000_000));
     assert_eq!(visitor.get("/").body, "start");
     for path in [
         "/link",
