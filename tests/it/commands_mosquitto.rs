@@ -349,7 +349,8 @@ fn root_is_left_behind() {
     let told = lines(&left);
     let key = key.display();
     let unread = format!("Error: Unable to load server key file \"{key}\". Check keyfile.");
-    assert_eq!((left.status, told[0].as_str()), (3, unread.as_str()));
+    assert_eq!(left.status, 3, "{told:?}");
+    assert!(told.contains(&unread), "{told:?}");
     assert_eq!(told[told.len() - 2], why, "{told:?}");
 }
 

@@ -1,7 +1,6 @@
 //! From the listeners of the settings to the endpoints of [`Conf`].
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::broker::listener::{ListenerRules, Versions};
@@ -10,13 +9,12 @@ use crate::daemon::conf::listener_tls;
 use crate::daemon::conf::parse::Fault;
 use crate::daemon::conf::security;
 use crate::daemon::conf::settings::{Listener, Settings};
-use crate::daemon::conf::value::{Given, Protocol, SocketDomain};
+use crate::daemon::conf::value::{Protocol, SocketDomain};
 use crate::daemon::conf::{Conf, Endpoint, Place};
 use crate::daemon::http::{HttpListener, Service, Token};
 use crate::mqtt::QoS;
 use crate::mqtt::Version;
 use crate::net::proxy_header::HeaderVersion;
-use crate::net::system_words;
 use crate::net::upgrade::WebSocketRules;
 
 /// The port where nothing says otherwise.
@@ -62,7 +60,7 @@ pub(crate) fn apply(settings: &Settings, ports: &[u16], conf: &mut Conf) -> Resu
     for listener in &settings.listeners {
         for endpoint in endpoints(listener)? {
             let endpoint = dress(endpoint, settings, listener)?;
-            match service(listener)? {
+            match service(listener) {
                 None => conf.listeners.push(endpoint),
                 Some(service) => conf.http.push(HttpListener { endpoint, service }),
             }
@@ -144,26 +142,12 @@ pub(crate) fn unserved(settings: &Settings) -> impl Iterator<Item = String> {
 }
 
 /// What is answered over HTTP, where that is what is spoken.
-fn service(listener: &Listener) -> Result<Option<Service>, Fault> {
-    Ok(match *listener.options.protocol {
+fn service(listener: &Listener) -> Option<Service> {
+    match *listener.options.protocol {
         Protocol::Mqtt | Protocol::Websockets => None,
         Protocol::Http => Some(Service::Whole),
-        Protocol::HttpApi => Some(Service::Mosquitto(folder(&listener.options.http_dir)?)),
-    })
-}
-
-/// Where files are served from: a name that leads nowhere is a mistake, not an empty folder.
-fn folder(given: &Given<Option<PathBuf>>) -> Result<Option<PathBuf>, Fault> {
-    let Some(folder) = &**given else {
-        return Ok(None);
-    };
-    std::fs::metadata(folder).map_err(|error| {
-        let (shown, words) = (folder.display(), system_words(&error));
-        let mut fault = Fault::new(format!("Error: Unable to use http_dir {shown}: {words}."));
-        fault.found_at.extend(given.at.clone());
-        fault
-    })?;
-    Ok(Some(folder.clone()))
+        Protocol::HttpApi => Some(Service::Mosquitto((*listener.options.http_dir).clone())),
+    }
 }
 
 /// What is spoken at an endpoint, and what its clients may do.

@@ -237,7 +237,7 @@ fn a_folder_that_is_not_there_is_a_mistake() {
     let line = format!("broker -c {}", conf.display());
     let left = Program::mqttx().words(&line).run();
     let told = left.err();
-    let why = "Error: Unable to use http_dir /nowhere: No such file or directory.\n";
+    let why = "Error: http_dir /nowhere: No such file or directory.\n";
     assert!(told.contains(why), "{told}");
     let found = format!("Error found at {}:4.\n", conf.display());
     assert!(told.contains(&found), "{told}");
