@@ -86,9 +86,29 @@ fn dropped_messages_are_lost_ones() {
         script.join();
         assert_eq!(counts(&report, "lost"), 6, "{report}");
         assert_eq!(counts(&report, "reordered"), 0);
+        let doubts = report["doubts"].to_string();
+        assert!(!doubts.contains("may only be late"), "{report}");
         // QoS 0 promises nothing.
         assert_eq!(output.status.code(), Some(status));
     }
+}
+
+/// Whoever does not wait cannot know.
+#[test]
+fn what_nobody_waited_for_may_only_be_late() {
+    let script = faulty(|number, frame, subscriber| {
+        if number < 60 {
+            subscriber.send_if_there(&frame);
+        }
+        true
+    });
+    let (_, report) = measured(script.port, &format!("{WORDS} -q 0 --drain 0s"));
+    script.join();
+    assert!(counts(&report, "lost") >= 1, "{report}");
+    assert!(
+        report["doubts"].to_string().contains("may only be late"),
+        "{report}"
+    );
 }
 
 #[test]

@@ -81,6 +81,9 @@ const CONTRADICTIONS: &[(&str, &str)] = &[
         "cannot be used with",
     ),
     ("--ws-path /x", "--ws"),
+    ("-h localhost,,localhost", "a host is missing"),
+    ("-A 192.0.2.1", "no such address"),
+    ("-t $SYS/a", "the broker's own"),
     ("--via localhost:1", "--agents"),
     ("--name a", "--name"),
     // An agent makes what load it is told to.

@@ -256,6 +256,7 @@ mod tests {
             seconds: Some(1.0),
             failures: Failures::default(),
             deaf: None,
+            is_cut_short: false,
             health: Health::default(),
             threads: 1,
             connect_seconds: None,

@@ -361,6 +361,9 @@ fn topic(args: &Bench, shape: &Shape) -> Result<(), String> {
     if args.load.kind == Kind::Sub {
         return check_filter(asked).map_err(wrong);
     }
+    if asked.starts_with('$') {
+        return Err(wrong("topics that begin with $ are the broker's own"));
+    }
     let topics = topics(asked, 0, shape.topics, args.load.seed).map_err(|what| wrong(&what))?;
     let mut each = topics.names.iter();
     each.try_for_each(|topic| check_name(topic).map_err(wrong))
@@ -521,6 +524,7 @@ mod tests {
             ("-s 8", "16 bytes"),
             ("-t a/+", "-t a/+"),
             ("-t a/%x", "-t a/%x"),
+            ("-t $SYS/a", "the broker's own"),
             ("-t a/%rand_1 --pubs 2", "%i tells them apart"),
             ("--no-verify", "say --max"),
             ("--ramp 0..9k:1s --rate 5", "cannot be used with"),

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::net::{IpAddr, ToSocketAddrs, UdpSocket};
 use std::sync::Arc;
 
-use crate::cli::args::bench::{Agent, Bench, Way};
+use crate::cli::args::bench::{Agent, Bench, Target as Ends, Way};
 use crate::cli::args::connection::Connection;
 use crate::cli::args::tls::Tls;
 use crate::cli::args::will::Will;
@@ -228,8 +228,29 @@ impl<'a> Asked<'a> {
     }
 }
 
+/// Refuses ends of a connection that there cannot be.
+fn check_ends(target: &Ends) -> Result<(), Trouble> {
+    if target.host.iter().any(String::is_empty) {
+        return Err(plain("-h: a host is missing"));
+    }
+    for address in &target.bind_address {
+        let is_ours = match address.parse::<IpAddr>() {
+            Ok(ip) => UdpSocket::bind((ip, 0)).is_ok(),
+            // A name, which is looked up later.
+            Err(_) => !address.is_empty(),
+        };
+        if !is_ours {
+            return Err(plain(format!(
+                "-A {address}: this machine has no such address"
+            )));
+        }
+    }
+    Ok(())
+}
+
 fn who(args: &Bench, clients: usize) -> Result<Who, Trouble> {
     let target = &args.target;
+    check_ends(target)?;
     let people = match &target.clients_csv {
         None => Vec::new(),
         Some(path) => {

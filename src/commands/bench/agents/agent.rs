@@ -303,6 +303,7 @@ fn result(outcome: &Outcome) -> Value {
         "tally": ledger::write(&outcome.tally),
         "seconds": outcome.seconds,
         "connect_seconds": outcome.connect_seconds,
+        "cut_short": outcome.is_cut_short,
         "tool_cores": outcome.health.tool_cores,
         "target_cores": outcome.health.target_cores,
         "target_rss": outcome.health.target_rss,

@@ -488,6 +488,7 @@ fn outcome(letter: &Value, shape: Option<&Shape>) -> Option<Outcome> {
         seconds: positive("seconds"),
         failures: Failures::default(),
         deaf: None,
+        is_cut_short: letter["cut_short"] == true,
         health: Health {
             tool_cores: cores("tool_cores"),
             target_cores: cores("target_cores"),
@@ -518,6 +519,7 @@ fn add(sum: &mut Outcome, other: Outcome) {
     let longer = |one: Option<f64>, other: Option<f64>| Some(one?.max(other?));
     sum.seconds = longer(sum.seconds, other.seconds);
     sum.threads += other.threads;
+    sum.is_cut_short |= other.is_cut_short;
     sum.connect_seconds = longer(sum.connect_seconds, other.connect_seconds);
     let cores = (sum.health.tool_cores, other.health.tool_cores);
     sum.health.tool_cores = cores.0.zip(cores.1).map(|(one, other)| one + other);

@@ -108,6 +108,8 @@ pub(super) struct Outcome {
     pub(super) failures: Failures,
     /// Sentinel messages that never came, of so many.
     pub(super) deaf: Option<(u64, u64)>,
+    /// Messages still came, or were acknowledged, when patience ended.
+    pub(super) is_cut_short: bool,
     pub(super) health: Health,
     /// That made the load.
     pub(super) threads: usize,
@@ -254,6 +256,7 @@ struct Course {
     memory: Option<Growth>,
     seconds: Option<f64>,
     deaf: Option<(u64, u64)>,
+    is_cut_short: bool,
     health: Health,
 }
 
@@ -273,7 +276,7 @@ impl Conductor<'_> {
             let is_cut = self.setting.stop.is_asked();
             let is_well = course.deaf.is_none() && !is_cut && !self.board.has_failed();
             if is_well && self.load(&mut course) {
-                self.drain();
+                course.is_cut_short = !self.drain();
             }
         }
         self.enter(Phase::Leave);
@@ -407,21 +410,23 @@ impl Conductor<'_> {
         true
     }
 
-    /// Until everything that was sent is acknowledged and delivered, or nothing moves any more.
-    fn drain(&mut self) {
+    /// Until everything that was sent is acknowledged and delivered, or nothing moves any more; false
+    /// where patience ended before.
+    fn drain(&mut self) -> bool {
+        let mut moved = (Instant::now(), 0);
         self.enter(Phase::Drain);
-        if !self.settled() {
-            // What is on the way when patience ends is late, not lost.
-            self.enter(Phase::Settle);
-            self.settled();
+        if self.settled(&mut moved) {
+            return true;
         }
+        // What is on the way when patience ends is late, not lost.
+        self.enter(Phase::Settle);
+        self.settled(&mut moved) || moved.0.elapsed() >= QUIET
     }
 
-    /// False when patience or a signal ended the wait.
-    fn settled(&mut self) -> bool {
+    /// False when patience or a signal ended the wait; `moved` is when something did last.
+    fn settled(&mut self, moved: &mut (Instant, u64)) -> bool {
         let is_whole = self.board.stage.part.is_whole();
         let enough = Arc::clone(&self.setting.enough);
-        let mut moved = (Instant::now(), 0);
         let patience = self.board.stage.drain;
         let stop = self.setting.stop.clone();
         // Also of a run that was cut: what was sent is counted to its end.
@@ -439,7 +444,7 @@ impl Conductor<'_> {
                 }
                 let sum = sent + acked + received;
                 if sum != moved.1 {
-                    moved = (Instant::now(), sum);
+                    *moved = (Instant::now(), sum);
                 }
                 is_done && moved.0.elapsed() >= QUIET
             },
@@ -502,6 +507,7 @@ fn finish(board: &Board, crew: Vec<JoinHandle<Gathered>>, course: Course) -> Out
         seconds: course.seconds.filter(|_| failures.count == 0),
         failures,
         deaf: course.deaf,
+        is_cut_short: course.is_cut_short,
         health: course.health,
         threads,
         connect_seconds: course.connect_seconds,

@@ -63,6 +63,13 @@ impl Report {
                     text::count(row.all.reconnects)
                 ));
             }
+            let is_short = row.runs.iter().any(|run| run.is_cut_short);
+            if is_short && row.all.lost + row.unacknowledged() > 0 {
+                doubts.push(format!(
+                    "{name}: messages were on their way yet when patience ended (--drain): what is lost \
+                     here may only be late."
+                ));
+            }
             if row.all.lowered > 0 {
                 doubts.push(format!(
                     "{name}: {} granted a lower QoS than asked for: what it delivers is not of QoS {}.",
