@@ -52,12 +52,14 @@ impl Broker {
             Ok(Scan::Head(head)) if head.first >> 4 == 1 => &bytes[head.head_len..],
             _ => return self.violate(slot, violation, now),
         };
-        let Some(reason) = self.config.profile.answer_to(violation) else {
+        let Some(reason) = self.config.profile.answer_to_connect(violation) else {
             return self.violate(slot, violation, now);
         };
         if reason == Reason::UNSUPPORTED_PROTOCOL_VERSION {
-            // [MQTT-3.1.2-2]
-            self.connections[slot as usize].version = connect::refusal_version(body);
+            // [MQTT-3.1.2-2 of 3.1.1]: return code 1, which clients of every version know.
+            if self.config.profile.unknown_levels_are_v5 {
+                self.connections[slot as usize].version = connect::refusal_version(body);
+            }
             return self.refuse(
                 slot,
                 Reason::UNSUPPORTED_PROTOCOL_VERSION,
@@ -188,6 +190,10 @@ impl Broker {
                 "retained messages are not taken",
             ));
         }
+        let will = connect.will.as_ref().map_or(0, |will| will.payload.len());
+        if will > self.config.limits.payload_size_max {
+            return Err((Reason::PACKET_TOO_LARGE, "a will above payload_size_max"));
+        }
         let most = self.config.limits.keep_alive_max;
         if self.config.profile.v3_keep_alive_refused
             && !connect.version.is_v5()
@@ -223,6 +229,7 @@ impl Broker {
         if self.config.profile.reasons_in_words {
             properties.push(PropertyId::ReasonString, Value::String(why));
         }
+        self.put_qos_max(slot, &mut properties);
         self.put_connack(slot, false, reason, &properties);
         self.end_connection(slot, Cause::Refused(reason, why), now);
         Step::Stop
@@ -433,10 +440,13 @@ impl Broker {
     }
 
     fn open_session(&mut self, slot: u32, session: u32, connect: &Connect<'_>, now: Instant) {
-        let receive_max = connect
-            .properties
-            .two(PropertyId::ReceiveMaximum)
-            .unwrap_or(u16::MAX);
+        let receive_max = connect.properties.two(PropertyId::ReceiveMaximum);
+        let quota = match receive_max {
+            Some(told) if self.config.profile.receive_max_alone => told,
+            told => told
+                .unwrap_or(u16::MAX)
+                .min(self.config.limits.inflight_max),
+        };
         let expiry = self.session_expiry(connect);
         let mount = &self.connections[slot as usize].listener.rules.mount_point;
         let will = connect.will.as_ref().map(|will| {
@@ -470,9 +480,7 @@ impl Broker {
             absence.expires_at = None;
         }
         state.expiry = expiry;
-        state
-            .sender
-            .set_quota(receive_max.min(self.config.limits.inflight_max));
+        state.sender.set_quota(quota);
         // [MQTT-3.1.3-9]: a will that waited for its delay is not sent any more.
         state.will = will;
         self.set_online(session, true);
@@ -547,12 +555,17 @@ impl Broker {
         if limits.receive_max < limits::RECEIVE_MAX_DEFAULT {
             properties.push(PropertyId::ReceiveMaximum, Value::Two(limits.receive_max));
         }
-        if connection.qos_max < QoS::ExactlyOnce {
-            // [MQTT-3.2.2-9]
-            let max = Value::Byte(connection.qos_max.bits());
-            properties.push(PropertyId::MaximumQos, max);
-        }
+        self.put_qos_max(slot, &mut properties);
         properties
+    }
+
+    /// A client is told the Maximum QoS even where it is refused: it may be why.
+    fn put_qos_max(&self, slot: u32, properties: &mut PropertiesBuf) {
+        let max = self.connections[slot as usize].qos_max;
+        if max < QoS::ExactlyOnce {
+            // [MQTT-3.2.2-9]
+            properties.push(PropertyId::MaximumQos, Value::Byte(max.bits()));
+        }
     }
 }
 

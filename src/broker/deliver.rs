@@ -384,13 +384,16 @@ impl Broker {
         let state = &mut self.sessions[delivery.session as usize];
         let size = incoming.message().size();
         let total = self.shared.queued_bytes.load(Ordering::Relaxed);
-        let short = self.config.profile.away_queue_short && state.connection.is_none();
-        let missing = if short {
-            usize::from(limits.inflight_max)
-        } else {
-            0
+        let (counted, most) = match self.config.profile.queued_beside_inflight {
+            false => (state.waiting(), limits.session_messages_max),
+            true => {
+                let beside = usize::from(limits.inflight_max);
+                let room = state.connection.map_or(0, |_| state.sender.quota());
+                let most = limits.session_messages_max.saturating_sub(beside);
+                (state.queue.len(), most + room)
+            }
         };
-        let full = state.waiting() + missing >= limits.session_messages_max
+        let full = counted >= most
             || state.held_bytes + size > limits.session_bytes_max
             || total + size > limits.queued_bytes_total_max;
         // One message always fits, or a large one could never be delivered.

@@ -23,6 +23,10 @@ use crate::mqtt::disconnect::Disconnect;
 use crate::mqtt::frame::{self, Head, Scan};
 use crate::mqtt::property::{Properties, PropertyId};
 
+const SECOND_CONNECT: &str = "a second CONNECT";
+const SERVERS_OWN: &str = "a packet that only servers send";
+const NO_METHOD: &str = "AUTH without the Authentication Method of CONNECT";
+
 /// What a packet leads to for those behind it.
 pub(crate) enum Step {
     Done,
@@ -320,7 +324,12 @@ impl Broker {
         };
         let packet = match decoded {
             Ok(packet) => packet,
-            Err(violation) => return self.violate(slot, violation, now),
+            Err(violation) => {
+                let violation = self.uncalled(slot, frame.bytes()).unwrap_or(violation);
+                let kind = frame.bytes().first();
+                let kind = kind.and_then(|first| PacketType::from_first(*first));
+                return self.violate_in(slot, kind, violation, now);
+            }
         };
         match packet {
             Packet::Publish(publish) => match self.publish(slot, session, &publish, frame, now) {
@@ -346,12 +355,25 @@ impl Broker {
             }
             Packet::Auth(auth) => return self.auth(slot, &auth, now),
             // [MQTT-3.1.0-2]
-            Packet::Connect(_) => return self.break_rule(slot, "a second CONNECT", now),
+            Packet::Connect(_) => return self.break_rule(slot, SECOND_CONNECT, now),
             Packet::Connack(_) | Packet::Suback(_) | Packet::Unsuback(_) | Packet::Pingresp => {
-                return self.break_rule(slot, "a packet that only servers send", now);
+                return self.break_rule(slot, SERVERS_OWN, now);
             }
         }
         Step::Done
+    }
+
+    /// What is wrong with a packet whatever is in it: its kind.
+    fn uncalled(&self, slot: u32, frame: &[u8]) -> Option<Violation> {
+        let first = *frame.first()?;
+        let what = match first >> 4 {
+            1 => SECOND_CONNECT,
+            2 => SERVERS_OWN,
+            9 | 11 | 13 if first & 0x0f == 0 => SERVERS_OWN,
+            15 if self.connections[slot as usize].exchange.is_none() => NO_METHOD,
+            _ => return None,
+        };
+        Some(Violation::protocol_error(what))
     }
 
     /// The first packet must be CONNECT [MQTT-3.1.0-1]; others end the connection without a word.
@@ -524,9 +546,20 @@ impl Broker {
     /// Ends a connection that broke a rule: with DISCONNECT where the version has one for servers
     /// (§4.13), else just so [MQTT-4.8.0-1 of 3.1.1].
     pub(crate) fn violate(&mut self, slot: u32, violation: Violation, now: Instant) -> Step {
+        self.violate_in(slot, None, violation, now)
+    }
+
+    /// The same for a packet of this kind that cannot be read.
+    fn violate_in(
+        &mut self,
+        slot: u32,
+        kind: Option<PacketType>,
+        violation: Violation,
+        now: Instant,
+    ) -> Step {
         self.stats.violations += 1;
         let Violation { reason, what } = violation;
-        let answer = self.config.profile.answer_to(violation);
+        let answer = self.config.profile.answer_to(kind, violation);
         let open = matches!(self.connections[slot as usize].phase, Phase::Open(_));
         if let Some(reason) = answer
             && open

@@ -7,7 +7,7 @@ use crate::mqtt::frame::put_head;
 use crate::mqtt::property::{Place, Properties};
 use crate::mqtt::reason::Reason;
 use crate::mqtt::topic::check_name;
-use crate::mqtt::wire::{Reader, put_binary, put_string, put_u16};
+use crate::mqtt::wire::{Reader, SHORT, put_binary, put_string, put_u16};
 use crate::mqtt::{PacketType, QoS, Version, Violation};
 
 const RESERVED: u8 = 0b0000_0001;
@@ -101,9 +101,9 @@ impl<'a> Connect<'a> {
             Version::V5 => Properties::decode(&mut reader, Place::Connect)?,
             Version::V31 | Version::V311 => Properties::EMPTY,
         };
-        let client_id = reader.string()?;
+        let client_id = reader.string_or("a Client Identifier that is not UTF-8")?;
         let will = if flags & WILL != 0 {
-            Some(Will::decode(flags, &mut reader, version)?)
+            Some(Will::decode(flags, &mut reader, version).map_err(named)?)
         } else {
             None
         };
@@ -205,10 +205,7 @@ impl<'a> Connect<'a> {
 
 impl<'a> Will<'a> {
     fn decode(flags: u8, reader: &mut Reader<'a>, version: Version) -> Result<Self, Violation> {
-        // [MQTT-3.1.2-12]
-        let Some(qos) = QoS::from_bits(flags >> WILL_QOS_SHIFT & 0b11) else {
-            return Err(Violation::malformed("Will QoS 3"));
-        };
+        let qos = will_qos(flags)?;
         let properties = match version {
             Version::V5 => Properties::decode(reader, Place::Will)?,
             Version::V31 | Version::V311 => Properties::EMPTY,
@@ -226,12 +223,27 @@ impl<'a> Will<'a> {
     }
 }
 
+/// Says of a packet that is too short that it is so here.
+fn named(violation: Violation) -> Violation {
+    match violation == SHORT {
+        true => Violation::malformed("the packet ends within its Will"),
+        false => violation,
+    }
+}
+
+fn will_qos(flags: u8) -> Result<QoS, Violation> {
+    // [MQTT-3.1.2-12]
+    let qos = QoS::from_bits(flags >> WILL_QOS_SHIFT & 0b11);
+    qos.ok_or(Violation::malformed("Will QoS 3"))
+}
+
 /// The Connect Flags against each other.
 fn check_flags(flags: u8, version: Version) -> Result<(), Violation> {
     // Before version 5 a password belongs to a user. [MQTT-3.1.2-22] of 3.1.1
     if flags & PASSWORD != 0 && flags & USER_NAME == 0 && !version.is_v5() {
         return Err(Violation::protocol_error("a password without a user name"));
     }
+    will_qos(flags)?;
     // Version 3.1 disregards the other two.
     if version == Version::V31 {
         return Ok(());
@@ -336,7 +348,7 @@ mod tests {
             refused(&body(protocol, 0x01, rest), MALFORMED);
             refused(&body(protocol, 0x08, rest), PROTOCOL);
             refused(&body(protocol, 0x10, rest), PROTOCOL);
-            refused(&body(protocol, 0x18, rest), PROTOCOL);
+            refused(&body(protocol, 0x18, rest), MALFORMED);
             refused(&body(protocol, 0x20, rest), PROTOCOL);
         }
         refused(&body(V311, 0x1c, b"\0\0\0\x01w\0\0"), MALFORMED);
@@ -401,7 +413,8 @@ mod tests {
         let connect = body(V31, 0xc2, b"\0\x01c\0\x01u");
         let connect = decode(0x10, &connect).unwrap();
         assert_eq!((connect.user_name, connect.password), (Some("u"), None));
-        // It disregards Will QoS and Will Retain where there is no Will.
-        assert!(decode(0x10, &body(V31, 0x3b, b"\0\x01c")).is_ok());
+        // It disregards Will QoS and Will Retain where there is no Will, but no QoS is 3.
+        assert!(decode(0x10, &body(V31, 0x33, b"\0\x01c")).is_ok());
+        refused(&body(V31, 0x3b, b"\0\x01c"), MALFORMED);
     }
 }

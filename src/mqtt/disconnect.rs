@@ -39,7 +39,7 @@ impl<'a> Disconnect<'a> {
         // [MQTT-3.14.2-1]
         if !reason.allowed_in(PacketType::Disconnect) {
             return Err(Violation::protocol_error(
-                "a Reason Code this packet does not have",
+                "a Reason Code DISCONNECT does not have",
             ));
         }
         // `E0 01 xx` has no Property Length.
@@ -48,7 +48,8 @@ impl<'a> Disconnect<'a> {
         } else {
             Properties::decode(&mut reader, Place::Disconnect)?
         };
-        reader.finish()?;
+        let longer = |_| Violation::malformed("bytes after the end of DISCONNECT");
+        reader.finish().map_err(longer)?;
         Ok(Self { reason, properties })
     }
 

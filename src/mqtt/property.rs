@@ -13,7 +13,7 @@ pub use crate::mqtt::property::table::{Place, PropertyId, Row, TABLE, ValueType}
 
 use crate::mqtt::Violation;
 use crate::mqtt::topic::check_name;
-use crate::mqtt::wire::{Reader, put_variable, variable_len};
+use crate::mqtt::wire::{Reader, SHORT, put_variable, variable_len};
 
 /// The value of a property.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,12 +53,12 @@ impl<'a> Properties<'a> {
     /// Reads the Property Length and the properties after it, and checks each.
     #[inline]
     pub fn decode(reader: &mut Reader<'a>, place: Place) -> Result<Self, Violation> {
-        let len = reader.variable()?;
+        let len = reader.variable().map_err(named)?;
         if len == 0 {
             return Ok(Self::EMPTY);
         }
-        let raw = reader.bytes(len as usize)?;
-        check(raw, place)?;
+        let raw = reader.bytes(len as usize).map_err(named)?;
+        check(raw, place).map_err(named)?;
         Ok(Self { raw })
     }
 
@@ -198,6 +198,17 @@ impl<'a> Iterator for Iter<'a> {
     }
 }
 
+/// Says of a packet that is too short that it is so here.
+#[cold]
+fn named(violation: Violation) -> Violation {
+    match violation == SHORT {
+        true => Violation::malformed("the packet ends within its properties"),
+        false => violation,
+    }
+}
+
+const NO_TEXT: &str = "a property that is not UTF-8";
+
 fn read<'a>(reader: &mut Reader<'a>) -> Result<(&'static Row, Value<'a>), Violation> {
     let Some(id) = PropertyId::from_byte(reader.u8()?) else {
         return Err(Violation::malformed("unknown property"));
@@ -208,8 +219,8 @@ fn read<'a>(reader: &mut Reader<'a>) -> Result<(&'static Row, Value<'a>), Violat
         ValueType::Two => Value::Two(reader.u16()?),
         ValueType::Four => Value::Four(reader.u32()?),
         ValueType::Variable => Value::Variable(reader.variable()?),
-        ValueType::String => Value::String(reader.string()?),
-        ValueType::Pair => Value::Pair(reader.string()?, reader.string()?),
+        ValueType::String => Value::String(reader.string_or(NO_TEXT)?),
+        ValueType::Pair => Value::Pair(reader.string_or(NO_TEXT)?, reader.string_or(NO_TEXT)?),
         ValueType::Binary => Value::Binary(reader.binary()?),
     };
     Ok((row, value))
@@ -247,11 +258,17 @@ fn check_value(row: &Row, value: Value<'_>) -> Result<(), Violation> {
         (Rule::Flag, Value::Byte(2..)) => Err(Violation::protocol_error(
             "a property that is neither 0 nor 1",
         )),
-        (Rule::NotZero(reason), Value::Two(0) | Value::Four(0) | Value::Variable(0)) => {
+        (Rule::NotZero(reason), Value::Variable(0)) => {
+            Err(Violation::new(reason, "Subscription Identifier 0"))
+        }
+        (Rule::NotZero(reason), Value::Two(0) | Value::Four(0)) => {
             Err(Violation::new(reason, "a property that must not be 0"))
         }
         // [MQTT-3.3.2-14]
-        (Rule::Topic, Value::String(text)) => check_name(text).map_err(Violation::protocol_error),
+        (Rule::Topic, Value::String(text)) => {
+            let what = "a Response Topic that is no Topic Name";
+            check_name(text).map_err(|_| Violation::protocol_error(what))
+        }
         _ => Ok(()),
     }
 }

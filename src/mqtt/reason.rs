@@ -79,7 +79,7 @@ reasons! {
     0x92 PACKET_ID_NOT_FOUND "Packet Identifier not found" PUBREL | PUBCOMP, 3;
     0x93 RECEIVE_MAXIMUM_EXCEEDED "Receive Maximum exceeded" DISCONNECT, 3;
     0x94 TOPIC_ALIAS_INVALID "Topic Alias invalid" DISCONNECT, 3;
-    0x95 PACKET_TOO_LARGE "Packet too large" CONNACK | DISCONNECT, 3;
+    0x95 PACKET_TOO_LARGE "Packet too large" CONNACK | DISCONNECT, 5;
     0x96 MESSAGE_RATE_TOO_HIGH "Message rate too high" DISCONNECT, 3;
     0x97 QUOTA_EXCEEDED "Quota exceeded" CONNACK | ACKS | SUBACK | DISCONNECT, 3;
     0x98 ADMINISTRATIVE_ACTION "Administrative action" DISCONNECT, 3;

@@ -95,7 +95,7 @@ impl<'a> Subscribe<'a> {
         // [MQTT-3.8.1-1]
         PacketType::Subscribe.check_first(first, version)?;
         let mut reader = Reader::new(body);
-        let packet_id = reader.packet_id()?;
+        let packet_id = reader.packet_id_or("SUBSCRIBE with Packet Identifier 0")?;
         let properties = match version {
             Version::V5 => Properties::decode(&mut reader, Place::Subscribe)?,
             Version::V31 | Version::V311 => Properties::EMPTY,

@@ -39,23 +39,6 @@ pub fn check_filter(filter: &str) -> Result<(), &'static str> {
     if filter.len() > STRING_MAX {
         return Err("a Topic Filter longer than 65535 bytes");
     }
-    let filter = match filter.strip_prefix(SHARE_PREFIX) {
-        None => filter,
-        Some(shared) => {
-            // [MQTT-4.8.2-2]
-            let Some((share, filter)) = shared.split_once('/') else {
-                return Err("a Shared Subscription without a Topic Filter");
-            };
-            // [MQTT-4.8.2-1]
-            if share.is_empty() {
-                return Err("an empty Share Name");
-            }
-            if has_nul_or_wildcard(share) {
-                return Err("U+0000 or a wildcard in a Share Name");
-            }
-            filter
-        }
-    };
     if filter.is_empty() {
         return Err("an empty Topic Filter");
     }
@@ -74,6 +57,27 @@ pub fn check_filter(filter: &str) -> Result<(), &'static str> {
             0 => return Err("U+0000 in a Topic Filter"),
             _ => {}
         }
+    }
+    filter
+        .strip_prefix(SHARE_PREFIX)
+        .map_or(Ok(()), check_share)
+}
+
+/// Checks what follows `$share/`.
+fn check_share(shared: &str) -> Result<(), &'static str> {
+    // [MQTT-4.8.2-2]
+    let Some((share, 1..)) = shared
+        .split_once('/')
+        .map(|(share, rest)| (share, rest.len()))
+    else {
+        return Err("a Shared Subscription without a Topic Filter");
+    };
+    // [MQTT-4.8.2-1]
+    if share.is_empty() {
+        return Err("an empty Share Name");
+    }
+    if has_nul_or_wildcard(share) {
+        return Err("a wildcard in a Share Name");
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ impl<'a> Unsubscribe<'a> {
         // [MQTT-3.10.1-1]
         PacketType::Unsubscribe.check_first(first, version)?;
         let mut reader = Reader::new(body);
-        let packet_id = reader.packet_id()?;
+        let packet_id = reader.packet_id_or("UNSUBSCRIBE with Packet Identifier 0")?;
         let properties = match version {
             Version::V5 => Properties::decode(&mut reader, Place::Unsubscribe)?,
             Version::V31 | Version::V311 => Properties::EMPTY,

@@ -7,7 +7,7 @@ use crate::mqtt::PacketId;
 use crate::mqtt::Violation;
 use crate::mqtt::limits::{STRING_MAX, VARIABLE_MAX};
 
-const SHORT: Violation = Violation::malformed("packet ends within a field");
+pub(crate) const SHORT: Violation = Violation::malformed("packet ends within a field");
 
 /// The bytes of a packet not read yet.
 #[derive(Clone, Copy, Debug)]
@@ -142,8 +142,24 @@ impl<'a> Reader<'a> {
     /// A Packet Identifier.
     #[inline]
     pub fn packet_id(&mut self) -> Result<PacketId, Violation> {
+        self.packet_id_or("Packet Identifier 0")
+    }
+
+    /// The same, with a word of the caller's for one that is 0.
+    #[inline]
+    pub(crate) fn packet_id_or(&mut self, what: &'static str) -> Result<PacketId, Violation> {
         // [MQTT-2.2.1-3]
-        PacketId::new(self.u16()?).ok_or(Violation::protocol_error("Packet Identifier 0"))
+        PacketId::new(self.u16()?).ok_or_else(|| Violation::protocol_error(what))
+    }
+
+    /// A UTF-8 Encoded String, with a word of the caller's for one that is none.
+    #[inline]
+    pub(crate) fn string_or(&mut self, what: &'static str) -> Result<&'a str, Violation> {
+        let bytes = self.binary()?;
+        match std::str::from_utf8(bytes) {
+            Ok(text) if !bytes.contains(&0) => Ok(text),
+            _ => Err(Violation::malformed(what)),
+        }
     }
 
     /// Ends the reading: nothing may be left.

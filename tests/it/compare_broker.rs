@@ -21,6 +21,9 @@ use crate::support::programs::{mosquittos_21, skipped};
 /// Ports for a configuration: three for its listeners, and one that tells that it listens.
 const PORTS: usize = 4;
 
+/// What configurations name.
+const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mosquitto/files");
+
 /// How a script ends with us, compared with mosquitto.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rule {
@@ -84,7 +87,8 @@ fn transcript(play: &Play<'_>, ports: &[u16]) -> String {
 /// Plays a set to both brokers at once, and tells where a rule does not hold.
 fn faults_of(set: &Set, release: Release, mosquitto: &Path) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let conf = format!("listener {{{PORTS}}} 127.0.0.1\n{}", set.conf);
+    let conf = format!("{}listener {{{PORTS}}} 127.0.0.1\n", set.conf);
+    let conf = conf.replace("{files}", FILES);
     let lines = |ports: [u16; PORTS]| {
         let numbered = (1..).zip(ports);
         numbered.fold(conf.clone(), |conf, (number, port)| {
@@ -98,7 +102,6 @@ fn faults_of(set: &Set, release: Release, mosquitto: &Path) -> String {
         conf.replace(&format!("{{{number}}}"), "any")
     });
     let ours = BrokerProcess::configured(&free, &["--workers", "1"]);
-    let our_ports = &ours.ports[1..];
     let only = std::env::var("MQTTX_SCRIPT").ok();
     let mut faults = String::new();
     let mut names = BTreeSet::new();
@@ -109,7 +112,7 @@ fn faults_of(set: &Set, release: Release, mosquitto: &Path) -> String {
         }
         let (theirs, ours) = std::thread::scope(|scope| {
             let other = scope.spawn(|| transcript(&play, &theirs));
-            let ours = transcript(&play, our_ports);
+            let ours = transcript(&play, &ours.ports);
             (other.join().unwrap(), ours)
         });
         if only.is_some() || !rule.holds(release, theirs == ours) {

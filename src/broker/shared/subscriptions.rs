@@ -307,14 +307,16 @@ impl Subscriptions {
     }
 
     /// `rest`: the levels below `node`; `wild`: wildcards count at this level.
+    /// What is written out comes first, `#` last, as mosquitto has it where each gets a copy.
     fn walk(&self, node: NodeId, rest: Option<&str>, wild: bool, matches: &mut Matches) {
         // "sport/#" matches "sport" and all below it (§4.7.1.2).
-        if let (Some(hash), true) = (self.trie.hash(node), wild) {
-            self.trie.value(hash).collect(matches);
-        }
+        let hash = self.trie.hash(node).filter(|_| wild);
+        let hash = hash.map(|hash| self.trie.value(hash));
         let Some(rest) = rest else {
-            self.trie.value(node).collect(matches);
-            return;
+            if let Some(subscribers) = hash {
+                subscribers.collect(matches);
+            }
+            return self.trie.value(node).collect(matches);
         };
         let (level, rest) = match rest.split_once('/') {
             Some((level, rest)) => (level, Some(rest)),
@@ -325,6 +327,9 @@ impl Subscriptions {
         }
         if let (Some(plus), true) = (self.trie.plus(node), wild) {
             self.walk(plus, rest, true, matches);
+        }
+        if let Some(subscribers) = hash {
+            subscribers.collect(matches);
         }
     }
 }

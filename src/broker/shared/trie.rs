@@ -43,6 +43,7 @@ struct Node<V> {
     hash: NodeId,
     first_child: NodeId,
     next_sibling: NodeId,
+    /// Of the first child it is the last one, so that a new one is put behind all.
     previous_sibling: NodeId,
     level: Level,
     value: V,
@@ -115,6 +116,7 @@ impl<V: Default> Trie<V> {
         self.node(id).hash.some()
     }
 
+    /// In the order in which they were made.
     pub(crate) fn children(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
         std::iter::successors(self.node(id).first_child.some(), |&child| {
             self.node(child).next_sibling.some()
@@ -210,14 +212,15 @@ impl<V: Default> Trie<V> {
     }
 
     fn add(&mut self, hash: u32, parent: NodeId, level: &str) -> NodeId {
-        let next_sibling = self.node(parent).first_child;
+        let first = self.node(parent).first_child.some();
+        let last = first.map(|first| self.node(first).previous_sibling);
         let node = Node {
             parent,
             plus: NodeId::NONE,
             hash: NodeId::NONE,
             first_child: NodeId::NONE,
-            next_sibling,
-            previous_sibling: NodeId::NONE,
+            next_sibling: NodeId::NONE,
+            previous_sibling: last.unwrap_or(NodeId::NONE),
             level: Level::new(level),
             value: V::default(),
         };
@@ -232,11 +235,17 @@ impl<V: Default> Trie<V> {
                 id
             }
         };
-        if next_sibling != NodeId::NONE {
-            self.node_mut(next_sibling).previous_sibling = id;
+        match (first, last) {
+            (Some(first), Some(last)) => {
+                self.node_mut(last).next_sibling = id;
+                self.node_mut(first).previous_sibling = id;
+            }
+            _ => {
+                self.node_mut(id).previous_sibling = id;
+                self.node_mut(parent).first_child = id;
+            }
         }
         let above = self.node_mut(parent);
-        above.first_child = id;
         match level {
             "+" => above.plus = id,
             "#" => above.hash = id,
@@ -257,12 +266,15 @@ impl<V: Default> Trie<V> {
         if let Ok(entry) = entry {
             entry.remove();
         }
-        match previous.some() {
-            Some(previous) => self.node_mut(previous).next_sibling = next,
-            None => self.node_mut(parent).first_child = next,
+        let first = self.node(parent).first_child;
+        match next.some() {
+            Some(next) => self.node_mut(next).previous_sibling = previous,
+            // It was the last, and the first knows which that is.
+            None => self.node_mut(first).previous_sibling = previous,
         }
-        if let Some(next) = next.some() {
-            self.node_mut(next).previous_sibling = previous;
+        match first == id {
+            true => self.node_mut(parent).first_child = next,
+            false => self.node_mut(previous).next_sibling = next,
         }
         let above = self.node_mut(parent);
         if above.plus == id {
@@ -328,5 +340,32 @@ mod tests {
         assert_eq!(trie.children(NodeId::ROOT).count(), 0);
         assert_eq!(trie.free.len() + 1, trie.nodes.len());
         assert!(trie.table.is_empty());
+    }
+
+    /// What is left of these children behind the removal of some, in order.
+    #[track_caller]
+    fn check_order(made: &str, removed: &str, expected: &str) {
+        let mut trie: Trie<()> = Trie::new();
+        for level in made.split(' ') {
+            trie.insert(level);
+        }
+        for level in removed.split_whitespace() {
+            let id = trie.find(level).unwrap();
+            trie.prune(id, |()| true);
+        }
+        trie.insert("new");
+        let left = trie.children(NodeId::ROOT).map(|id| trie.path(id));
+        assert_eq!(left.collect::<Vec<_>>().join(" "), expected);
+    }
+
+    #[test]
+    fn children_come_in_the_order_in_which_they_were_made() {
+        check_order("c a b", "", "c a b new");
+        check_order("c a b", "c", "a b new");
+        check_order("c a b", "a", "c b new");
+        check_order("c a b", "b", "c a new");
+        check_order("c a b", "b a", "c new");
+        check_order("c a b", "c b", "a new");
+        check_order("c a b", "c a b", "new");
     }
 }

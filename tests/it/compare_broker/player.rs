@@ -31,11 +31,15 @@ impl Player {
 
     /// Opens a connection and sends bytes, without asking for more.
     pub(crate) fn open(&mut self, name: &str, bytes: &[u8]) {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.ports[self.listener])).unwrap();
+        self.clients.retain(|(known, _)| known != name);
+        let port = self.ports[self.listener];
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
+            writeln!(self.transcript, "{name} finds no broker").unwrap();
+            return self.clients.push((name.to_owned(), None));
+        };
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(bytes).unwrap();
-        self.clients.retain(|(known, _)| known != name);
         self.clients.push((name.to_owned(), Some(stream)));
     }
 

@@ -4,7 +4,7 @@
 use mqttx::mqtt::Version;
 use mqttx::mqtt::property::{PropertyId, Value};
 
-use crate::compare_broker::Rule::{self, Same, Since21, Standard};
+use crate::compare_broker::Rule::{self, Same, Since21};
 use crate::compare_broker::Script;
 use crate::compare_broker::player::Player;
 use crate::support::packets::{DISCONNECT, Hello};
@@ -293,7 +293,7 @@ pub(crate) const HANDSHAKES: &[Script] = &[
     script("publish not utf-8 v5", Same, |p| {
         after(p, V5, "30 05 0001 ff 00 78");
     }),
-    script("publish with alias 0", Standard("it is told 0x94"), |p| {
+    script("publish with alias 0", Since21("it is told 0x82"), |p| {
         after(p, V5, "30 08 0001 61 03 23 0000 78");
     }),
     script("publish with alias 11", Same, |p| {

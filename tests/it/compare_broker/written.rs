@@ -20,6 +20,10 @@ pub(crate) struct Set {
 pub(crate) struct WrittenScript {
     pub(crate) name: String,
     pub(crate) rule: Rule,
+    /// What `%` in the name and the steps stands for, one script each.
+    each: Vec<String>,
+    /// Lines, with where they stand.
+    lines: Vec<(String, String)>,
     steps: Vec<(String, Step)>,
 }
 
@@ -86,6 +90,8 @@ impl Set {
                 set.line(line, &place);
             }
         }
+        let scripts = set.scripts.into_iter();
+        set.scripts = scripts.flat_map(WrittenScript::expanded).collect();
         if !set.conf.contains("listener ") {
             set.conf.insert_str(0, "listener {1} 127.0.0.1\n");
         }
@@ -100,17 +106,48 @@ impl Set {
             "=" => self.scripts.push(WrittenScript {
                 name: rest.to_owned(),
                 rule: Rule::Same,
+                each: Vec::new(),
+                lines: Vec::new(),
                 steps: Vec::new(),
             }),
             _ => {
                 let script = self.scripts.last_mut();
-                script.expect("a script has a name").line(word, rest, place);
+                let script = script.expect("a script has a name");
+                match word {
+                    "each" => script.each.extend(rest.split(' ').map(str::to_owned)),
+                    _ => script.lines.push((line.to_owned(), place.to_owned())),
+                }
             }
         }
     }
 }
 
 impl WrittenScript {
+    /// A script for each of the words that `%` stands for.
+    fn expanded(self) -> Vec<Self> {
+        let once = [String::new()];
+        let words = match self.each.is_empty() {
+            true => &once[..],
+            false => &self.each,
+        };
+        let script = |word: &String| {
+            let mut script = Self {
+                name: self.name.replace('%', word),
+                rule: Rule::Same,
+                each: Vec::new(),
+                lines: Vec::new(),
+                steps: Vec::new(),
+            };
+            for (line, place) in &self.lines {
+                let line = line.replace('%', word);
+                let (word, rest) = line.split_once(' ').unwrap_or((&line, ""));
+                script.line(word, rest, place);
+            }
+            script
+        };
+        words.iter().map(script).collect()
+    }
+
     fn line(&mut self, word: &str, rest: &str, place: &str) {
         // The reasons live as long as the tests do.
         let reason = || -> &'static str { Box::leak(rest.to_owned().into_boxed_str()) };

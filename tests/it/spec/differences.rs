@@ -3,7 +3,7 @@
 //! `Profile::MOSQUITTO` and the defaults of the file's directives.
 
 /// Reasons, and the scripts that show them, by file and title.
-const DIFFERENCES: [(&str, &[(&str, &str)]); 9] = [
+const DIFFERENCES: [(&str, &[(&str, &str)]); 14] = [
     (
         "a copy for each overlapping Subscription",
         &[
@@ -80,12 +80,66 @@ const DIFFERENCES: [(&str, &[(&str, &str)]); 9] = [
         ],
     ),
     (
-        "a reserved Connect Flag ends the connection without a word",
-        &[("v5/connect.txt", "the reserved connect flag must be zero")],
+        "a Protocol Level that nobody has is refused in the words of version 5",
+        &[(
+            "v3/connect.txt",
+            "a protocol level nobody supports is answered by return code 1",
+        )],
     ),
     (
-        "U+0000 in a Topic Name is a Protocol Error",
-        &[("v5/publish.txt", "U+0000 in a topic")],
+        "a Topic Alias of 0 is a Protocol Error",
+        &[("v5/alias.txt", "alias 0")],
+    ),
+    (
+        "most of what is wrong with a CONNECT is not answered",
+        &[
+            ("v5/connect-properties.txt", "U+0000 in a User Property"),
+            (
+                "v5/connect-properties.txt",
+                "a User Property whose key is not UTF-8",
+            ),
+            (
+                "v5/connect-properties.txt",
+                "a User Property whose value is not UTF-8",
+            ),
+            ("v5/connect.txt", "Password Flag without a password"),
+            ("v5/connect.txt", "U+0000 in the Will Topic"),
+            ("v5/connect.txt", "U+0000 in the user name"),
+            ("v5/connect.txt", "User Name Flag without a user name"),
+            ("v5/connect.txt", "Will QoS 3"),
+            ("v5/connect.txt", "Will QoS without Will Flag"),
+            ("v5/connect.txt", "Will Retain without Will Flag"),
+            ("v5/connect.txt", "a CONNECT without a client id"),
+            ("v5/connect.txt", "a Will Topic has no wildcards"),
+            ("v5/connect.txt", "a Will Topic that is not UTF-8"),
+            ("v5/connect.txt", "a user name that is not UTF-8"),
+            ("v5/connect.txt", "the reserved connect flag must be zero"),
+        ],
+    ),
+    (
+        "what is not UTF-8 in a property ends the connection without a word",
+        &[
+            ("v5/packets.txt", "a Reason String that is not UTF-8"),
+            ("v5/publish.txt", "U+0000 in a Content Type"),
+            ("v5/publish.txt", "a Content Type that is not UTF-8"),
+            ("v5/publish.txt", "a Response Topic that is not UTF-8"),
+            ("v5/publish.txt", "a User Property that is not UTF-8"),
+        ],
+    ),
+    (
+        "a Remaining Length of five bytes, a PINGREQ with a body end it so, too",
+        &[
+            ("v5/packets.txt", "a PINGREQ with a body"),
+            ("v5/packets.txt", "a Remaining Length of five bytes"),
+        ],
+    ),
+    (
+        "PUBREC does not tell that nobody is subscribed",
+        &[("v5/publish.txt", "nobody matches: PUBREC 0x10")],
+    ),
+    (
+        "a Subscription Identifier of 0 is malformed",
+        &[("v5/subscribe.txt", "Subscription Identifier 0")],
     ),
     (
         "unknown Packet Identifiers are not told (0x92)",
