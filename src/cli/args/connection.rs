@@ -110,7 +110,8 @@ pub struct Connection {
     #[arg(short = 'x', long, value_name = "SECONDS", allow_hyphen_values = true)]
     pub session_expiry: Option<u32>,
 
-    /// Version of the protocol: 5, 311 or 31 [default: 311; rr: 5]
+    /// Version of the protocol: 5, 311 or 31 [default: 5; pub, sub, ls and
+    /// ping: 311]
     #[arg(short = 'V', long, value_name = "VERSION", value_parser = parse_version)]
     pub protocol_version: Option<Version>,
 
