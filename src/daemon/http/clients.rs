@@ -17,6 +17,7 @@ use crate::daemon::http::app::App;
 use crate::daemon::http::asking;
 use crate::daemon::http::listeners::{self, Known};
 use crate::daemon::http::query::{Query, YES_OR_NO};
+use crate::daemon::http::rows::{self, Listed, Rows};
 use crate::daemon::http::sample::{rounded, time};
 use crate::daemon::socket::From;
 use crate::daemon::worker::Worker;
@@ -30,6 +31,9 @@ const LOOKED_AT_MAX: usize = 100_000;
 
 /// Rows of a page.
 const PAGE_MAX: usize = 1_000;
+
+/// Rows that are made between two pauses.
+const PART_MAX: usize = 32;
 
 /// A client, with what only its worker knows.
 pub(super) struct Found {
@@ -120,7 +124,10 @@ impl Asked {
     }
 }
 
-pub(super) async fn clients(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Answer {
+pub(super) async fn clients(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+) -> Result<Listed, Fault> {
     let asked = Asked::read(query.as_deref())?;
     let (mut rows, mut looked_at, mut matched, mut complete) = (Vec::new(), 0, 0, true);
     'workers: for worker in 0..app.workers().len() {
@@ -144,14 +151,23 @@ pub(super) async fn clients(State(app): State<Arc<App>>, RawQuery(query): RawQue
     rows.sort_unstable_by(|a, b| asked.compare(a, b));
     let total = asking::ask_all(app.workers(), |worker| worker.broker.sessions()).await?;
     let known = listeners::known(&app).await?;
-    let page = rows.iter().skip(asked.offset).take(asked.limit);
-    Ok(Json(json!({
-        "total": total.iter().sum::<usize>(),
-        "matched": matched,
-        "offset": asked.offset,
-        "complete": complete,
-        "clients": page.map(|found| row(found, &known)).collect::<Vec<Value>>(),
-    })))
+    let mut page = Rows::default();
+    for found in rows.iter().skip(asked.offset).take(asked.limit) {
+        page.add_value(&row(found, &known));
+        if page.count() % PART_MAX == 0 {
+            rows::pause().await;
+        }
+    }
+    Ok(Listed {
+        about: json!({
+            "total": total.iter().sum::<usize>(),
+            "matched": matched,
+            "offset": asked.offset,
+            "complete": complete,
+        }),
+        name: "clients",
+        rows: page,
+    })
 }
 
 /// Some Sessions of a worker, and where the next ones are.

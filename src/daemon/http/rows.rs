@@ -31,11 +31,21 @@ pub(super) struct Object<'a> {
 
 impl Rows {
     pub(super) fn add(&mut self, fill: impl FnOnce(&mut Object<'_>)) {
+        self.begin();
+        put(&mut self.text, fill);
+    }
+
+    /// One that was made already.
+    pub(super) fn add_value(&mut self, row: &Value) {
+        self.begin();
+        serde_json::to_writer(&mut self.text, row).expect("memory takes what is written");
+    }
+
+    fn begin(&mut self) {
         if self.count > 0 {
             self.text.push(b',');
         }
         self.count += 1;
-        put(&mut self.text, fill);
     }
 
     pub(super) fn count(&self) -> usize {
