@@ -95,7 +95,10 @@ impl Broker {
         let checked = checked.and_then(|seen| self.check_connect(slot, &seen).map(|()| seen));
         let connect = &match checked {
             Ok(seen) => seen,
-            Err((reason, why)) => return self.refuse(slot, reason, why, now),
+            Err((reason, why)) => {
+                self.connections[slot as usize].seldom().named = Some(connect.client_id.into());
+                return self.refuse(slot, reason, why, now);
+            }
         };
         let owner = self.shared.directory().find(connect.client_id);
         if let Some(owner) = owner.filter(|&owner| self.is_elsewhere(owner)) {

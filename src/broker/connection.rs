@@ -117,11 +117,14 @@ pub(crate) struct Connection {
     pub(crate) about: Option<About>,
 }
 
-/// What a connection has only that proves who it is before it says so, or that is traced.
+/// What a connection has only that proves who it is before it says so, is refused, or is traced.
 #[derive(Default)]
 pub(crate) struct Seldom {
     /// The user name that a certificate or a key proves.
     pub(crate) proven: Option<Arc<str>>,
+    /// The Client Identifier of a CONNECT that was refused, or with `trace_packets` of who has
+    /// left: what is on its way is still told of.
+    pub(crate) named: Option<Arc<str>>,
     /// With `trace_packets`: what was written of a packet that is not whole yet.
     pub(crate) traced: Vec<u8>,
     /// Tracing began in the middle of what was to be written.

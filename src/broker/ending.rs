@@ -179,6 +179,10 @@ impl Broker {
         let id = connection.id;
         self.unpress(slot);
         self.event(slot, What::Closed(cause));
+        if self.config.trace_packets {
+            let named = self.client_id(slot);
+            self.connections[slot as usize].seldom().named = Some(named);
+        }
         let connection = &mut self.connections[slot as usize];
         let phase = std::mem::replace(&mut connection.phase, Phase::Closing(cause));
         self.router.forget(slot);

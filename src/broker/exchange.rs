@@ -109,7 +109,10 @@ impl Broker {
             }
         };
         match verdict {
-            Verdict::Accept(data) => accept(self, &connect, data, None),
+            Verdict::Accept(data) => {
+                accept(self, &connect, data, None);
+                self.trace_connect(slot, &connect);
+            }
             Verdict::AcceptAs(identity) => {
                 if let Some(name) = &identity.user_name {
                     connect.user_name = Some(name);
@@ -118,6 +121,7 @@ impl Broker {
                     }
                 }
                 accept(self, &connect, &identity.data, identity.rules.as_ref());
+                self.trace_connect(slot, &connect);
             }
             Verdict::Continue(data) => {
                 // [MQTT-4.12.0-2]
@@ -129,6 +133,7 @@ impl Broker {
                 server_reference,
                 data,
             } => {
+                self.connections[slot as usize].seldom().named = Some(connect.client_id.into());
                 let mut properties = PropertiesBuf::new();
                 let method = connect.properties.text(PropertyId::AuthenticationMethod);
                 if let Some(method) = method.filter(|_| !data.is_empty()) {

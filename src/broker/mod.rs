@@ -558,8 +558,14 @@ impl Broker {
             .map(|connection| &connection.phase)
         {
             Some(&Phase::Open(session)) => Arc::clone(&self.sessions[session as usize].client_id),
-            _ => Arc::from(""),
+            _ => self.last_id(slot).unwrap_or_default(),
         }
+    }
+
+    /// What a client called itself that was not let in, or has left.
+    fn last_id(&self, slot: u32) -> Option<Arc<str>> {
+        let connection = self.connections.get(slot as usize)?;
+        connection.seldom.as_ref()?.named.clone()
     }
 
     fn event(&mut self, slot: u32, what: What) {

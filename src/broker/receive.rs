@@ -387,7 +387,7 @@ impl Broker {
         match decoded {
             Ok(Packet::Connect(connect)) => {
                 let step = self.connect(slot, &connect, frame.bytes(), now);
-                self.trace_received(slot, frame.bytes());
+                self.trace_connect(slot, &connect);
                 step
             }
             Ok(_) => self.break_rule(slot, "a packet before CONNECT", now),

@@ -7,6 +7,7 @@ use crate::broker::Broker;
 use crate::broker::SLICES_MAX;
 use crate::broker::connection::{ConnectionId, Phase};
 use crate::broker::event::{Event, What};
+use crate::mqtt::connect::Connect;
 use crate::mqtt::frame::{self, Scan};
 
 /// Names no connection.
@@ -16,11 +17,29 @@ const NO_CONNECTION: ConnectionId = ConnectionId {
 };
 
 impl Broker {
-    /// A packet that came; CONNECT only once it was accepted.
-    pub(crate) fn trace_received(&mut self, slot: u32, frame: &[u8]) {
+    /// A CONNECT that was accepted; without its password, which is nobody else's business.
+    pub(crate) fn trace_connect(&mut self, slot: u32, connect: &Connect<'_>) {
         if !self.config.trace_packets {
             return;
         }
+        let mut frame = Vec::new();
+        let told = Connect {
+            password: None,
+            ..*connect
+        };
+        told.encode(connect.version, &mut frame);
+        self.tell_received(slot, &frame);
+    }
+
+    /// A packet that came, but for CONNECT.
+    pub(crate) fn trace_received(&mut self, slot: u32, frame: &[u8]) {
+        let is_connect = || frame.first().is_some_and(|first| first >> 4 == 1);
+        if self.config.trace_packets && !is_connect() {
+            self.tell_received(slot, frame);
+        }
+    }
+
+    fn tell_received(&mut self, slot: u32, frame: &[u8]) {
         let connection = &self.connections[slot as usize];
         if matches!(connection.phase, Phase::Open(_)) {
             let what = What::Packet {

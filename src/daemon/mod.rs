@@ -235,7 +235,7 @@ impl Daemon {
             Authenticator::start(conf, Workers::new(&mailboxes), &log).map_err(Error::Rules)?;
         let controller = starting::controller(conf, &shared, &mailboxes, &log)
             .map_err(system("starting the thread of the commands"))?;
-        let observing = Observing::start(conf.sys_interval, &Workers::new(&mailboxes))
+        let observing = Observing::start(conf, &Workers::new(&mailboxes))
             .map_err(system("starting the thread of the broker's own topics"))?;
         let (storage, parts) = starting::storage(conf, &shared, &mailboxes, &log)?;
         let adopted = Arc::new(Barrier::new(workers + 1));

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use crate::broker::Stats;
 use crate::broker::SysWanted;
-use crate::broker::profile::Profile;
+use crate::daemon::conf::Conf;
 use crate::daemon::sys::{Loads, Tree};
 use crate::daemon::workers::Workers;
 
@@ -66,6 +66,8 @@ impl Notes {
 pub(crate) struct Observing {
     pub(crate) notes: Notes,
     interval: Duration,
+    /// The topics have mosquitto's name.
+    as_mosquitto: bool,
     /// Notes to come, until there is a thread to read them.
     to_come: Option<Receiver<Note>>,
     thread: Option<JoinHandle<()>>,
@@ -73,11 +75,13 @@ pub(crate) struct Observing {
 
 impl Observing {
     /// There is a thread from the first interval on that is not zero.
-    pub(crate) fn start(interval: Duration, workers: &Workers) -> io::Result<Self> {
+    pub(crate) fn start(conf: &Conf, workers: &Workers) -> io::Result<Self> {
+        let (interval, as_mosquitto) = (conf.sys_interval, conf.opening.is_some());
         let (notes, to_come) = Notes::new();
         let mut observing = Self {
             notes,
             interval,
+            as_mosquitto,
             to_come: Some(to_come),
             thread: None,
         };
@@ -89,7 +93,12 @@ impl Observing {
 
     fn start_thread(&mut self, interval: Duration, workers: &Workers) -> io::Result<()> {
         if let Some(to_come) = self.to_come.take() {
-            self.thread = Some(Observer::start(workers.clone(), to_come, interval)?);
+            self.thread = Some(Observer::start(
+                workers.clone(),
+                to_come,
+                interval,
+                self.as_mosquitto,
+            )?);
         }
         Ok(())
     }
@@ -135,13 +144,14 @@ impl Observer {
         workers: Workers,
         notes: Receiver<Note>,
         interval: Duration,
+        as_mosquitto: bool,
     ) -> io::Result<JoinHandle<()>> {
         let now = Instant::now();
         let observer = Self {
             workers,
             notes,
             interval,
-            tree: Tree::new(Profile::STANDARD, now),
+            tree: Tree::new(as_mosquitto, now),
             loads: Loads::default(),
             sampled: now,
             round: None,

@@ -32,7 +32,7 @@ pub(crate) fn begin(log: &Log, conf: &Conf) {
             log.step(&format!("{ability} support available."));
         }
     }
-    for line in &opening.plugins {
+    for line in opening.plugins.iter().chain(&opening.built_in) {
         log.step(line);
     }
     if opening.local_only {

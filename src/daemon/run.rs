@@ -97,7 +97,13 @@ fn reload(daemon: &mut Daemon, source: Option<&Source>) {
         source.conf(&settings)
     });
     match conf {
-        Ok(conf) => daemon.reload(&conf),
+        Ok(conf) => {
+            let opening = conf.opening.iter();
+            for line in opening.flat_map(|opening| &opening.built_in) {
+                daemon.log.step(line);
+            }
+            daemon.reload(&conf);
+        }
         Err(fault) => {
             for remark in &fault.remarks {
                 daemon.log.line(&remark.text());

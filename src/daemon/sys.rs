@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use crate::broker::Snapshot;
 use crate::broker::Stats;
-use crate::broker::profile::Profile;
 use crate::mqtt::message::Message;
 use crate::mqtt::property::Properties;
 use crate::mqtt::publish::Publish;
@@ -59,15 +58,16 @@ impl Loads {
 
 /// The topics, and what was last said on them.
 pub(crate) struct Tree {
-    profile: Profile,
+    as_mosquitto: bool,
     started: Instant,
     published: HashMap<String, String>,
 }
 
 impl Tree {
-    pub(crate) fn new(profile: Profile, started: Instant) -> Self {
+    /// `as_mosquitto`: with its name, for programs that look.
+    pub(crate) fn new(as_mosquitto: bool, started: Instant) -> Self {
         Self {
-            profile,
+            as_mosquitto,
             started,
             published: HashMap::new(),
         }
@@ -103,11 +103,9 @@ impl Tree {
     }
 
     fn rows(&self, snapshot: &Snapshot, loads: &Loads, now: Instant) -> Vec<(String, String)> {
-        let own = self.profile != Profile::MOSQUITTO;
-        // For programs that look.
-        let version = match own {
-            true => format!("mqttx version {}", env!("CARGO_PKG_VERSION")),
-            false => format!("mosquitto version {MOSQUITTO_RELEASE}"),
+        let version = match self.as_mosquitto {
+            true => format!("mosquitto version {MOSQUITTO_RELEASE}"),
+            false => format!("mqttx version {}", env!("CARGO_PKG_VERSION")),
         };
         let uptime = now.saturating_duration_since(self.started).as_secs();
         let mut rows = vec![
@@ -126,14 +124,12 @@ impl Tree {
                 rows.push((topic, format!("{average:.2}")));
             }
         }
-        if own {
-            let counters = snapshot.stats.rows();
-            rows.extend(counters.map(|(name, count)| {
-                let mut topic = "$SYS/mqttx/".to_owned();
-                let _ = write!(topic, "{name}");
-                (topic, count.to_string())
-            }));
-        }
+        let counters = snapshot.stats.rows();
+        rows.extend(counters.map(|(name, count)| {
+            let mut topic = "$SYS/mqttx/".to_owned();
+            let _ = write!(topic, "{name}");
+            (topic, count.to_string())
+        }));
         rows
     }
 }
@@ -244,7 +240,7 @@ mod tests {
     #[test]
     fn only_what_changed_is_said_again() {
         let now = Instant::now();
-        let mut tree = Tree::new(Profile::MOSQUITTO, now);
+        let mut tree = Tree::new(true, now);
         let (mut snapshot, loads) = (Snapshot::default(), Loads::default());
         let first = tree.changed(&snapshot, &loads, now);
         assert!(first.len() > 50);
@@ -254,7 +250,7 @@ mod tests {
         let second = tree.changed(&snapshot, &loads, now);
         let changed = |message: &&Message| !message.topic().contains("/heap/");
         let second: Vec<_> = second.iter().filter(changed).collect();
-        assert_eq!(second.len(), 1);
+        assert_eq!(second.len(), 2);
         assert_eq!(second[0].topic(), "$SYS/broker/publish/messages/received");
         assert_eq!(second[0].payload(), b"7");
     }

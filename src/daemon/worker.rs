@@ -282,7 +282,10 @@ impl Worker {
         let closing = std::mem::take(&mut effects.closing);
         let resumed = std::mem::take(&mut effects.resumed);
         let sys_wanted = std::mem::take(&mut effects.sys_wanted);
-        for event in &events {
+        for (at, event) in events.iter().enumerate() {
+            if Log::is_retold(&events, at) {
+                continue;
+            }
             let address = self.peer_ref(event.connection).map(|peer| peer.from);
             self.seat.log.event(address, event);
             if matches!(event.what, What::Connected { .. }) {

@@ -61,6 +61,15 @@ fn shared_subscriptions_and_other_wildcards_get_none_of_it_at_once() {
     client.ping();
 }
 
+/// Programs look for it, and may know what each release of mosquitto can do.
+#[test]
+fn with_a_configuration_of_mosquittos_the_version_is_that_of_one() {
+    let lines = "listener any 127.0.0.1\nallow_anonymous true\nqueue_qos0_messages true";
+    let broker = BrokerProcess::configured(lines, &[]);
+    let mut client = RawClient::subscriber(broker.port, &Hello::new("c"), "$SYS/broker/version", 0);
+    client.expect("PUBLISH $SYS/broker/version mosquitto version 2.1.2 ");
+}
+
 #[test]
 fn without_an_interval_there_are_no_topics() {
     let broker = BrokerProcess::start(&["--sys-interval", "0"]);

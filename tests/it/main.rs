@@ -98,6 +98,7 @@ mod compare_argv;
 #[cfg(target_os = "linux")]
 mod compare_broker;
 mod compare_conf;
+mod compare_log;
 #[cfg(target_os = "linux")]
 mod compare_wire;
 mod conf_language;

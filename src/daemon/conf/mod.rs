@@ -155,6 +155,8 @@ pub struct Opening {
     pub lines: Vec<String>,
     /// What plugins of mosquitto's tell when they are loaded.
     pub plugins: Vec<String>,
+    /// What is told of files that stand in the place of one, on reload as well.
+    pub built_in: Vec<String>,
     /// Only this machine can connect.
     pub local_only: bool,
 }

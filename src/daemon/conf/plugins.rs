@@ -57,7 +57,6 @@ pub(crate) fn introductions(settings: &Settings) -> Vec<String> {
             _ => Some(format!("Plugin {name} loaded.")),
         });
     }
-    lines.extend(built_in(settings));
     lines
 }
 

@@ -57,6 +57,7 @@ impl Source {
         conf.opening = Some(Opening {
             lines,
             plugins: plugins::introductions(settings),
+            built_in: plugins::built_in(settings),
             local_only: settings.is_local_only(),
         });
         for (name, value) in &self.limits {

@@ -285,6 +285,11 @@ impl Log {
             .wait_timeout_while(waiting, FLUSH_TIME, busy);
     }
 
+    /// Whether another line tells of this event of several.
+    pub(crate) fn is_retold(events: &[Event], at: usize) -> bool {
+        mosquitto::is_retold(events, at)
+    }
+
     pub(crate) fn banner(&self, conf: &Conf, listening: &[Listening], workers: usize) {
         for line in own::banner(conf, listening, workers) {
             self.line(&line);

@@ -24,7 +24,11 @@ pub(crate) fn full(from: &From) -> String {
 pub(crate) fn render(from: Option<From>, event: &Event) -> Vec<String> {
     let from = from.as_ref().map(address).unwrap_or_default();
     let id = match &*event.client_id {
-        "" => "<unknown>".to_owned(),
+        // Who has no name yet goes by the address.
+        "" => from
+            .rsplit_once(':')
+            .map_or(&*from, |(host, _)| host)
+            .to_owned(),
         id => escaped(id),
     };
     match &event.what {
@@ -50,6 +54,8 @@ pub(crate) fn render(from: Option<From>, event: &Event) -> Vec<String> {
             )]
         }
         What::Closed(Cause::Disconnected(_)) => vec![format!("Client {id} [{from}] disconnected.")],
+        // Its own last line says so for all.
+        What::Closed(Cause::ShuttingDown) => Vec::new(),
         What::Closed(cause) => vec![format!(
             "Client {id} [{from}] disconnected: {}",
             sentence(cause)
@@ -77,12 +83,34 @@ pub(crate) fn render(from: Option<From>, event: &Event) -> Vec<String> {
     }
 }
 
+/// Events between that of a packet and that of its being denied, at most.
+const NEAR: usize = 2;
+
+/// Whether this event of several is a PUBLISH that another line tells of as denied.
+pub(crate) fn is_retold(events: &[Event], at: usize) -> bool {
+    if !matches!(events[at].what, What::Packet { sent: false, .. }) {
+        return false;
+    }
+    let about = |event: &Event, word: &str| {
+        let line = render(None, event).pop();
+        line.and_then(|line| Some(line.strip_prefix(word)?.to_owned()))
+    };
+    let told = about(&events[at], "Received");
+    let mut beside = events[at.saturating_sub(NEAR)..].iter().take(2 * NEAR + 1);
+    let is_it = |event: &Event| {
+        matches!(event.what, What::Denied(_))
+            && event.connection == events[at].connection
+            && about(event, "Denied") == told
+    };
+    told.is_some() && beside.any(is_it)
+}
+
 fn sentence(cause: &Cause) -> &'static str {
     let reason = match cause {
         Cause::Disconnected(_) | Cause::Lost => return "connection closed by client.",
         Cause::KeepAlive | Cause::NoConnect => return "exceeded timeout.",
         Cause::TakenOver => return "session taken over.",
-        Cause::ShuttingDown => return "server shutting down.",
+        Cause::ShuttingDown => return "administrative action.",
         Cause::Violation(reason, _) | Cause::Refused(reason, _) | Cause::Dropped(reason, _) => {
             *reason
         }

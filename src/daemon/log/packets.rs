@@ -41,8 +41,10 @@ pub(crate) fn render(id: &str, sent: bool, version: Version, frame: &[u8]) -> Ve
             vec![format!("{} ({present}, {reason})", way("CONNACK"))]
         }
         Packet::Puback(ack) => vec![acknowledged(&way("PUBACK"), sent, &ack)],
-        Packet::Pubrec(ack) => vec![acknowledged(&way("PUBREC"), sent, &ack)],
-        Packet::Pubrel(ack) => vec![acknowledged(&way("PUBREL"), sent, &ack)],
+        Packet::Pubrec(ack) if sent => vec![acknowledged(&way("PUBREC"), sent, &ack)],
+        Packet::Pubrec(ack) => vec![named(&way("PUBREC"), sent, &ack)],
+        Packet::Pubrel(ack) => vec![named(&way("PUBREL"), sent, &ack)],
+        Packet::Pubcomp(ack) if sent => vec![named(&way("PUBCOMP"), sent, &ack)],
         Packet::Pubcomp(ack) => vec![acknowledged(&way("PUBCOMP"), sent, &ack)],
         Packet::Subscribe(subscribe) => {
             let mut lines = vec![way("SUBSCRIBE")];
@@ -63,13 +65,8 @@ pub(crate) fn render(id: &str, sent: bool, version: Version, frame: &[u8]) -> Ve
         Packet::Pingreq => vec![way("PINGREQ")],
         Packet::Pingresp => vec![way("PINGRESP")],
         Packet::Auth(_) => vec![way("AUTH")],
-        Packet::Disconnect(disconnect) if sent => {
-            vec![format!(
-                "{} (rc{})",
-                way("DISCONNECT"),
-                disconnect.reason.value()
-            )]
-        }
+        // Why is in the line about the connection.
+        Packet::Disconnect(_) if sent => Vec::new(),
         Packet::Disconnect(_) => vec![way("DISCONNECT")],
     }
 }
@@ -84,6 +81,15 @@ fn about(publish: &Publish<'_>) -> String {
         escaped(publish.topic),
         publish.payload.len()
     )
+}
+
+/// Without its Reason Code.
+fn named(way: &str, sent: bool, ack: &Ack<'_>) -> String {
+    let id = ack.packet_id.value();
+    match sent {
+        true => format!("{way} (m{id})"),
+        false => format!("{way} (Mid: {id})"),
+    }
 }
 
 fn acknowledged(way: &str, sent: bool, ack: &Ack<'_>) -> String {
