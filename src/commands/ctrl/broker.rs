@@ -54,7 +54,7 @@ fn usage(caller: Caller) -> String {
 /// `broker COMMAND …`
 fn run(errand: &Errand<'_>) -> Result<ExitCode, Error> {
     let [name, rest @ ..] = errand.words else {
-        return Ok(errand.refuse(INVALID, "Error: Invalid function arguments provided."));
+        return Ok(errand.refuse(INVALID, "Error: Invalid input."));
     };
     let Some(word) = operator::find(name) else {
         let sentence = format!("Command '{name}' not recognised.");

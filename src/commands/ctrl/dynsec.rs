@@ -195,7 +195,7 @@ fn run(errand: &Errand<'_>) -> Result<ExitCode, Error> {
 /// Without it the broker knows no such topic.
 const NEEDED: &str = "mqttx broker --dynsec FILE, and -u and -P of one who may administrate it";
 
-const WRONG_WORDS: &str = "Error: Invalid function arguments provided.";
+const WRONG_WORDS: &str = "Error: Invalid input.";
 
 /// The members that the words stand for. None: they are not what the row takes.
 fn read(

@@ -10,7 +10,7 @@ use crate::commands::ctrl::{Errand, INVALID, password};
 use crate::commands::terminal;
 use crate::daemon::auth::dynsec::{file_of_admin, replace, with_password};
 
-const WRONG: &str = "Error: Invalid function arguments provided.";
+const WRONG: &str = "Error: Invalid input.";
 
 /// `init FILE USER [PASSWORD]`
 pub(crate) fn init(errand: &Errand<'_>, words: &[String]) -> Result<ExitCode, Error> {

@@ -75,7 +75,7 @@ impl Errand<'_> {
     pub(crate) fn refused(&self, about: &str, why: &str, remedy: Option<&str>) {
         match self.caller.manner {
             Manner::Mosquitto => {
-                terminal::print_err(&format!("{about}: Error: {why}\n"));
+                terminal::print_err(&format!("{about}: Error: {why}.\n"));
                 if let Some(remedy) = remedy {
                     terminal::print_err(&format!("  try: {remedy}\n"));
                 }

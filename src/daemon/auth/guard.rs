@@ -20,6 +20,7 @@ use crate::daemon::auth::dynsec::{self, Dynsec, Kick};
 use crate::daemon::auth::exchange::{Asking, Exchanges};
 use crate::daemon::auth::{Login, Realm};
 use crate::daemon::conf::Conf;
+use crate::daemon::conf::log_words::LogType;
 use crate::daemon::log::Log;
 use crate::daemon::workers::Workers;
 use crate::mqtt::QoS;
@@ -304,6 +305,11 @@ impl Guard {
                 continue;
             };
             let mut outcome = dynsec.obey(&control.payload);
+            let user = control.user_name.as_deref().unwrap_or_default();
+            for line in outcome.told {
+                let line = format!("dynsec: {}/{user} | {line}", control.client_id);
+                self.log.say(LogType::Information, &line);
+            }
             changed |= outcome.changed;
             kicks.append(&mut outcome.kicks);
             answers.push(outcome.answer);

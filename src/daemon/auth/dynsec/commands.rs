@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::daemon::auth::dynsec::members::{clients, groups, roles};
 use crate::daemon::auth::dynsec::model::{DEFAULTS, Model};
+use crate::daemon::auth::dynsec::telling;
 use crate::daemon::auth::dynsec::{Kick, Outcome};
 use crate::daemon::control::form;
 use crate::daemon::control::form::Reply;
@@ -78,6 +79,7 @@ pub(crate) fn obey(model: &mut Model, payload: &[u8]) -> Outcome {
         answer: String::new(),
         changed: false,
         kicks: Vec::new(),
+        told: Vec::new(),
     };
     outcome.answer = form::answer(payload, COMMANDS_MAX, usize::MAX, |command, json| {
         let mut order = Order {
@@ -89,6 +91,9 @@ pub(crate) fn obey(model: &mut Model, payload: &[u8]) -> Outcome {
         let reply = obey_one(command, &mut order);
         outcome.changed |= order.changed;
         outcome.kicks.append(&mut order.kicks);
+        if reply.is_ok() {
+            outcome.told.extend(telling::lines(command, json));
+        }
         reply
     });
     outcome

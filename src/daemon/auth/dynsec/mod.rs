@@ -7,6 +7,7 @@ mod generate;
 mod grants;
 pub(crate) mod members;
 pub(crate) mod model;
+mod telling;
 
 use std::fs;
 use std::io;
@@ -51,6 +52,8 @@ pub(crate) struct Outcome {
     pub(crate) answer: String,
     pub(crate) changed: bool,
     pub(crate) kicks: Vec<Kick>,
+    /// A line of the log for each command that was carried out.
+    pub(crate) told: Vec<String>,
 }
 
 impl Dynsec {

@@ -53,10 +53,11 @@ pub(crate) fn create(order: &mut Order<'_>) -> Reply {
 pub(crate) fn delete(order: &mut Order<'_>) -> Reply {
     let name = order.text("groupname")?;
     found(order, &name)?;
+    if order.model.anonymous_group.as_deref() == Some(&*name) {
+        return Err("Deleting the anonymous group is forbidden".to_owned());
+    }
     order.kick_group(&name);
     order.model.groups.remove(&name);
-    let anonymous = &mut order.model.anonymous_group;
-    *anonymous = anonymous.take().filter(|held| *held != name);
     order.changed = true;
     Ok(DONE)
 }
