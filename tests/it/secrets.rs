@@ -30,6 +30,16 @@ fn folder() -> tempfile::TempDir {
     folder
 }
 
+/// What is told behind all there is to warn of.
+const PLAIN: &str = "broker: MQTT 3.1";
+const CONFIGURED: &str = " running";
+
+/// The log once the broker has begun.
+fn begun(broker: &BrokerProcess, last: &str) -> Vec<String> {
+    broker.wait_log(last);
+    broker.log()
+}
+
 #[test]
 fn no_level_of_the_log_tells_a_password() {
     let folder = folder();
@@ -175,8 +185,8 @@ fn a_file_of_secrets_that_anybody_may_read_is_told() {
         let plain = BrokerProcess::start(&["--password-file", &users]);
         let lines = format!("listener any 127.0.0.1\npassword_file {users}");
         let configured = BrokerProcess::configured(&lines, &[]);
-        let told = |broker: &BrokerProcess| broker.log().iter().any(|line| line.contains(said));
-        [told(&plain), told(&configured)]
+        let begun = [begun(&plain, PLAIN), begun(&configured, CONFIGURED)];
+        begun.map(|log| log.iter().any(|line| line.contains(said)))
     };
     assert_eq!(started(0o604), [true, true]);
     assert_eq!(started(0o640), [false, false]);
@@ -216,8 +226,8 @@ fn a_file_of_secrets_that_anybody_may_read_is_told() {
         let plain = BrokerProcess::start(&words);
         let lines = format!("listener any 127.0.0.1\nallow_anonymous true\n{lines}");
         let configured = BrokerProcess::configured(&lines, &[]);
-        for broker in [plain, configured] {
-            let log = broker.log();
+        for (broker, last) in [(plain, PLAIN), (configured, CONFIGURED)] {
+            let log = begun(&broker, last);
             let told = log
                 .iter()
                 .any(|line| line.contains(said) && line.contains(words[3]));
