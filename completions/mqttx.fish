@@ -64,7 +64,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s i -l id -d 'Client I
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s k -l keepalive -d 'Keep Alive in seconds' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s x -l session-expiry -d 'Seconds a version 5 Session outlives its connection; -1 for ever' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31 [default: 311; rr: 5]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31 [default: 5; pub, sub, ls and ping: 311]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s M -l max-inflight -d 'QoS 1 and 2 messages in flight at most' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -s D -l property -d 'Version 5 property: -D COMMAND NAME VALUE, for a user-property -D COMMAND user-property KEY VALUE' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand pub" -l cafile -d 'Trust the certificates in this file' -r -F
@@ -145,7 +145,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s i -l id -d 'Client I
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s k -l keepalive -d 'Keep Alive in seconds' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s x -l session-expiry -d 'Seconds a version 5 Session outlives its connection; -1 for ever' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31 [default: 311; rr: 5]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31 [default: 5; pub, sub, ls and ping: 311]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s M -l max-inflight -d 'QoS 1 and 2 messages in flight at most' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -s D -l property -d 'Version 5 property: -D COMMAND NAME VALUE, for a user-property -D COMMAND user-property KEY VALUE' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand sub" -l cafile -d 'Trust the certificates in this file' -r -F
@@ -243,7 +243,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s i -l id -d 'Client Id
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s k -l keepalive -d 'Keep Alive in seconds' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s x -l session-expiry -d 'Seconds a version 5 Session outlives its connection; -1 for ever' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31 [default: 311; rr: 5]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31 [default: 5; pub, sub, ls and ping: 311]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s M -l max-inflight -d 'QoS 1 and 2 messages in flight at most' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -s D -l property -d 'Version 5 property: -D COMMAND NAME VALUE, for a user-property -D COMMAND user-property KEY VALUE' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand rr" -l cafile -d 'Trust the certificates in this file' -r -F
@@ -316,7 +316,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s i -l id -d 'Client 
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s k -l keepalive -d 'Keep Alive in seconds' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s x -l session-expiry -d 'Seconds a version 5 Session outlives its connection; -1 for ever' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31 [default: 311; rr: 5]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31 [default: 5; pub, sub, ls and ping: 311]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l max-inflight -d 'QoS 1 and 2 messages in flight at most' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -s D -l property -d 'Version 5 property: -D COMMAND NAME VALUE, for a user-property -D COMMAND user-property KEY VALUE' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ping" -l cafile -d 'Trust the certificates in this file' -r -F
@@ -380,7 +380,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s i -l id -d 'Clien
 complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s k -l keepalive -d 'Keep Alive in seconds' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s x -l session-expiry -d 'Seconds a version 5 Session outlives its connection; -1 for ever' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31 [default: 311; rr: 5]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31 [default: 5; pub, sub, ls and ping: 311]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l max-inflight -d 'QoS 1 and 2 messages in flight at most' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand record" -s D -l property -d 'Version 5 property: -D COMMAND NAME VALUE, for a user-property -D COMMAND user-property KEY VALUE' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand record" -l cafile -d 'Trust the certificates in this file' -r -F
@@ -442,7 +442,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -s i -l id -d 'Clien
 complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -s k -l keepalive -d 'Keep Alive in seconds' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -s x -l session-expiry -d 'Seconds a version 5 Session outlives its connection; -1 for ever' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31 [default: 311; rr: 5]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31 [default: 5; pub, sub, ls and ping: 311]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l max-inflight -d 'QoS 1 and 2 messages in flight at most' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -s D -l property -d 'Version 5 property: -D COMMAND NAME VALUE, for a user-property -D COMMAND user-property KEY VALUE' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand replay" -l cafile -d 'Trust the certificates in this file' -r -F
@@ -503,7 +503,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s i -l id -d 'Client Id
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s k -l keepalive -d 'Keep Alive in seconds' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s x -l session-expiry -d 'Seconds a version 5 Session outlives its connection; -1 for ever' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31 [default: 311; rr: 5]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31 [default: 5; pub, sub, ls and ping: 311]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l max-inflight -d 'QoS 1 and 2 messages in flight at most' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -s D -l property -d 'Version 5 property: -D COMMAND NAME VALUE, for a user-property -D COMMAND user-property KEY VALUE' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ls" -l cafile -d 'Trust the certificates in this file' -r -F
@@ -565,7 +565,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand top" -s i -l id -d 'Client I
 complete -c mqttx -n "__fish_mqttx_using_subcommand top" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand top" -s k -l keepalive -d 'Keep Alive in seconds' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand top" -s x -l session-expiry -d 'Seconds a version 5 Session outlives its connection; -1 for ever' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand top" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31 [default: 311; rr: 5]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand top" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31 [default: 5; pub, sub, ls and ping: 311]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l max-inflight -d 'QoS 1 and 2 messages in flight at most' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand top" -s D -l property -d 'Version 5 property: -D COMMAND NAME VALUE, for a user-property -D COMMAND user-property KEY VALUE' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand top" -l cafile -d 'Trust the certificates in this file' -r -F
@@ -794,7 +794,7 @@ complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s i -l id -d 'Client 
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s I -l id-prefix -d 'Client Identifier made of this prefix and the process id' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s k -l keepalive -d 'Keep Alive in seconds' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s x -l session-expiry -d 'Seconds a version 5 Session outlives its connection; -1 for ever' -r
-complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31 [default: 311; rr: 5]' -r
+complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s V -l protocol-version -d 'Version of the protocol: 5, 311 or 31 [default: 5; pub, sub, ls and ping: 311]' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l max-inflight -d 'QoS 1 and 2 messages in flight at most' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -s D -l property -d 'Version 5 property: -D COMMAND NAME VALUE, for a user-property -D COMMAND user-property KEY VALUE' -r
 complete -c mqttx -n "__fish_mqttx_using_subcommand ctrl" -l cafile -d 'Trust the certificates in this file' -r -F
