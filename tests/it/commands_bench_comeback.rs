@@ -65,7 +65,7 @@ fn cutting(
         }
         // Nothing of them is to stay: both come once more to say so.
         for _ in 0..2 {
-            let (_, mut peer) = let_in(broker, true, false);
+            let (_, mut peer) = let_in(broker, false, false);
             peer.expect(PacketType::Disconnect);
         }
     })
@@ -151,7 +151,7 @@ fn what_is_delivered_again_at_qos_2_is_told_once() {
             number += 1;
         }
         for _ in 0..2 {
-            let (_, mut peer) = let_in(broker, true, false);
+            let (_, mut peer) = let_in(broker, false, false);
             peer.expect(PacketType::Disconnect);
         }
     });

@@ -92,7 +92,7 @@ const SMALL: &[(&str, &str, &str)] = &[
     ),
     (
         "ctrl dynsec init",
-        "invalid function arguments provided",
+        "invalid input",
         "mqttx ctrl dynsec help",
     ),
     (
