@@ -186,7 +186,9 @@ impl Guard {
         };
         let connection = question.connection;
         let failed = matches!(verdict, Verdict::Refuse { .. });
+        // The password is gone before anybody can know that it was judged.
         let Some(address) = address else {
+            drop(question);
             return self.give(worker, connection, verdict);
         };
         let mut bans = self.bans.lock().unwrap_or_else(PoisonError::into_inner);
@@ -195,13 +197,14 @@ impl Guard {
             if !matches!(verdict, Verdict::Continue(_)) {
                 bans.succeeded(address);
             }
-            drop(bans);
+            drop((bans, question));
             return self.give(worker, connection, verdict);
         }
         let now = Instant::now();
         let penalty = bans.failed(address, now);
         drop(bans);
         self.tell_failed(Some(&question), address, penalty.failures, penalty.banned);
+        drop(question);
         if penalty.delay.is_zero() || self.delayed.len() >= DELAYED_MAX {
             return self.give(worker, connection, verdict);
         }

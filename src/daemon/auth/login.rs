@@ -46,6 +46,7 @@ impl Guard {
             }
             Some(user) => self.of_user(access, &login, user),
         };
+        drop(login.password);
         (login.reply)(standing);
     }
 
