@@ -162,6 +162,10 @@ fn explain(fault: &TlsFault) -> Error {
         _ => return failed(format!("Problem setting TLS options: {fault}.")),
     };
     let told = match fault {
+        // A shell's empty variable.
+        TlsFault::File(path, _) if path.as_os_str().is_empty() => {
+            "the path of a certificate, a key or a folder of them is empty".to_owned()
+        }
         TlsFault::File(path, error) => {
             format!("cannot read {}: {}", path.display(), system_words(error))
         }

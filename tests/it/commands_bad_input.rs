@@ -126,6 +126,8 @@ const WRONG: &[(&str, &str, &str)] = &[
     (ALL, "-A 192.0.2.1.5", "no address of this machine"),
     (ALL, "--cafile /none", "cannot read /none"),
     (ALL, "--capath /none", "cannot read /none"),
+    (ALL, "--cafile=", "or a folder of them is empty"),
+    (ALL, "--capath=", "or a folder of them is empty"),
     (ALL, "--cafile /dev/null", "no certificate in this file"),
     (ALL, "--cert /none", "both certfile and keyfile"),
     (ALL, "--key /none", "both certfile and keyfile"),
